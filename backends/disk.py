@@ -1,0 +1,264 @@
+"""Files as an argument: the one module that reads and writes the record of a run.
+
+`RealDisk` is the file system, `MemoryDisk` a simulation that fails the same way (same `OSError`s for the same misuse).
+The operations are the ones that a crash can fall between, so that faults can be put between them: nothing here is
+atomic except `replace` and `link`, and nothing is durable before `fsync`.
+
+Files are made 0600, directories 0700. Symbolic links are never followed for the last part of a path, and only regular
+files are read: a FIFO or a directory in a file's place is an `OSError`, never a wait.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as stat_module
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+
+__all__ = ["Disk", "FileInfo", "LockHandle", "LockHeld", "RealDisk", "StrPath"]
+
+StrPath = str | os.PathLike[str]
+
+READ_LIMIT = 64 * 1024 * 1024
+"""Bytes; a larger file is refused with EFBIG, so that a hostile one cannot exhaust memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """Size in bytes, modification time in seconds since the epoch, and kind of a file."""
+
+    size: int
+    modified: float
+    is_file: bool
+    is_dir: bool
+
+
+class LockHeld(OSError):
+    """Somebody else holds the lock."""
+
+    def __init__(self, path: StrPath) -> None:
+        super().__init__(errno.EWOULDBLOCK, "lock is held", os.fspath(path))
+
+
+class LockHandle(ABC):
+    """A lock that is held until `release`, or until the process ends."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give the lock back; harmless twice."""
+
+    def __enter__(self) -> LockHandle:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.release()
+
+
+class Disk(ABC):
+    """The file operations that a run's record is made of; every one may raise `OSError`."""
+
+    @abstractmethod
+    def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
+        """The whole regular file; EFBIG if it is longer than `limit` bytes, EINVAL if it is no regular file."""
+
+    @abstractmethod
+    def write(self, path: StrPath, data: bytes) -> None:
+        """Make a new file (EEXIST if there is one) and fill it; not durable, not atomic."""
+
+    @abstractmethod
+    def append(self, path: StrPath, data: bytes) -> int:
+        """One `write` at the end of the file, which is made if missing; how many bytes were taken."""
+
+    @abstractmethod
+    def truncate(self, path: StrPath, size: int) -> None:
+        """Cut the file to `size` bytes."""
+
+    @abstractmethod
+    def fsync(self, path: StrPath) -> None:
+        """Make the file's content durable, or a directory's entries if `path` is a directory."""
+
+    @abstractmethod
+    def replace(self, source: StrPath, target: StrPath) -> None:
+        """Atomically give `source` the name `target`, whatever had that name."""
+
+    @abstractmethod
+    def remove(self, path: StrPath) -> None:
+        """Remove one file or symbolic link; ENOENT if there is none."""
+
+    @abstractmethod
+    def remove_tree(self, path: StrPath) -> None:
+        """Remove a directory with everything in it, without following links; ENOENT if there is none."""
+
+    @abstractmethod
+    def mkdir(self, path: StrPath) -> None:
+        """Make the directory and its parents; fine if it is there."""
+
+    @abstractmethod
+    def listdir(self, path: StrPath) -> list[str]:
+        """Names in the directory, sorted."""
+
+    @abstractmethod
+    def info(self, path: StrPath) -> FileInfo | None:
+        """What is at `path` (a link is not followed), `None` if nothing is."""
+
+    @abstractmethod
+    def lock(self, path: StrPath) -> LockHandle:
+        """Take the exclusive lock that the file stands for, without waiting; `LockHeld` if somebody else has it."""
+
+    @abstractmethod
+    def locked(self, path: StrPath) -> bool:
+        """Whether somebody (this process included) holds that lock now."""
+
+    @abstractmethod
+    def free_bytes(self, path: StrPath) -> int:
+        """Room left where `path` is."""
+
+
+class RealDisk(Disk):
+    """The host's file system."""
+
+    def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
+        """See `Disk.read`."""
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(fd)
+            if not stat_module.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+            if found.st_size > limit:
+                raise OSError(errno.EFBIG, f"longer than {limit} bytes", os.fspath(path))
+            chunks = []
+            left = limit + 1
+            while left > 0 and (chunk := os.read(fd, min(left, 1 << 20))):
+                chunks.append(chunk)
+                left -= len(chunk)
+            if left <= 0:
+                raise OSError(errno.EFBIG, f"longer than {limit} bytes", os.fspath(path))
+            return b"".join(chunks)
+        finally:
+            os.close(fd)
+
+    def write(self, path: StrPath, data: bytes) -> None:
+        """See `Disk.write`."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+        finally:
+            os.close(fd)
+
+    def append(self, path: StrPath, data: bytes) -> int:
+        """See `Disk.append`."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o600)
+        try:
+            if not stat_module.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+            return os.write(fd, data)
+        finally:
+            os.close(fd)
+
+    def truncate(self, path: StrPath, size: int) -> None:
+        """See `Disk.truncate`."""
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.ftruncate(fd, size)
+        finally:
+            os.close(fd)
+
+    def fsync(self, path: StrPath) -> None:
+        """See `Disk.fsync`."""
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def replace(self, source: StrPath, target: StrPath) -> None:
+        """See `Disk.replace`."""
+        os.replace(source, target)
+
+    def remove(self, path: StrPath) -> None:
+        """See `Disk.remove`."""
+        os.unlink(path)
+
+    def remove_tree(self, path: StrPath) -> None:
+        """See `Disk.remove_tree`."""
+        root = Path(path)
+        if root.is_symlink() or not root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory", os.fspath(path))
+        for name in os.listdir(root):
+            inner = root / name
+            if inner.is_dir() and not inner.is_symlink():
+                self.remove_tree(inner)
+            else:
+                inner.unlink()
+        root.rmdir()
+
+    def mkdir(self, path: StrPath) -> None:
+        """See `Disk.mkdir`; only directories made here are 0700, others keep their mode."""
+        missing = []
+        directory = Path(path)
+        while not directory.exists():
+            missing.append(directory)
+            directory = directory.parent
+        for new in reversed(missing):
+            new.mkdir(mode=0o700, exist_ok=True)
+        if not Path(path).is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory", os.fspath(path))
+
+    def listdir(self, path: StrPath) -> list[str]:
+        """See `Disk.listdir`."""
+        return sorted(os.listdir(path))
+
+    def info(self, path: StrPath) -> FileInfo | None:
+        """See `Disk.info`."""
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return FileInfo(
+            found.st_size, found.st_mtime, stat_module.S_ISREG(found.st_mode), stat_module.S_ISDIR(found.st_mode)
+        )
+
+    def lock(self, path: StrPath) -> LockHandle:
+        """See `Disk.lock`; an advisory lock of the kernel, gone with the process that holds it."""
+        lock = FileLock(os.fspath(path) + ".held", mode=0o600, blocking=False, thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except LockTimeout:
+            raise LockHeld(path) from None
+        return _RealLock(lock)
+
+    def locked(self, path: StrPath) -> bool:
+        """See `Disk.locked`."""
+        if self.info(os.fspath(path) + ".held") is None:
+            return False
+        try:
+            handle = self.lock(path)
+        except LockHeld:
+            return True
+        handle.release()
+        return False
+
+    def free_bytes(self, path: StrPath) -> int:
+        """See `Disk.free_bytes`."""
+        found = os.statvfs(path)
+        return found.f_bavail * found.f_frsize
+
+
+class _RealLock(LockHandle):
+    def __init__(self, lock: object) -> None:
+        self._lock = lock
+
+    def release(self) -> None:
+        """Give the lock back."""
+        release = getattr(self._lock, "release", None)
+        if callable(release):
+            release(force=True)

@@ -1,0 +1,164 @@
+"""What is known after something went wrong, as a tree of types.
+
+::
+
+    MultiplexerError
+    ├── TransportError          the question was not answered: *unknown*
+    │   ├── TransportTimeout        asked, no answer in time; for a change the effect is indeterminate
+    │   ├── TransportUnavailable    could not ask (no binary, no permission, no server to be found)
+    │   └── TransportGarbled        answered, unreadable (bad encoding, truncated, empty where an id was due)
+    ├── CommandRejected         answered: refused (argv verb, exit status, stderr)
+    │   └── TargetMissing           answered: no such session / window / pane: *proven absent*
+    └── BackendNotFound         no backend of that name (lists those known)
+
+*Yes/no*, *refused* and *could not ask* never share a value. No error carries the environment of a window or the text
+of a prompt: errors end up in crash records and journals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = [
+    "BackendNotFound",
+    "CommandRejected",
+    "MultiplexerError",
+    "TargetMissing",
+    "TransportError",
+    "TransportGarbled",
+    "TransportTimeout",
+    "TransportUnavailable",
+    "printable",
+    "redact_argv",
+]
+
+_SHOWN_VALUES_OF = frozenset({"-t", "-F", "-s", "-S", "-c"})
+_HARMLESS = re.compile(r"[=@%$]?[A-Za-z0-9_@%$:.,#{}\t/-]{0,120}\Z")
+
+
+class MultiplexerError(Exception):
+    """Anything a multiplexer operation can fail with.
+
+    `operation` is the operation's name in `OPERATIONS`, `target` the session or window it was about (never a payload),
+    `elapsed_s` the clock seconds from the call to the failure. All three are `None` until the guard has filled them in.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        target: str | None = None,
+        elapsed_s: float | None = None,
+    ) -> None:
+        super().__init__(printable(message))
+        self.operation = operation
+        self.target = target
+        self.elapsed_s = elapsed_s
+
+    @property
+    def message(self) -> str:
+        """The bare message, without operation, target and time."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        where = self.operation or ""
+        if self.target:
+            where += f"({self.target})"
+        when = "" if self.elapsed_s is None else f" [after {self.elapsed_s:.3f} s]"
+        return f"{where}: {self.message}{when}" if where else f"{self.message}{when}"
+
+
+class TransportError(MultiplexerError):
+    """The question was not answered: nothing is known about the target."""
+
+
+class TransportTimeout(TransportError):
+    """Asked, and no answer came in time; the effect of a change is indeterminate."""
+
+
+class TransportUnavailable(TransportError):
+    """The question could not be asked: no binary, no permission, no server to be found, no budget left."""
+
+
+class TransportGarbled(TransportError):
+    """An answer came and cannot be read: bad encoding, truncated, or empty where a payload was due."""
+
+
+class CommandRejected(MultiplexerError):
+    """The multiplexer (or the seam, for an argument) answered: no.
+
+    `verb` is the command verb, `status` the client's exit status and `stderr` its first line; all `None` where the seam
+    itself refused. `invalid_argument` is true where the argument could never be accepted: such a refusal is a mistake of
+    the caller, so courtesies raise it too.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        verb: str | None = None,
+        status: int | None = None,
+        stderr: str | None = None,
+        invalid_argument: bool = False,
+        operation: str | None = None,
+        target: str | None = None,
+        elapsed_s: float | None = None,
+    ) -> None:
+        super().__init__(message, operation=operation, target=target, elapsed_s=elapsed_s)
+        self.verb = verb
+        self.status = status
+        self.stderr = None if stderr is None else printable(stderr)
+        self.invalid_argument = invalid_argument
+
+
+class TargetMissing(CommandRejected):
+    """Answered: there is no such session, window or pane. Proven absent."""
+
+
+class BackendNotFound(MultiplexerError):
+    """No backend of that name; `known` lists the names that would have worked."""
+
+    def __init__(self, message: str, *, known: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.known = tuple(known)
+
+
+def printable(text: str, limit: int = 2000) -> str:
+    """`text` encodable as UTF-8, without control characters, at most `limit` characters long."""
+    if len(text) > limit:
+        text = text[:limit] + f"... ({len(text) - limit} more characters)"
+    if text.isascii() and text.isprintable():
+        return text
+    encodable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in encodable)
+
+
+def redact_argv(argv: Sequence[object]) -> str:
+    """One line that says which command ran, with every payload replaced by its length.
+
+    Kept are the verb, the flags, and the values of flags that name targets, formats and sockets; everything else may be a
+    command line, a prompt or a value, and is withheld.
+    """
+    shown: list[str] = []
+    previous = ""
+    verb_seen = False
+    for position, raw in enumerate(argv):
+        word = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw)
+        is_flag = re.fullmatch(r"-[A-Za-z]{1,6}", word) is not None
+        is_verb = not verb_seen and not is_flag and re.fullmatch(r"[a-z][a-z-]{2,30}", word) is not None
+        if position == 0:
+            shown.append(word.rsplit("/", 1)[-1])
+        elif is_flag or word == ";":
+            shown.append(word)
+            verb_seen = verb_seen and word != ";"
+        elif previous in _SHOWN_VALUES_OF and _HARMLESS.match(word):
+            shown.append(word)
+        elif is_verb and previous not in {"-f", "-L", "-e"}:
+            shown.append(word)
+            verb_seen = True
+        else:
+            shown.append(f"<{len(word)} chars>")
+        previous = word
+    return printable(" ".join(shown), 500)

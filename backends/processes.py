@@ -1,0 +1,321 @@
+"""Processes as an argument: the one module that spawns, looks at and signals them.
+
+A pid alone names nobody, because it is used again: a process is named by `ProcessIdentity` (pid, start time, boot), and
+everything here that acts takes one. `run` is the one way to run a command: no shell, a deadline, the whole process group
+killed and reaped on a miss, and never a wait for the end of a pipe that somebody else may hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal as signal_module
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from backends.clock import Clock, SystemClock, Waker
+
+__all__ = ["Completed", "Liveness", "ProcessIdentity", "ProcessTable", "SystemProcessTable"]
+
+
+class Liveness(Enum):
+    """Whether something lives. `UNKNOWN` is an answer of its own, never a `DEAD`."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """One process of one boot of one host; `started` is its start time in seconds since the epoch."""
+
+    pid: int
+    started: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ended by itself or by a signal (then `status` is the signal's number, negative)."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+class ProcessTable(ABC):
+    """The processes of one host."""
+
+    @abstractmethod
+    def me(self) -> ProcessIdentity:
+        """This process."""
+
+    @abstractmethod
+    def boot_id(self) -> str:
+        """Names this boot of this host."""
+
+    @abstractmethod
+    def host(self) -> str:
+        """The host's name."""
+
+    @abstractmethod
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        """Who has that pid now; `None` if nobody has, or if it cannot be known."""
+
+    @abstractmethod
+    def liveness(self, identity: ProcessIdentity) -> Liveness:
+        """Whether exactly that process still runs; a zombie is dead, another boot's process too."""
+
+    @abstractmethod
+    def tree(self, identity: ProcessIdentity) -> list[ProcessIdentity]:
+        """The process, if it runs, and all its descendants that can be found."""
+
+    @abstractmethod
+    def carrying(self, name: str, value: str) -> list[ProcessIdentity]:
+        """The processes whose environment says `name=value`; those that cannot be looked into are left out."""
+
+    @abstractmethod
+    def signal(self, identity: ProcessIdentity, signum: int) -> bool:
+        """Send `signum` to exactly that process; whether there was one to send it to."""
+
+    @abstractmethod
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        stdin: bytes = b"",
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        waker: Waker | None = None,
+    ) -> Completed:
+        """Run `argv` to its end and answer what came of it.
+
+        Raises `subprocess.TimeoutExpired` after `timeout_s` clock seconds and `InterruptedError` when `waker` is set first
+        (the process group is killed and reaped in both), `OSError` and `ValueError` where it cannot be started.
+        """
+
+
+class SystemProcessTable(ProcessTable):
+    """The host's processes, seen through psutil."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._boot_id = _read_boot_id()
+
+    def me(self) -> ProcessIdentity:
+        """See `ProcessTable.me`."""
+        found = self.identify(os.getpid())
+        return found or ProcessIdentity(os.getpid(), 0.0, self._boot_id)
+
+    def boot_id(self) -> str:
+        """See `ProcessTable.boot_id`."""
+        return self._boot_id
+
+    def host(self) -> str:
+        """See `ProcessTable.host`."""
+        return socket.gethostname()
+
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        """See `ProcessTable.identify`."""
+        try:
+            return ProcessIdentity(pid, psutil.Process(pid).create_time(), self._boot_id)
+        except (psutil.Error, ValueError, OverflowError, OSError):
+            return None
+
+    def liveness(self, identity: ProcessIdentity) -> Liveness:
+        """See `ProcessTable.liveness`."""
+        if identity.boot_id != self._boot_id:
+            return Liveness.DEAD
+        try:
+            process = psutil.Process(identity.pid)
+            if not _same_start(process.create_time(), identity.started):
+                return Liveness.DEAD
+            dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        except psutil.NoSuchProcess:
+            return Liveness.DEAD
+        except (psutil.Error, ValueError, OverflowError, OSError):
+            return Liveness.UNKNOWN
+        return Liveness.DEAD if dead else Liveness.ALIVE
+
+    def tree(self, identity: ProcessIdentity) -> list[ProcessIdentity]:
+        """See `ProcessTable.tree`."""
+        if self.liveness(identity) is not Liveness.ALIVE:
+            return []
+        try:
+            children = psutil.Process(identity.pid).children(recursive=True)
+        except psutil.Error:
+            children = []
+        found = [self.identify(child.pid) for child in children]
+        return [identity, *(child for child in found if child is not None)]
+
+    def carrying(self, name: str, value: str) -> list[ProcessIdentity]:
+        """See `ProcessTable.carrying`."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(name) == value and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(ProcessIdentity(process.pid, process.create_time(), self._boot_id))
+            except (psutil.Error, OSError, ValueError):
+                continue
+        return found
+
+    def signal(self, identity: ProcessIdentity, signum: int) -> bool:
+        """See `ProcessTable.signal`."""
+        if identity.pid <= 1 or self.liveness(identity) is not Liveness.ALIVE:
+            return False
+        try:
+            os.kill(identity.pid, signum)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        stdin: bytes = b"",
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        waker: Waker | None = None,
+    ) -> Completed:
+        """See `ProcessTable.run`."""
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            start_new_session=True,
+        )
+        try:
+            out, err = _converse(process, stdin, self._deadline(timeout_s), waker)
+        except BaseException:
+            _end_group(process)
+            raise
+        finally:
+            _close_pipes(process)
+        return Completed(tuple(argv), process.returncode, out, err)
+
+    def _deadline(self, timeout_s: float) -> Callable[[], float]:
+        clock = self._clock
+        end = clock.monotonic() + timeout_s
+
+        def host_seconds_left() -> float:
+            left = end - clock.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(["command"], timeout_s)
+            return clock.host_seconds(left)
+
+        return host_seconds_left
+
+
+_POLL_S = 0.02
+"""Host seconds between looks at a process whose pipes are closed, or held open by its children."""
+
+
+def _converse(
+    process: subprocess.Popen[bytes], stdin: bytes, left: Callable[[], float], waker: Waker | None
+) -> tuple[bytes, bytes]:
+    """Feed and drain the pipes until the process itself has ended.
+
+    What a child of it goes on writing afterwards is not waited for: a stopped tmux server holds the pipes of its dead
+    clients open.
+    """
+    received: dict[int, bytearray] = {}
+    rest = memoryview(stdin)
+    with selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            os.set_blocking(stream.fileno(), False)
+            selector.register(stream, selectors.EVENT_READ)
+            received[stream.fileno()] = bytearray()
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+        if waker is not None:
+            selector.register(waker.fileno(), selectors.EVENT_READ, "waker")
+        ended = False
+        while True:
+            if waker is not None and waker.is_set():
+                raise InterruptedError("given up by the caller")
+            patience = left()
+            busy = False
+            for key, _ in selector.select(0 if ended else min(patience, _POLL_S)):
+                if key.data == "waker":
+                    continue
+                if key.fileobj is process.stdin:
+                    rest = _feed(process.stdin, rest, selector)
+                elif _drain(key.fd, received[key.fd]):
+                    busy = True
+                else:
+                    selector.unregister(key.fileobj)
+            if ended and not busy:
+                break
+            ended = ended or process.poll() is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    return bytes(received[process.stdout.fileno()]), bytes(received[process.stderr.fileno()])
+
+
+def _feed(pipe: IO[bytes] | None, rest: memoryview, selector: selectors.BaseSelector) -> memoryview:
+    assert pipe is not None
+    try:
+        rest = rest[os.write(pipe.fileno(), rest[:65536]) :]
+    except BlockingIOError:
+        return rest
+    except BrokenPipeError:
+        rest = rest[len(rest) :]
+    if not rest:
+        selector.unregister(pipe)
+        pipe.close()
+    return rest
+
+
+def _drain(fd: int, into: bytearray) -> bool:
+    try:
+        chunk = os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return True
+    into += chunk
+    return bool(chunk)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process group that `process` leads, and reap the process."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal_module.SIGKILL)
+    with contextlib.suppress(OSError):
+        process.kill()
+    process.wait()
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def _same_start(one: float, other: float) -> bool:
+    # psutil derives start times from boot time plus ticks; the boot time may be re-read with a slight drift.
+    return abs(one - other) < 0.5
+
+
+def _read_boot_id() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return f"boot-{psutil.boot_time():.0f}"

@@ -1,0 +1,53 @@
+"""From an argv to what came of it: the one place that spawns a multiplexer's client."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from backends.clock import Waker
+from backends.processes import Completed, ProcessTable, SystemProcessTable
+
+__all__ = ["SubprocessTransport", "Transport", "decode"]
+
+_INHERITED = frozenset({"TMUX", "TMUX_PANE", "TMUX_TMPDIR", "PSMUX_SESSION"})
+"""Never handed to a client: they would choose a server."""
+
+
+class Transport(Protocol):
+    """Carries one command of a multiplexer to its server and back."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """What came of `argv`; may raise anything that spawning and waiting can raise."""
+
+    def abandon(self) -> None:
+        """Give up the command in progress and every later one; they fail as `InterruptedError`."""
+
+
+class SubprocessTransport:
+    """One client process per command, ended with its process group when the deadline passes."""
+
+    def __init__(self, processes: ProcessTable | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+        """Spawn through `processes`; clients see `environment` (default: this process's) less what names a server."""
+        self._processes = processes or SystemProcessTable()
+        given = os.environ if environment is None else environment
+        self._environment = {k: v for k, v in given.items() if k not in _INHERITED}
+        self._waker = Waker()
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """See `Transport.run`; raises `subprocess.TimeoutExpired` with the argv that was not answered."""
+        try:
+            return self._processes.run(argv, timeout_s=timeout_s, stdin=stdin, env=self._environment, waker=self._waker)
+        except subprocess.TimeoutExpired as expired:
+            raise subprocess.TimeoutExpired(list(argv), expired.timeout) from None
+
+    def abandon(self) -> None:
+        """See `Transport.abandon`; may be called from a signal handler."""
+        self._waker.wake()
+
+
+def decode(data: bytes | None) -> str | None:
+    """Output as text, undecodable bytes as escapes; `None` stays `None`, for the guard to see."""
+    return None if data is None else data.decode("utf-8", "backslashreplace")
