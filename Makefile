@@ -1,0 +1,71 @@
+# Every target sets itself up: all it needs is Python 3.11 or newer (with venv) and make.
+#
+#   VENV=DIR      where the environment is kept (default .venv)
+#   PYTHON=PATH   the interpreter it is made with (default: the newest python3.11 .. python3.14 found)
+#   ARGS='...'    handed on to pytest, for example: make scenarios ARGS='-k nested --mux fake'
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.stamp-ready
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup scenarios test check format bench clean
+
+help:
+	@echo "make scenarios   run every scenario: on the fake, and on live tmux where it is installed"
+	@echo "make test        run the toolkit's own tests"
+	@echo "make check       formatting, lint and types"
+	@echo "make format      rewrite the code as 'make check' wants it"
+	@echo "make bench       the benchmarks"
+	@echo "make clean       remove the environment and every cache"
+	@echo
+	@echo "Each sets up $(VENV) first, once. ARGS='...' is handed on to pytest."
+
+setup: $(READY)
+
+scenarios: $(READY)
+	@$(BIN)/pytest scenarios/ $(ARGS)
+
+test: $(READY)
+	@$(BIN)/pytest tests/ $(ARGS)
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy tests
+
+format: $(READY)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench:
+	@echo "No benchmark is written yet."
+
+clean:
+	@if [ -e "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+		for name in python3.14 python3.13 python3.12 python3.11 python3; do \
+			if "$$name" -c "$(USABLE)" >/dev/null 2>&1; then python=$$name; break; fi; \
+		done; \
+	elif ! "$$python" -c "$(USABLE)" >/dev/null 2>&1; then \
+		echo "make: $$python is no Python 3.11 or newer with the venv module" >&2; exit 1; \
+	fi; \
+	if [ -z "$$python" ]; then \
+		echo "make: no Python 3.11 or newer with the venv module was found; name one with PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$python" --version) ..."; \
+	"$$python" -m venv "$(VENV)"
+	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
+		$(BIN)/pip install --quiet -e '.[dev]'
+	@touch "$@"
