@@ -1,0 +1,207 @@
+"""What agents report: event files, written by the hook relay, and the result file.
+
+Both lie in directories that agents write to, so nothing in them is trusted: whatever cannot be an event or a result of
+the launch at hand is skipped with a note, and never raises. Both are made whole under their final name, so a file that
+cannot be read now will not become readable later.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Any, Literal, cast
+
+from backends.disk import Disk, StrPath
+from backends.errors import printable
+
+__all__ = ["SIZE_LIMIT", "Event", "EventKind", "EventReader", "Result", "ResultReading", "read_result"]
+
+SIZE_LIMIT = 1 << 20
+"""Bytes; a larger event or result is skipped."""
+
+_EVENT_FILE = re.compile(r"[0-9]{8}\.json\Z")
+
+Status = Literal["done", "failed", "escalate"]
+
+
+class EventKind(StrEnum):
+    """What happened to an agent's turn; profiles map each tool's own names onto these."""
+
+    SESSION_START = "SessionStart"
+    PROMPT = "Prompt"
+    STOP = "Stop"
+    TURN_FAILED = "TurnFailed"
+    INTERRUPTED = "Interrupted"
+    SESSION_END = "SessionEnd"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of one launch; `seq` orders the events of a run."""
+
+    seq: int
+    kind: EventKind
+    token: str
+    task: str = ""
+    session_id: str | None = None
+    transcript_path: str | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def background(self) -> bool:
+        """Whether this is a `Stop` with work still running in the background: the turn is not over."""
+        if self.kind is not EventKind.STOP:
+            return False
+        return bool(self.payload.get("background_tasks") or self.payload.get("session_crons"))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an agent says came of its task; `extra` holds whatever else the file said."""
+
+    status: Status
+    summary: str
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReading:
+    """A valid result, or `None` with a note that says what lies there instead (no note: nothing does)."""
+
+    result: Result | None = None
+    note: str | None = None
+
+
+class EventReader:
+    """Hands out each event once, in the order of their sequence.
+
+    With a `token`, only that launch's events are handed out. Those of other tasks are then passed over in silence (they have
+    readers of their own), those of other launches of the same `task` with a note.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        events_dir: StrPath,
+        token: str | None = None,
+        *,
+        task: str | None = None,
+        stops_need_transcript: bool = False,
+    ) -> None:
+        self._disk = disk
+        self._dir = PurePath(events_dir)
+        self._token = token
+        self._task = task
+        self._stops_need_transcript = stops_need_transcript
+        self._seen: set[str] = set()
+        self._ended: set[str] = set()
+        self._listing_failed: str | None = None
+
+    def poll(self) -> tuple[list[Event], list[str]]:
+        """The events that are new since the last call, and a note for each new file that is none."""
+        events: list[Event] = []
+        notes: list[str] = []
+        try:
+            names = self._disk.listdir(self._dir)
+        except (OSError, ValueError) as exc:
+            said = f"{self._dir.name}: cannot be listed: {_reason(exc)}"
+            repeated, self._listing_failed = said == self._listing_failed, said
+            return [], [] if repeated else [said]
+        self._listing_failed = None
+        # Names that begin with a dot are files that the relay has not finished.
+        for name in [n for n in names if n not in self._seen and not n.startswith(".")]:
+            self._seen.add(name)
+            found = self._read(name)
+            if isinstance(found, Event):
+                events.append(found)
+            elif found is not None:
+                notes.append(printable(f"{self._dir.name}/{name}: {found}", 300))
+        events.sort(key=lambda event: event.seq)
+        return [event for event in events if self._counts(event)], notes
+
+    def _read(self, name: str) -> Event | str | None:
+        """The event in that file, why it is none, or `None` if it is somebody else's."""
+        if not _EVENT_FILE.match(name):
+            return "not an event's name"
+        loaded = _load(self._disk, self._dir / name)
+        if isinstance(loaded, str):
+            return loaded
+        event = _event(loaded, int(name.partition(".")[0]))
+        if isinstance(event, str) or self._token is None or event.token == self._token:
+            return event
+        if self._task is not None and event.task != self._task:
+            return None
+        return "of another launch"
+
+    def _counts(self, event: Event) -> bool:
+        """Whether anything may be decided from `event`: not from a sub-agent's `Stop`, nor from one after the end."""
+        if event.kind is EventKind.SESSION_END:
+            self._ended.add(event.token)
+        if event.kind is not EventKind.STOP:
+            return True
+        if event.token in self._ended:
+            return False
+        return bool(event.transcript_path) or not self._stops_need_transcript
+
+
+def read_result(disk: Disk, path: StrPath, token: str) -> ResultReading:
+    """The result of the launch that `token` belongs to, if a whole and valid one lies at `path`."""
+    name = PurePath(path).name
+    try:
+        if disk.info(path) is None:
+            return ResultReading()
+    except (OSError, ValueError) as exc:
+        return ResultReading(note=f"{name}: {_reason(exc)}")
+    loaded = _load(disk, path)
+    if isinstance(loaded, str):
+        return ResultReading(note=f"{name}: {loaded}")
+    found = loaded.pop("token", None)
+    status = loaded.pop("status", None)
+    summary = loaded.pop("summary", "")
+    if found != token:
+        return ResultReading(note=f"{name}: of another launch")
+    if status not in ("done", "failed", "escalate"):
+        return ResultReading(note=f'{name}: `status` is none of "done", "failed", "escalate"')
+    if not isinstance(summary, str):
+        return ResultReading(note=f"{name}: `summary` is not text")
+    return ResultReading(Result(cast(Status, status), printable(summary), loaded))
+
+
+def _load(disk: Disk, path: StrPath) -> dict[str, Any] | str:
+    """The JSON object in that file, or why there is none."""
+    try:
+        data = disk.read(path, limit=SIZE_LIMIT)
+    except (OSError, ValueError) as exc:
+        return _reason(exc)
+    if not data.strip():
+        return "empty"
+    try:
+        loaded = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    except (ValueError, RecursionError):
+        return "not JSON"
+    return loaded if isinstance(loaded, dict) else "not a JSON object"
+
+
+def _event(found: Mapping[str, Any], seq: int) -> Event | str:
+    if type(found.get("seq")) is not int or found["seq"] != seq:
+        return "`seq` is not the number in its name"
+    if found.get("event") not in tuple(EventKind):
+        return "`event` is not a known event"
+    texts = {name: found.get(name) for name in ("token", "task", "session_id", "transcript_path")}
+    for name, value in texts.items():
+        if not isinstance(value, str) and not (value is None and name in ("session_id", "transcript_path")):
+            return f"`{name}` is not text"
+    payload = found.get("payload", {})
+    if not isinstance(payload, dict):
+        return "`payload` is not an object"
+    return Event(seq, EventKind(found["event"]), payload=payload, **cast(dict[str, Any], texts))
+
+
+def _reason(exc: OSError | ValueError) -> str:
+    return exc.strerror.lower() if isinstance(exc, OSError) and exc.strerror else (str(exc) or type(exc).__name__)
