@@ -1,0 +1,530 @@
+"""A disk in memory, for simulated runs: it fails as the real one does, and remembers what a power cut could undo.
+
+Every change is appended to `MemoryDisk.mutations`. `crash_image` makes the disk as it stood after the first so many of
+them; `unsynced` names those that a power cut at that moment may lose, because no `fsync` of the file (for its data) or
+of its directory (for its name) had followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+from collections.abc import Collection, Iterator
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+from backends.clock import Clock
+from backends.disk import READ_LIMIT, Disk, FileInfo, LockHandle, LockHeld, StrPath
+
+__all__ = ["Loss", "MemoryDisk", "Mutation", "Part"]
+
+_LINKS_FOLLOWED = 40
+"""Linux gives up with ELOOP after as many links in one path; path_resolution(7)."""
+
+
+class Part(Enum):
+    """What of a mutation can be lost on its own."""
+
+    DATA = "data"
+    """The bytes of a file."""
+    ENTRY = "entry"
+    """A name in a directory."""
+
+
+class Loss(NamedTuple):
+    """One part of the mutation with that number (an index of `MemoryDisk.mutations`)."""
+
+    number: int
+    part: Part
+
+
+class Mutation(NamedTuple):
+    """One change: `size` is in bytes of `data`, or the length that a truncation leaves; `node` says which file it was.
+
+    `operation` is one of write, append, truncate, fsync, replace, remove, mkdir; `target` is the second path of a replace.
+    `made` is true where an append made its file. A tree is removed as one mutation for each file and directory in it.
+    """
+
+    operation: str
+    path: str
+    node: int
+    size: int = 0
+    data: bytes = b""
+    target: str = ""
+    made: bool = False
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What of it can be lost."""
+        if self.operation == "fsync":
+            return ()
+        if self.operation == "write" or (self.operation == "append" and self.made):
+            return (Part.ENTRY, Part.DATA)
+        return (Part.DATA,) if self.operation in ("append", "truncate") else (Part.ENTRY,)
+
+
+class _Kind(Enum):
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    FIFO = "fifo"
+
+
+class _Node:
+    """What a name stands for. `names` is used by directories, `data` by files, `points_to` by links."""
+
+    __slots__ = ("data", "kind", "modified", "names", "number", "points_to")
+
+    def __init__(self, kind: _Kind, number: int, modified: float) -> None:
+        self.kind = kind
+        self.number = number
+        self.modified = modified
+        self.data = bytearray()
+        self.names: set[str] = set()
+        self.points_to = ""
+
+
+class MemoryDisk(Disk):
+    """Files in memory, shared by whoever holds this object; relative paths start at the root.
+
+    Locks belong to the disk: they are held until released or until `forget_locks`. Modification times are read from
+    `clock` (all zero without one). `free` is what `free_bytes` answers.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock
+        self._numbers = 0
+        self._links = 0
+        self._nodes: dict[str, _Node] = {"/": self._new(_Kind.DIRECTORY)}
+        self._locks: dict[str, _MemoryLock] = {}
+        self.mutations: list[Mutation] = []
+        self.free = 1 << 40
+
+    def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
+        """See `Disk.read`."""
+        node = self._existing(path)
+        if node.kind is not _Kind.FILE:
+            raise _error(errno.ELOOP if node.kind is _Kind.LINK else errno.EINVAL, path)
+        if len(node.data) > limit:
+            raise _error(errno.EFBIG, path)
+        return bytes(node.data)
+
+    def write(self, path: StrPath, data: bytes) -> None:
+        """See `Disk.write`."""
+        name = self._resolved(path)
+        if name in self._nodes:
+            raise _error(errno.EEXIST, path)
+        node = self._link(name, _Kind.FILE)
+        node.data += data
+        self.mutations.append(Mutation("write", name, node.number, len(data), bytes(data)))
+
+    def append(self, path: StrPath, data: bytes) -> int:
+        """See `Disk.append`; takes everything."""
+        name = self._resolved(path)
+        node = self._nodes.get(name)
+        made = node is None
+        if node is None:
+            node = self._link(name, _Kind.FILE)
+        elif node.kind is not _Kind.FILE:
+            raise _error(_NOT_WRITABLE[node.kind], path)
+        node.data += data
+        node.modified = self._now()
+        self.mutations.append(Mutation("append", name, node.number, len(data), bytes(data), made=made))
+        return len(data)
+
+    def truncate(self, path: StrPath, size: int) -> None:
+        """See `Disk.truncate`; as the kernel's, it also lengthens, with zeros."""
+        node = self._existing(path)
+        if node.kind is not _Kind.FILE:
+            raise _error(_NOT_WRITABLE[node.kind], path)
+        if size < 0:
+            raise _error(errno.EINVAL, path)
+        _resize(node.data, size)
+        node.modified = self._now()
+        self.mutations.append(Mutation("truncate", self._resolved(path), node.number, size))
+
+    def fsync(self, path: StrPath) -> None:
+        """See `Disk.fsync`."""
+        node = self._existing(path)
+        if node.kind in (_Kind.LINK, _Kind.FIFO):
+            raise _error(errno.ELOOP if node.kind is _Kind.LINK else errno.EINVAL, path)
+        self.mutations.append(Mutation("fsync", self._resolved(path), node.number))
+
+    def replace(self, source: StrPath, target: StrPath) -> None:
+        """See `Disk.replace`."""
+        old, new = self._resolved(source), self._resolved(target)
+        node = self._nodes.get(old)
+        if node is None:
+            raise self._absent(old, source)
+        self._check_replaceable(node, old, new, target)
+        if old == new:
+            return
+        self._move(node, old, new)
+        self.mutations.append(Mutation("replace", old, node.number, len(node.data), target=new))
+
+    def remove(self, path: StrPath) -> None:
+        """See `Disk.remove`."""
+        name = self._resolved(path)
+        node = self._nodes.get(name)
+        if node is None:
+            raise self._absent(name, path)
+        if node.kind is _Kind.DIRECTORY:
+            raise _error(errno.EISDIR, path)
+        self._unlink(name)
+        self.mutations.append(Mutation("remove", name, node.number))
+
+    def remove_tree(self, path: StrPath) -> None:
+        """See `Disk.remove_tree`."""
+        name = self._resolved(path)
+        node = self._nodes.get(name)
+        if node is None:
+            raise self._absent(name, path)
+        if node.kind is not _Kind.DIRECTORY:
+            raise _error(errno.ENOTDIR, path)
+        if name == "/":
+            raise _error(errno.EBUSY, path)
+        for inner in self._below(name):
+            removed = self._nodes[inner].number
+            self._unlink(inner)
+            self.mutations.append(Mutation("remove", inner, removed))
+
+    def mkdir(self, path: StrPath) -> None:
+        """See `Disk.mkdir`."""
+        name = self._followed(path)
+        missing = []
+        while (node := self._nodes.get(name)) is None:
+            missing.append(name)
+            name = posixpath.dirname(name)
+        if node.kind is not _Kind.DIRECTORY:
+            raise _error(errno.EEXIST if node.kind is _Kind.LINK else errno.ENOTDIR, path)
+        for new in reversed(missing):
+            made = self._link(new, _Kind.DIRECTORY)
+            self.mutations.append(Mutation("mkdir", new, made.number))
+
+    def listdir(self, path: StrPath) -> list[str]:
+        """See `Disk.listdir`."""
+        node = self._nodes.get(self._followed(path))
+        if node is None:
+            raise self._absent(self._followed(path), path)
+        if node.kind is not _Kind.DIRECTORY:
+            raise _error(errno.ENOENT if node.kind is _Kind.LINK else errno.ENOTDIR, path)
+        return sorted(node.names)
+
+    def info(self, path: StrPath) -> FileInfo | None:
+        """See `Disk.info`."""
+        node = self._nodes.get(self._resolved(path))
+        if node is None:
+            return None
+        size = len(node.points_to) if node.kind is _Kind.LINK else len(node.data)
+        return FileInfo(size, node.modified, node.kind is _Kind.FILE, node.kind is _Kind.DIRECTORY)
+
+    def lock(self, path: StrPath) -> LockHandle:
+        """See `Disk.lock`; like the real one it makes the directory, and a file that stays."""
+        name = self._resolved(os.fspath(path) + ".held")
+        parent = self._nodes.get(posixpath.dirname(name))
+        if parent is not None and parent.kind is _Kind.FILE:
+            raise _error(errno.EEXIST, path)
+        self.mkdir(posixpath.dirname(name))
+        node = self._nodes.get(name)
+        if node is None:
+            self.append(name, b"")
+        elif node.kind in (_Kind.DIRECTORY, _Kind.LINK):
+            raise _error(_NOT_WRITABLE[node.kind], path)
+        if name in self._locks:
+            raise LockHeld(path)
+        handle = self._locks[name] = _MemoryLock(self._locks, name)
+        return handle
+
+    def locked(self, path: StrPath) -> bool:
+        """See `Disk.locked`."""
+        name = self._resolved(os.fspath(path) + ".held")
+        node = self._nodes.get(name)
+        if node is not None and node.kind in (_Kind.DIRECTORY, _Kind.LINK):
+            raise _error(_NOT_WRITABLE[node.kind], path)
+        return name in self._locks and node is not None
+
+    def free_bytes(self, path: StrPath) -> int:
+        """See `Disk.free_bytes`; `free`, whatever is written."""
+        name = self._followed(path)
+        if name not in self._nodes:
+            raise self._absent(name, path)
+        return self.free
+
+    def forget_locks(self) -> None:
+        """Give every lock back, as the kernel does when its holder dies."""
+        self._locks.clear()
+
+    def plant_fifo(self, path: StrPath) -> None:
+        """Put a FIFO at `path`, with the directories above it; not a mutation."""
+        self._link(self._room_for(path), _Kind.FIFO)
+
+    def plant_link(self, path: StrPath, points_to: str) -> None:
+        """Put a symbolic link at `path`, with the directories above it; not a mutation."""
+        self._link(self._room_for(path), _Kind.LINK).points_to = points_to
+        self._links += 1
+
+    def paths(self) -> list[str]:
+        """Every path that exists, sorted; to see what a run left behind."""
+        return sorted(self._nodes)
+
+    def unsynced(self, operations: int | None = None) -> list[Loss]:
+        """What a power cut after the first `operations` mutations (default: all) may lose, oldest first.
+
+        A name is durable once its directory was synced after it, bytes once their file was; a rename counts for the
+        directory it moves into.
+        """
+        done = self.mutations if operations is None else self.mutations[:operations]
+        synced_later: set[int] = set()
+        numbers = {m.path: m.node for m in done if m.operation in ("mkdir", "fsync")} | {"/": self._nodes["/"].number}
+        losses = []
+        for number in range(len(done) - 1, -1, -1):
+            mutation = done[number]
+            if mutation.operation == "fsync":
+                synced_later.add(mutation.node)
+            for part in reversed(mutation.parts):
+                holder = mutation.node
+                if part is Part.ENTRY:
+                    holder = numbers.get(posixpath.dirname(mutation.target or mutation.path), -1)
+                if holder not in synced_later:
+                    losses.append(Loss(number, part))
+        return losses[::-1]
+
+    def crash_image(self, operations: int | None = None, lost: Collection[tuple[int, Part]] = ()) -> MemoryDisk:
+        """A new disk as it stood after the first `operations` mutations, without the parts in `lost`, and without locks.
+
+        With nothing lost it is what the next process finds after a kill; with any part of `unsynced(operations)` lost, what
+        it may find after a power cut. Bytes lost before bytes that were kept read as zeros. What was planted is missing.
+        """
+        image = MemoryDisk(self._clock)
+        image.free = self.free
+        replay = _Replay(image, self._nodes["/"].number)
+        gone = frozenset((number, part) for number, part in lost)
+        for number, mutation in enumerate(self.mutations if operations is None else self.mutations[:operations]):
+            kept = {part for part in mutation.parts if (number, part) not in gone}
+            replay.apply(mutation, kept)
+        image.mutations.clear()
+        return image
+
+    def _now(self) -> float:
+        return 0.0 if self._clock is None else self._clock.wall()
+
+    def _new(self, kind: _Kind) -> _Node:
+        self._numbers += 1
+        return _Node(kind, self._numbers, self._now())
+
+    def _resolved(self, path: StrPath) -> str:
+        """The key of `path`; links in it are followed, except for its last part."""
+        name = _normal(os.fspath(path))
+        return self._through_links(name, last=False) if self._links else name
+
+    def _followed(self, path: StrPath) -> str:
+        """The key of `path`, with a link in its last part followed too, if it leads anywhere."""
+        name = _normal(os.fspath(path))
+        return self._through_links(name, last=True) if self._links else name
+
+    def _through_links(self, name: str, last: bool) -> str:
+        for _ in range(_LINKS_FOLLOWED):
+            for upto in _prefixes(name, last):
+                node = self._nodes.get(upto)
+                if node is not None and node.kind is _Kind.LINK:
+                    pointed = _normal(posixpath.join(posixpath.dirname(upto), node.points_to))
+                    if upto == name and pointed not in self._nodes:
+                        return name
+                    name = _normal(pointed + name[len(upto) :])
+                    break
+            else:
+                return name
+        raise _error(errno.ELOOP, name)
+
+    def _existing(self, path: StrPath) -> _Node:
+        name = self._resolved(path)
+        node = self._nodes.get(name)
+        if node is None:
+            raise self._absent(name, path)
+        return node
+
+    def _absent(self, name: str, path: StrPath) -> OSError:
+        """Why there is nothing at `name`: the part above it is missing, or is no directory."""
+        while (node := self._nodes.get(name)) is None:
+            name = posixpath.dirname(name)
+        return _error(errno.ENOENT if node.kind in (_Kind.DIRECTORY, _Kind.LINK) else errno.ENOTDIR, path)
+
+    def _link(self, name: str, kind: _Kind) -> _Node:
+        """Make a node of that kind under a name that is free."""
+        node = self._new(kind)
+        self._enter(name, node)
+        return node
+
+    def _enter(self, name: str, node: _Node) -> None:
+        above, _, last = name.rpartition("/")
+        parent = self._nodes.get(above or "/")
+        if parent is None or parent.kind is not _Kind.DIRECTORY:
+            raise self._absent(above or "/", name)
+        parent.names.add(last)
+        parent.modified = node.modified
+        self._nodes[name] = node
+
+    def _unlink(self, name: str) -> _Node:
+        node = self._nodes.pop(name)
+        above, _, last = name.rpartition("/")
+        parent = self._nodes[above or "/"]
+        parent.names.discard(last)
+        parent.modified = self._now()
+        if node.kind is _Kind.LINK:
+            self._links -= 1
+        return node
+
+    def _room_for(self, path: StrPath) -> str:
+        name = self._resolved(path)
+        self.mkdir(posixpath.dirname(name))
+        return name
+
+    def _check_replaceable(self, node: _Node, old: str, new: str, target: StrPath) -> None:
+        there = self._nodes.get(new)
+        parent = self._nodes.get(posixpath.dirname(new))
+        is_directory = node.kind is _Kind.DIRECTORY
+        if parent is None or parent.kind is not _Kind.DIRECTORY:
+            raise self._absent(posixpath.dirname(new), target)
+        if is_directory and new.startswith(old + "/"):
+            raise _error(errno.EINVAL, target)
+        if there is None or there is node:
+            return
+        if there.kind is _Kind.DIRECTORY:
+            if not is_directory:
+                raise _error(errno.EISDIR, target)
+            if there.names:
+                raise _error(errno.ENOTEMPTY, target)
+        elif is_directory:
+            raise _error(errno.ENOTDIR, target)
+
+    def _move(self, node: _Node, old: str, new: str) -> None:
+        inside = [name for name in self._below(old) if name != old] if node.kind is _Kind.DIRECTORY else []
+        if new in self._nodes:
+            self._unlink(new)
+        self._unlink(old)
+        if node.kind is _Kind.LINK:
+            self._links += 1
+        self._enter(new, node)
+        for name in inside:
+            self._nodes[new + name[len(old) :]] = self._nodes.pop(name)
+
+    def _below(self, name: str) -> list[str]:
+        """Every path under `name`, contents before their directory, `name` itself last."""
+        found: list[str] = []
+        node = self._nodes[name]
+        for inner in sorted(node.names):
+            path = f"{name}/{inner}" if name != "/" else f"/{inner}"
+            found += self._below(path) if self._nodes[path].kind is _Kind.DIRECTORY else [path]
+        return [*found, name]
+
+
+class _Replay:
+    """Applies logged mutations to an empty disk; files are known by the numbers that they had on the old one."""
+
+    def __init__(self, image: MemoryDisk, root: int) -> None:
+        self._image = image
+        self._known: dict[int, _Node] = {root: image._nodes["/"]}
+        self._holes: dict[int, int] = {}
+
+    def apply(self, mutation: Mutation, kept: Collection[Part]) -> None:
+        """Do again what of `mutation` was kept."""
+        if Part.ENTRY in mutation.parts:
+            self._entry(mutation, Part.ENTRY in kept)
+        if Part.DATA in mutation.parts:
+            self._data(mutation, Part.DATA in kept)
+
+    def _entry(self, mutation: Mutation, kept: bool) -> None:
+        image = self._image
+        node = self._node(mutation)
+        if not kept:
+            return
+        if mutation.operation in ("remove", "replace") and image._nodes.get(mutation.path) is node:
+            for name in image._below(mutation.path) if mutation.operation == "remove" else [mutation.path]:
+                image._unlink(name)
+        if mutation.operation != "remove":
+            self._name(mutation.target or mutation.path, node)
+
+    def _name(self, name: str, node: _Node) -> None:
+        """Give `node` that name, unless the directory for it was lost."""
+        parent = self._image._nodes.get(posixpath.dirname(name))
+        if parent is None or parent.kind is not _Kind.DIRECTORY:
+            return
+        if name in self._image._nodes:
+            self._image._unlink(name)
+        self._image._enter(name, node)
+
+    def _data(self, mutation: Mutation, kept: bool) -> None:
+        node = self._node(mutation)
+        if mutation.operation == "truncate":
+            if kept:
+                _resize(node.data, mutation.size)
+            return
+        hole = self._holes.pop(mutation.node, 0)
+        if kept:
+            node.data += b"\0" * hole + mutation.data
+        else:
+            self._holes[mutation.node] = hole + mutation.size
+
+    def _node(self, mutation: Mutation) -> _Node:
+        node = self._known.get(mutation.node)
+        if node is None:
+            kind = _Kind.DIRECTORY if mutation.operation == "mkdir" else _Kind.FILE
+            node = self._known[mutation.node] = self._image._new(kind)
+        return node
+
+
+class _MemoryLock(LockHandle):
+    def __init__(self, locks: dict[str, _MemoryLock], name: str) -> None:
+        self._locks = locks
+        self._name = name
+
+    def release(self) -> None:
+        """Give the lock back, if it is still this one that is held."""
+        if self._locks.get(self._name) is self:
+            del self._locks[self._name]
+
+
+_NOT_WRITABLE = {
+    _Kind.DIRECTORY: errno.EISDIR,
+    _Kind.LINK: errno.ELOOP,
+    _Kind.FIFO: errno.ENXIO,
+}
+"""What opening such a thing for writing answers on Linux, with O_NOFOLLOW and O_NONBLOCK."""
+
+
+@lru_cache(maxsize=1 << 16)
+def _normal(path: str) -> str:
+    """`path` from the root, without `.`, `..` and doubled slashes; refuses what no file system takes."""
+    if "\0" in path:
+        raise ValueError("embedded null byte")
+    if not path:
+        raise _error(errno.ENOENT, path)
+    if not path.isascii() or len(path) > 255:
+        encoded = os.fsencode(path)
+        if len(encoded) > 4095 or any(len(part) > 255 for part in encoded.split(b"/")):
+            raise _error(errno.ENAMETOOLONG, path)
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def _prefixes(name: str, last: bool) -> Iterator[str]:
+    """`/a`, `/a/b`, ... up to `name`, which is there only if `last`."""
+    position = name.find("/", 1)
+    while position > 0:
+        yield name[:position]
+        position = name.find("/", position + 1)
+    if last:
+        yield name
+
+
+def _resize(data: bytearray, size: int) -> None:
+    if size < len(data):
+        del data[size:]
+    else:
+        data.extend(b"\0" * (size - len(data)))
+
+
+def _error(code: int, path: StrPath) -> OSError:
+    """The subclass of `OSError` that the kernel's answer `code` comes out as."""
+    return OSError(code, os.strerror(code), os.fspath(path))

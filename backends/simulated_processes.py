@@ -1,0 +1,173 @@
+"""A process table in memory, for simulated runs: fixed host and boot, pids counted from 1000."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+
+from backends.clock import Clock, VirtualClock, Waker
+from backends.processes import Completed, Liveness, ProcessIdentity, ProcessTable
+
+__all__ = ["Command", "SimulatedProcessTable"]
+
+Command = Callable[[Sequence[str]], Completed]
+"""Stands in for a program that `run` is asked for: takes the argv, answers what came of it, may raise what spawning can."""
+
+FIRST_PID = 1000
+
+
+class _Process:
+    __slots__ = ("environment", "identity", "on_signal", "parent")
+
+    def __init__(
+        self,
+        identity: ProcessIdentity,
+        environment: Mapping[str, str],
+        parent: int | None,
+        on_signal: Callable[[int], None] | None,
+    ) -> None:
+        self.identity = identity
+        self.environment = environment
+        self.parent = parent
+        self.on_signal = on_signal
+
+
+class SimulatedProcessTable(ProcessTable):
+    """The processes of a host that does not exist.
+
+    `commands` are what `run` can run, by the first word of the argv; `true` and `false` are there, anything else is
+    `FileNotFoundError`. A pid in `unknowable` has liveness UNKNOWN. `sent` lists every signal that found a process.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        *,
+        commands: Mapping[str, Command] | None = None,
+        host: str = "simhost",
+        boot_id: str = "boot-1",
+    ) -> None:
+        self._clock = clock or VirtualClock()
+        self._host = host
+        self._boot_id = boot_id
+        self._next_pid = FIRST_PID
+        self._running: dict[int, _Process] = {}
+        self.commands: dict[str, Command] = {"true": _ending(0), "false": _ending(1), **(commands or {})}
+        self.unknowable: set[int] = set()
+        self.sent: list[tuple[int, int]] = []
+        self._me = self.spawn()
+
+    def spawn(
+        self,
+        environment: Mapping[str, str] | None = None,
+        *,
+        parent: int | None = None,
+        on_signal: Callable[[int], None] | None = None,
+    ) -> ProcessIdentity:
+        """Enter a process that runs until `exit`; `on_signal` is told each signal sent to it, else any one ends it."""
+        identity = ProcessIdentity(self._next_pid, self._clock.wall(), self._boot_id)
+        self._next_pid += 1
+        self._running[identity.pid] = _Process(identity, environment or {}, parent, on_signal)
+        return identity
+
+    def exit(self, pid: int) -> None:
+        """The process is gone; harmless twice."""
+        self._running.pop(pid, None)
+
+    def replace_me(self) -> ProcessIdentity:
+        """This process dies and another one takes its place: what a killed and restarted driver sees."""
+        self.exit(self._me.pid)
+        self._me = self.spawn()
+        return self._me
+
+    def reboot(self) -> None:
+        """Every process is gone, and the host has another boot id; pids begin anew."""
+        self._running.clear()
+        name, _, number = self._boot_id.rpartition("-")
+        self._boot_id = f"{name}-{int(number) + 1}" if number.isdigit() else f"{self._boot_id}-2"
+        self._next_pid = FIRST_PID
+        self._me = self.spawn()
+
+    def running(self) -> list[ProcessIdentity]:
+        """Every process there is, this one included, by pid."""
+        return [process.identity for process in self._running.values()]
+
+    def me(self) -> ProcessIdentity:
+        """See `ProcessTable.me`."""
+        return self._me
+
+    def boot_id(self) -> str:
+        """See `ProcessTable.boot_id`."""
+        return self._boot_id
+
+    def host(self) -> str:
+        """See `ProcessTable.host`."""
+        return self._host
+
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        """See `ProcessTable.identify`."""
+        process = self._running.get(pid)
+        return None if process is None or pid in self.unknowable else process.identity
+
+    def liveness(self, identity: ProcessIdentity) -> Liveness:
+        """See `ProcessTable.liveness`."""
+        if identity.boot_id != self._boot_id:
+            return Liveness.DEAD
+        if identity.pid in self.unknowable:
+            return Liveness.UNKNOWN
+        process = self._running.get(identity.pid)
+        same = process is not None and process.identity.started == identity.started
+        return Liveness.ALIVE if same else Liveness.DEAD
+
+    def tree(self, identity: ProcessIdentity) -> list[ProcessIdentity]:
+        """See `ProcessTable.tree`."""
+        if self.liveness(identity) is not Liveness.ALIVE:
+            return []
+        found = [identity]
+        for ancestor in found:
+            found += [p.identity for p in self._running.values() if p.parent == ancestor.pid]
+        return found
+
+    def carrying(self, name: str, value: str) -> list[ProcessIdentity]:
+        """See `ProcessTable.carrying`."""
+        return [p.identity for p in self._running.values() if p.environment.get(name) == value]
+
+    def signal(self, identity: ProcessIdentity, signum: int) -> bool:
+        """See `ProcessTable.signal`."""
+        process = self._running.get(identity.pid)
+        if process is None or process.identity != identity:
+            return False
+        self.sent.append((identity.pid, int(signum)))
+        if process.on_signal is not None:
+            process.on_signal(int(signum))
+        elif signum not in _HARMLESS_SIGNALS:
+            self.exit(identity.pid)
+        return True
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        stdin: bytes = b"",
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        waker: Waker | None = None,
+    ) -> Completed:
+        """See `ProcessTable.run`; commands that take time spend it on their own clock."""
+        if any("\0" in word for word in argv):
+            raise ValueError("embedded null byte")
+        if waker is not None and waker.is_set():
+            raise InterruptedError("given up by the caller")
+        command = self.commands.get(argv[0])
+        if command is None:
+            raise FileNotFoundError(2, "No such file or directory", argv[0])
+        return command(argv)
+
+
+_HARMLESS_SIGNALS = frozenset({0, signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGURG, signal.SIGWINCH})
+
+
+def _ending(status: int) -> Command:
+    return lambda argv: Completed(tuple(argv), status, b"", b"")
