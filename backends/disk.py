@@ -191,7 +191,7 @@ class RealDisk(Disk):
     def remove_tree(self, path: StrPath) -> None:
         """See `Disk.remove_tree`."""
         root = Path(path)
-        if root.is_symlink() or not root.is_dir():
+        if root.is_symlink() or (root.exists() and not root.is_dir()):
             raise NotADirectoryError(errno.ENOTDIR, "not a directory", os.fspath(path))
         for name in os.listdir(root):
             inner = root / name

@@ -13,7 +13,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from subprocess import TimeoutExpired
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from backends.clock import VirtualClock, Waker
 from backends.disk import Disk
@@ -192,21 +192,21 @@ class FakeSession:
             self.current = self.by_index[left] if isinstance(left, int) else None
 
 
-class _Asked:
+class _Asked(Generic[T]):
     """A question that a stopped server has not read yet."""
 
     __slots__ = ("_answer", "_effect", "_error", "done")
 
-    def __init__(self, effect: Callable[[], object]) -> None:
+    def __init__(self, effect: Callable[[], T]) -> None:
         self._effect = effect
-        self._answer: object = None
+        self._answer: list[T] = []
         self._error: BaseException | None = None
         self.done = False
 
     def carry_out(self) -> None:
         self.done = True
         try:
-            self._answer = self._effect()
+            self._answer.append(self._effect())
         except (MultiplexerError, ServerLost) as refusal:
             self._error = refusal
 
@@ -214,10 +214,10 @@ class _Asked:
         self.done = True
         self._error = ServerLost()
 
-    def outcome(self) -> object:
+    def outcome(self) -> T:
         if self._error is not None:
             raise self._error
-        return self._answer
+        return self._answer[0]
 
 
 class FakeServer:
@@ -250,7 +250,7 @@ class FakeServer:
         self.socket_unlinked = False
         self.frozen = False
         self.identity: ProcessIdentity | None = None
-        self._queue: list[_Asked] = []
+        self._queue: list[_Asked[Any]] = []
         self._thawed = Waker()
         self._forget()
 
@@ -337,7 +337,7 @@ class FakeServer:
             self._thawed.clear()
         if not asked.done:
             raise TimeoutExpired(what, deadline_s)
-        return asked.outcome()  # type: ignore[return-value]  # `_Asked` hands back what `effect` answered
+        return asked.outcome()
 
     def interrupt(self) -> None:
         """End the wait of whoever is being kept waiting by a stopped server; what it asked still happens later."""

@@ -1,0 +1,179 @@
+"""The host's process table: commands with deadlines, and processes named by more than a pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backends.clock import SystemClock, Waker
+from backends.processes import Liveness, ProcessIdentity, SystemProcessTable
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
+
+
+@pytest.fixture
+def table() -> SystemProcessTable:
+    """The host's."""
+    return SystemProcessTable()
+
+
+@pytest.fixture
+def sleeper(table: SystemProcessTable) -> Iterator[ProcessIdentity]:
+    """A process of our own that does nothing for a minute, with a mark in its environment."""
+    process = subprocess.Popen(["sleep", "60"], env={**os.environ, "SEAM_TEST_MARK": "m1"})
+    identity = table.identify(process.pid)
+    assert identity is not None
+    yield identity
+    process.kill()
+    process.wait()
+
+
+def gone(table: SystemProcessTable, pid: int) -> bool:
+    """Whether the pid names nobody, or a zombie, within a second."""
+    clock = SystemClock()
+    for _ in range(100):
+        identity = table.identify(pid)
+        if identity is None or table.liveness(identity) is Liveness.DEAD:
+            return True
+        clock.sleep(0.01)
+    return False
+
+
+def test_a_command_answers_status_and_both_outputs(table: SystemProcessTable) -> None:
+    """As bytes, apart, with the environment and directory that were given."""
+    done = table.run(
+        ["sh", "-c", 'printf "$WORD:%s" "$PWD"; echo bad >&2; exit 3'],
+        timeout_s=10,
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "WORD": "w"},
+    )
+
+    assert (done.status, done.stdout, done.stderr) == (3, b"w:/", b"bad\n")
+
+
+def test_a_command_that_dies_of_a_signal_has_a_negative_status(table: SystemProcessTable) -> None:
+    """The signal's number, as `subprocess` has it."""
+    assert table.run(["sh", "-c", "kill -KILL $$"], timeout_s=10).status == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("argv", "error"),
+    [(["no-such-binary-of-seamripper"], FileNotFoundError), (["/"], PermissionError), (["true", "a\0b"], ValueError)],
+)
+def test_what_cannot_be_started_raises(table: SystemProcessTable, argv: list[str], error: type[Exception]) -> None:
+    """A missing binary, a directory, an argument with a NUL."""
+    with pytest.raises(error):
+        table.run(argv, timeout_s=10)
+
+
+def test_300_kb_go_in_and_come_out_unharmed(table: SystemProcessTable) -> None:
+    """More than any pipe holds, in both directions at once."""
+    sent = bytes(range(256)) * 1200
+
+    assert table.run(["cat"], timeout_s=20, stdin=sent).stdout == sent
+
+
+def test_a_command_that_does_not_read_its_input_is_no_error(table: SystemProcessTable) -> None:
+    """A closed pipe ends the feeding, not the command."""
+    assert table.run(["true"], timeout_s=10, stdin=b"x" * 300_000).status == 0
+
+
+def test_a_missed_deadline_kills_the_whole_process_group(table: SystemProcessTable, tmp_path: Path) -> None:
+    """The child that the command started is gone as well."""
+    noted = tmp_path / "pid"
+    script = f"sleep 60 & echo $! > {noted}; wait"
+
+    with pytest.raises(subprocess.TimeoutExpired) as missed:
+        table.run(["sh", "-c", script], timeout_s=0.5)
+
+    assert missed.value.timeout == 0.5
+    assert gone(table, int(noted.read_text()))
+
+
+def test_a_child_that_holds_the_pipe_open_is_not_waited_for(table: SystemProcessTable, tmp_path: Path) -> None:
+    """As a stopped server holds the pipes of its clients: the answer is there when the command has ended."""
+    noted = tmp_path / "pid"
+    started = SystemClock().monotonic()
+
+    done = table.run(["sh", "-c", f"sleep 60 & echo $! > {noted}; echo answer"], timeout_s=30)
+
+    os.kill(int(noted.read_text()), signal.SIGKILL)
+    assert (done.status, done.stdout) == (0, b"answer\n")
+    assert SystemClock().monotonic() - started < 20
+
+
+def test_output_after_the_pipes_were_closed_does_not_end_the_wait(table: SystemProcessTable) -> None:
+    """The command's own end counts, not the end of its output."""
+    assert table.run(["sh", "-c", "exec >&- 2>&-; sleep 0.2; exit 5"], timeout_s=20).status == 5
+
+
+def test_a_waker_gives_the_command_up(table: SystemProcessTable, tmp_path: Path) -> None:
+    """From another thread, long before the deadline; the process is gone afterwards."""
+    noted = tmp_path / "pid"
+    waker = Waker()
+    setter = threading.Timer(0.2, waker.wake)
+    setter.start()
+
+    with pytest.raises(InterruptedError):
+        table.run(["sh", "-c", f"echo $$ > {noted}; exec sleep 60"], timeout_s=50, waker=waker)
+
+    setter.join()
+    assert not noted.exists() or gone(table, int(noted.read_text()))
+    waker.close()
+
+
+def test_a_process_is_alive_until_it_is_killed_and_dead_as_a_zombie(
+    table: SystemProcessTable, sleeper: ProcessIdentity
+) -> None:
+    """Nobody has reaped it when the second question is asked."""
+    assert table.liveness(sleeper) is Liveness.ALIVE
+    assert table.signal(sleeper, signal.SIGKILL) is True
+    assert gone(table, sleeper.pid)
+    assert table.signal(sleeper, signal.SIGTERM) is False
+
+
+def test_another_start_or_another_boot_is_another_process(table: SystemProcessTable, sleeper: ProcessIdentity) -> None:
+    """A pid that was used again is not the process that had it, and is not signalled for it."""
+    earlier = ProcessIdentity(sleeper.pid, sleeper.started - 100, sleeper.boot_id)
+    elsewhere = ProcessIdentity(sleeper.pid, sleeper.started, "another boot")
+
+    for other in (earlier, elsewhere):
+        assert table.liveness(other) is Liveness.DEAD
+        assert table.signal(other, signal.SIGKILL) is False
+        assert table.tree(other) == []
+    assert table.liveness(sleeper) is Liveness.ALIVE
+
+
+def test_a_tree_is_the_process_and_its_descendants(table: SystemProcessTable, sleeper: ProcessIdentity) -> None:
+    """This process is the sleeper's parent."""
+    assert sleeper.pid in [process.pid for process in table.tree(table.me())]
+    assert table.tree(sleeper) == [sleeper]
+
+
+def test_a_process_is_found_by_its_environment(table: SystemProcessTable, sleeper: ProcessIdentity) -> None:
+    """By the exact value of the variable."""
+    assert sleeper.pid in [process.pid for process in table.carrying("SEAM_TEST_MARK", "m1")]
+    assert table.carrying("SEAM_TEST_MARK", "m") == []
+
+
+@pytest.mark.parametrize("pid", [0, -1, 2**70, 2**22 + 7])
+def test_a_pid_that_nobody_can_have_identifies_nobody(table: SystemProcessTable, pid: int) -> None:
+    """And is never signalled: 0 and -1 would mean whole groups."""
+    assert pid == 0 or table.identify(pid) is None
+    assert table.signal(ProcessIdentity(pid, 0.0, table.boot_id()), signal.SIGTERM) is False
+
+
+def test_this_process_knows_itself_and_its_host(table: SystemProcessTable) -> None:
+    """The same each time it is asked."""
+    assert table.me() == table.me()
+    assert table.me().pid == os.getpid()
+    assert table.liveness(table.me()) is Liveness.ALIVE
+    assert table.host()
+    assert table.boot_id() == SystemProcessTable().boot_id()
