@@ -1,0 +1,188 @@
+"""Collects what a run's status is judged by. Reads only, and an unreadable source is a note, never an error."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from backends.clock import Clock
+from backends.disk import Disk
+from backends.processes import Liveness, ProcessTable
+from harness.record.errors import NewerSchema, RecordError
+from harness.record.journal import Event, read_journal
+from harness.record.lock import Holder, read_holder
+from harness.record.replay import ending_of
+from harness.record.state import Crashed, Driver, RunState, decode_state
+from harness.record.status import Evidence, Witness
+
+__all__ = ["CRASH_NAME", "collect", "crash_witnesses"]
+
+CRASH_NAME = re.compile(r"([0-9]{1,18})-([0-9]{1,18})\.json\Z")
+"""The name of a crash record tells its epoch and number, so that it counts even where its content is lost."""
+
+_TEXT_HEAD = re.compile(rb"CRASHED: ([^\n]*)\nrun [^\n]*?, epoch ([0-9]{1,18}), seq ([0-9]{1,18}), ")
+
+
+class _ErrorOnly(msgspec.Struct):
+    error: str = "unknown error"
+    at: float = 0.0
+    child: str | None = None
+
+
+def collect(disk: Disk, run_dir: str, *, clock: Clock, processes: ProcessTable, session: Liveness) -> Evidence:
+    """The evidence about the run in `run_dir`."""
+    notes: list[str] = []
+    state, unusable = _snapshot(disk, f"{run_dir}/state.json", notes)
+    backup, newer = _snapshot(disk, f"{run_dir}/state.json.bak", notes)
+    events = _events(disk, f"{run_dir}/journal.jsonl", notes)
+    holder = read_holder(disk, f"{run_dir}/run.lock")
+    newest = max(
+        (found for found in (state, backup) if found), key=lambda found: (found.epoch, found.seq), default=None
+    )
+    driver = _driver(newest, holder)
+    return Evidence(
+        state=None if state is None else _of_state(state, "state.json"),
+        backup=None if backup is None else _of_state(backup, "state.json.bak"),
+        journal=_of_journal(events),
+        crashes=tuple(crash_witnesses(disk, run_dir, notes)),
+        lock_held=_locked(disk, f"{run_dir}/run.lock", notes),
+        driver=_liveness(driver, newest, bool(events), processes),
+        driver_text="" if driver is None else f"pid {driver.pid} on {driver.host}",
+        session=session,
+        degraded_since=None if newest is None else newest.degraded_since,
+        crash_file=_crash_file(disk, run_dir),
+        now=clock.wall(),
+        unusable=unusable or newer,
+        notes=tuple(notes),
+    )
+
+
+def crash_witnesses(disk: Disk, run_dir: str, notes: list[str]) -> list[Witness]:
+    """Every crash record in the directory, and the newest crash text; by epoch and number."""
+    found: dict[tuple[int, int], Witness] = {}
+    try:
+        names = disk.listdir(f"{run_dir}/crash")
+    except FileNotFoundError:
+        names = []
+    except OSError as problem:
+        notes.append(f"crash records cannot be listed: {problem.strerror}")
+        names = []
+    for name in names:
+        matched = CRASH_NAME.match(name)
+        if matched is not None:
+            epoch, seq = int(matched[1]), int(matched[2])
+            found[epoch, seq] = _of_record(disk, run_dir, f"crash/{name}", epoch, seq, notes)
+    text = _of_text(disk, run_dir)
+    if text is not None:
+        found.setdefault((text.epoch, text.seq), text)
+    return [found[key] for key in sorted(found)]
+
+
+def _of_record(disk: Disk, run_dir: str, name: str, epoch: int, seq: int, notes: list[str]) -> Witness:
+    try:
+        record = msgspec.json.decode(disk.read(f"{run_dir}/{name}"), type=_ErrorOnly)
+    except (OSError, msgspec.DecodeError, RecursionError, UnicodeError):
+        notes.append(f"{name} cannot be read")
+        record = _ErrorOnly()
+    return Witness(name, epoch, seq, record.at, Crashed(record.error, name, record.child))
+
+
+def _of_text(disk: Disk, run_dir: str) -> Witness | None:
+    try:
+        matched = _TEXT_HEAD.match(disk.read(f"{run_dir}/crash.txt"))
+    except OSError:
+        return None
+    if matched is None:
+        return None
+    return Witness(
+        "crash.txt", int(matched[2]), int(matched[3]), 0.0, Crashed(matched[1].decode("utf-8", "backslashreplace"))
+    )
+
+
+def _crash_file(disk: Disk, run_dir: str) -> str:
+    try:
+        return "crash.txt" if disk.info(f"{run_dir}/crash.txt") is not None else "crash/"
+    except OSError:
+        return "crash/"
+
+
+def _snapshot(disk: Disk, path: str, notes: list[str]) -> tuple[RunState | None, str]:
+    name = os.path.basename(path)
+    try:
+        return decode_state(disk.read(path)), ""
+    except FileNotFoundError:
+        if not name.endswith(".bak"):
+            notes.append(f"{name} is missing")
+    except NewerSchema as newer:
+        return None, f"{name}: {newer}"
+    except RecordError as problem:
+        notes.append(f"{name} cannot be read: {problem}")
+    except OSError as problem:
+        notes.append(f"{name} cannot be read: {problem.strerror}")
+    return None, ""
+
+
+def _events(disk: Disk, path: str, notes: list[str]) -> list[Event]:
+    try:
+        reading = read_journal(disk, path)
+    except OSError as problem:
+        notes.append(f"journal.jsonl cannot be read: {problem.strerror}")
+        return []
+    notes.extend(reading.notes)
+    return reading.events
+
+
+def _of_state(state: RunState, source: str) -> Witness:
+    ending = state.ending
+    if not isinstance(ending, Crashed):
+        crashes = [crash for crash in state.crashes if crash.epoch == state.epoch]
+        if crashes:
+            ending = Crashed(crashes[-1].error, crashes[-1].record)
+    return Witness(source, state.epoch, state.seq, state.updated_at, ending)
+
+
+def _of_journal(events: Iterable[Event]) -> Witness | None:
+    newest: Event | None = None
+    for event in events:
+        if newest is None or (event["epoch"], event["seq"]) > (newest["epoch"], newest["seq"]):
+            newest = event
+    if newest is None:
+        return None
+    endings = [
+        ending for event in events if event["epoch"] == newest["epoch"] and (ending := ending_of(event)) is not None
+    ]
+    crashed = [ending for ending in endings if isinstance(ending, Crashed)]
+    ending = (crashed or endings or [None])[-1]
+    at = newest.get("at")
+    return Witness(
+        "journal.jsonl", newest["epoch"], newest["seq"], float(at) if isinstance(at, int | float) else 0.0, ending
+    )
+
+
+def _driver(state: RunState | None, holder: Holder | None) -> Driver | None:
+    """Who drives, or drove last: the lock's word counts unless the state tells of a later epoch."""
+    told = None if state is None else state.driver
+    if holder is not None and (state is None or told is None or holder.epoch == 0 or holder.epoch >= state.epoch):
+        return holder.driver
+    return told
+
+
+def _locked(disk: Disk, path: str, notes: list[str]) -> bool:
+    try:
+        return disk.locked(path)
+    except OSError as problem:
+        notes.append(f"whether the run is locked cannot be known: {problem.strerror}")
+        return False
+
+
+def _liveness(driver: Driver | None, state: RunState | None, journaled: bool, processes: ProcessTable) -> Liveness:
+    """A run of this version's shape names its driver from the first moment, so one that names none has none."""
+    if driver is None:
+        own_shape = journaled if state is None else state.schema > 0
+        return Liveness.DEAD if own_shape else Liveness.UNKNOWN
+    if driver.host != processes.host():
+        return Liveness.UNKNOWN
+    return processes.liveness(driver.identity)

@@ -1,0 +1,47 @@
+"""How a file of the record is put in place: whole, durable, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from backends.disk import Disk
+
+__all__ = ["is_temporary", "put", "temporary"]
+
+
+def temporary(path: str, suffix: str) -> str:
+    """The name under which a file is prepared, in the directory that it goes to."""
+    directory, name = os.path.split(path)
+    return f"{directory}/.{name}.{suffix}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is something that was being prepared."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def put(disk: Disk, path: str, data: bytes, suffix: str, previous: str | None = None) -> None:
+    """Give `path` the content `data`, durably; its last content goes to `previous`, if that is named.
+
+    Until this returns, either the old or the new content is in place, or the old one is at `previous`. On `OSError` the
+    old content is back in place where the disk lets it be, and no temporary file is left.
+    """
+    prepared = temporary(path, suffix)
+    moved = False
+    try:
+        disk.write(prepared, data)
+        disk.fsync(prepared)
+        if previous is not None:
+            with contextlib.suppress(FileNotFoundError):
+                disk.replace(path, previous)
+                moved = True
+        disk.replace(prepared, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            disk.remove(prepared)
+        if moved and previous is not None:
+            with contextlib.suppress(OSError):
+                disk.replace(previous, path)
+        raise
+    disk.fsync(os.path.dirname(path))

@@ -1,0 +1,188 @@
+"""Keeps secrets out of the record: by value, as the environment holds them, and by shape, as they are known to look."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from backends.errors import printable
+from harness.record.plain import encode, plain
+
+__all__ = ["Redactor"]
+
+SHORTEST = 6
+"""Characters; a shorter value is no secret worth the name, and would tear ordinary words apart."""
+LONGEST = 16_384
+"""Characters of a secret that are looked for; the rest of a longer one is removed line by line."""
+
+_HARMLESS_NAMES = re.compile(
+    r"""(?x) (?: PATH | HOME | PWD | OLDPWD | USER | LOGNAME | USERNAME | HOSTNAME | HOST | SHELL | SHLVL | LANG | LANGUAGE
+    | LC_\w+ | TERM | TERM_\w+ | COLORTERM | COLUMNS | LINES | TZ | EDITOR | VISUAL | PAGER | LESS\w* | LS_COLORS | DISPLAY
+    | WAYLAND_DISPLAY | MAIL | TMPDIR | TEMP | TMP | XDG_\w+_(?:HOME|DIRS?|TYPE|CLASS|DESKTOP) | XDG_\w+_ID | TMUX | TMUX_PANE
+    | TMUX_TMPDIR | VIRTUAL_ENV\w* | PYTHON(?!_)\w* | PYTEST_\w+ | CONDA_\w+
+    | NO_COLOR | FORCE_COLOR | CLICOLOR\w* | CI | DEBIAN_FRONTEND
+    | BASH_FUNC_.* | _ | PS[0-4] | MAKE\w* | MFLAGS | LD_LIBRARY_PATH | MANPATH | INFOPATH | NVM_\w+ | SSH_TTY
+    | GITHUB_(?:ACTIONS?|WORKFLOW\w*|JOB|RUN_\w+|REF\w*|SHA|REPOSITORY\w*|WORKSPACE|ACTOR\w*|EVENT_\w+)
+    | RUNNER_(?:OS|ARCH|NAME|TEMP|TOOL_CACHE|WORKSPACE|ENVIRONMENT)
+    | SEAMRIPPER_(?:ROOT|MUX|RUN|TASK|EVENTS|RESULT|PROMPT) )\Z"""
+)
+
+_SHAPES = re.compile(
+    r"""(?x)
+      -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z ]*PRIVATE[ ]KEY-----|\Z)
+    | \b(?:sk|pk|rk)-[A-Za-z0-9_-]{12,}
+    | \bgh[opsur]_[A-Za-z0-9]{16,}
+    | \bgithub_pat_\w{16,}
+    | \bglpat-[\w-]{16,}
+    | \b(?:AKIA|ASIA)[0-9A-Z]{12,}
+    | \bAIza[\w-]{30,}
+    | \bxox[a-z]-[\w-]{8,}
+    | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*
+    | (?<=://)[^\s/@:]+:[^\s/@]+(?=@)
+    | (?i:(?<=\bbearer[ ])|(?<=\bbasic[ ]))[\w.~+/=-]{8,}
+    """,
+    re.DOTALL,
+)
+
+_ASSIGNED = re.compile(
+    r"""(?x)
+    ( \b[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)[A-Z0-9_]*=
+    | (?i:\b(?:api[_-]?key|access[_-]?key|auth[_-]?token|secret|password|passwd|x-api-key|authorization)\b)
+      (?:\\?["'])?\s*[:=]\s*
+    )
+    ((?:\\?["'])?) (?!<) [^\s"'\\,;&)}\]]{4,}
+    """
+)
+
+_SECRET_KEY = re.compile(r"(?i)(?:\A|_|-)(?:token|secret|password|passwd|api[_-]?key|authorization|credentials?)\Z")
+
+_FREE_TEXT = frozenset(
+    (
+        *(
+            "by",
+            "command",
+            "detail",
+            "details",
+            "error",
+            "feedback",
+            "line",
+            "message",
+            "name",
+            "note",
+            "notes",
+            "output",
+        ),
+        *("problem", "problems", "reason", "stderr", "stdout", "summary", "teardown", "text", "what", "why"),
+        *("crash_error", "paused_reason"),
+    )
+)
+"""Fields of state and journal that hold words from elsewhere; the others hold names that must survive unchanged."""
+
+
+class Redactor:
+    """Removes the values of `environment` that no allow-list names, the `secrets` given, and whatever looks like a secret."""
+
+    def __init__(self, environment: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
+        found = {value: f"<env {printable(name, 80)}>" for name, value in environment.items() if not _harmless(name)}
+        found.update(dict.fromkeys(secrets, "<secret>"))
+        self._values = _variants(found)
+        self._needles = tuple(
+            {json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "ignore") for value, _ in self._values}
+        )
+        self._longest = max((len(value) for value, _ in self._values), default=0)
+        self._known: dict[tuple[str, int], str] = {}
+
+    def text(self, text: str, limit: int = 4000) -> str:
+        """`text` without secrets, encodable, without control characters, at most about `limit` characters."""
+        key = (text, limit)
+        if len(text) > 400:
+            return self._text(text, limit)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) > 5000:
+                self._known.clear()
+            known = self._known[key] = self._text(text, limit)
+        return known
+
+    def _text(self, text: str, limit: int) -> str:
+        total = len(text)
+        window = limit + self._longest
+        cut = total > window
+        if cut:
+            text = text[:window]
+        for value, label in self._values:
+            if value in text:
+                text = text.replace(value, label)
+        if cut and self._longest:
+            # What is left of a secret that the window cut in two is at the very end, and shorter than the longest.
+            text = text[: -self._longest]
+        text = _SHAPES.sub("<secret>", text)
+        text = _ASSIGNED.sub(r"\1\2<secret>", text)
+        if len(text) > limit or cut:
+            text = f"{text[:limit]}... ({total} characters in all)"
+        return printable(text, limit + 100)
+
+    def values(self, text: str) -> str:
+        """`text` without the known values; nothing else is changed."""
+        for value, label in self._values:
+            if value in text:
+                text = text.replace(value, label)
+        return text
+
+    def line(self, encoded: bytes) -> bytes:
+        """A JSON document as it is, or without the known values in its free text."""
+        if not any(needle in encoded for needle in self._needles):
+            return encoded
+        return encode(self._free_text(msgspec.json.decode(encoded), False))
+
+    def _free_text(self, value: Any, free: bool) -> Any:
+        if isinstance(value, dict):
+            return {key: self._free_text(inner, key in _FREE_TEXT) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._free_text(inner, free) for inner in value]
+        return self.values(value) if free and isinstance(value, str) else value
+
+    def tree(self, value: object, limit: int = 4000) -> Any:
+        """`value` made plain, every string in it without secrets; what a secret-sounding key holds is withheld."""
+        return self._withheld(plain(value, lambda text: self.text(text, limit)))
+
+    def _withheld(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: "<secret>" if _SECRET_KEY.search(key) and isinstance(inner, str) else self._withheld(inner)
+                for key, inner in value.items()
+            }
+        return [self._withheld(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _harmless(name: str) -> bool:
+    return _HARMLESS_NAMES.match(name) is not None
+
+
+def _variants(found: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each value as it is, as `repr`, JSON and `printable` write it, and line by line; longest first."""
+    variants: dict[str, str] = {}
+    for whole, label in found.items():
+        lines = [line.strip() for line in whole.splitlines()] if "\n" in whole else []
+        for value in (whole, whole.strip(), *(line for line in lines if len(line) >= 12)):
+            if len(value) < SHORTEST:
+                continue
+            value = value[:LONGEST]
+            shapes = (
+                {value}
+                if value.isascii() and value.isalnum()
+                else {
+                    value,
+                    repr(value)[1:-1],
+                    json.dumps(value)[1:-1],
+                    json.dumps(value, ensure_ascii=False)[1:-1],
+                    printable(value, LONGEST),
+                }
+            )
+            for shape in shapes:
+                variants.setdefault(shape, label)
+    return sorted(variants.items(), key=lambda item: (-len(item[0]), item[0]))
