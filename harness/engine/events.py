@@ -77,28 +77,12 @@ class ResultReading:
 
 
 class EventReader:
-    """Hands out each event once, in the order of their sequence.
+    """Hands out each event of a run once, in the order of their sequence, whichever launch they belong to."""
 
-    With a `token`, only that launch's events are handed out. Those of other tasks are then passed over in silence (they have
-    readers of their own), those of other launches of the same `task` with a note.
-    """
-
-    def __init__(
-        self,
-        disk: Disk,
-        events_dir: StrPath,
-        token: str | None = None,
-        *,
-        task: str | None = None,
-        stops_need_transcript: bool = False,
-    ) -> None:
+    def __init__(self, disk: Disk, events_dir: StrPath) -> None:
         self._disk = disk
         self._dir = PurePath(events_dir)
-        self._token = token
-        self._task = task
-        self._stops_need_transcript = stops_need_transcript
         self._seen: set[str] = set()
-        self._ended: set[str] = set()
         self._listing_failed: str | None = None
 
     def poll(self) -> tuple[list[Event], list[str]]:
@@ -118,34 +102,17 @@ class EventReader:
             found = self._read(name)
             if isinstance(found, Event):
                 events.append(found)
-            elif found is not None:
+            else:
                 notes.append(printable(f"{self._dir.name}/{name}: {found}", 300))
         events.sort(key=lambda event: event.seq)
-        return [event for event in events if self._counts(event)], notes
+        return events, notes
 
-    def _read(self, name: str) -> Event | str | None:
-        """The event in that file, why it is none, or `None` if it is somebody else's."""
+    def _read(self, name: str) -> Event | str:
+        """The event in that file, or why it is none."""
         if not _EVENT_FILE.match(name):
             return "not an event's name"
         loaded = _load(self._disk, self._dir / name)
-        if isinstance(loaded, str):
-            return loaded
-        event = _event(loaded, int(name.partition(".")[0]))
-        if isinstance(event, str) or self._token is None or event.token == self._token:
-            return event
-        if self._task is not None and event.task != self._task:
-            return None
-        return "of another launch"
-
-    def _counts(self, event: Event) -> bool:
-        """Whether anything may be decided from `event`: not from a sub-agent's `Stop`, nor from one after the end."""
-        if event.kind is EventKind.SESSION_END:
-            self._ended.add(event.token)
-        if event.kind is not EventKind.STOP:
-            return True
-        if event.token in self._ended:
-            return False
-        return bool(event.transcript_path) or not self._stops_need_transcript
+        return loaded if isinstance(loaded, str) else _event(loaded, int(name.partition(".")[0]))
 
 
 def read_result(disk: Disk, path: StrPath, token: str) -> ResultReading:
