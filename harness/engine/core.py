@@ -1,0 +1,174 @@
+"""What every part of the engine is handed: the outside world as arguments, and the run's own record."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from backends.base import TerminalMultiplexer
+from backends.clock import Clock
+from backends.disk import Disk
+from backends.entropy import Entropy
+from backends.errors import TransportError
+from backends.guard import Call
+from backends.operations import Kind
+from backends.processes import ProcessTable
+from harness.engine.events import EventReader
+from harness.engine.plan import RunPlan
+from harness.engine.profiles import AgentProfile
+from harness.engine.signals import StopSwitch
+from harness.record import RunState, RunStore
+
+__all__ = ["STEPS", "Core", "SeamWatch", "Surroundings"]
+
+STEPS: tuple[str, ...] = (
+    "begin",
+    "load",
+    "reconcile",
+    "schedule",
+    "prompt",
+    "session",
+    "open-window",
+    "adopt",
+    "mark",
+    "tick",
+    "listing",
+    "decide",
+    "nudge",
+    "outcome",
+    "kill",
+    "verify",
+    "settle",
+    "nested",
+    "clean-up",
+    "post-run",
+    "complete",
+    "pause",
+    "record",
+)
+"""Every checkpoint of the engine, in the order in which a run first passes them; the fault points `engine.<step>`."""
+
+
+def _no_checkpoint(step: str) -> None:
+    return None
+
+
+def _no_context() -> Mapping[str, object]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything outside the engine, as arguments.
+
+    `checkpoint(step)` is called at every step of `STEPS` and may raise; the mapping that `crash_context()` answers goes into
+    crash records. `progress(line)` is shown to whoever watches. `stderr` is the last sink of a crash record.
+    """
+
+    multiplexer: TerminalMultiplexer
+    clock: Clock
+    disk: Disk
+    processes: ProcessTable
+    entropy: Entropy
+    profiles: Mapping[str, AgentProfile]
+    checkpoint: Callable[[str], None] = _no_checkpoint
+    crash_context: Callable[[], Mapping[str, object]] = _no_context
+    progress: Callable[[str], None] = _no_checkpoint
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+
+
+class SeamWatch:
+    """Observes the seam: the newest calls, and since when nobody has answered.
+
+    It only remembers, because an observer runs inside the call; the engine writes the journal between calls.
+    """
+
+    def __init__(self) -> None:
+        self.recent: deque[Call] = deque(maxlen=200)
+        self.silent_since: float | None = None
+        self.silenced_by: Call | None = None
+
+    def __call__(self, call: Call) -> None:
+        """Remember a finished call."""
+        self.recent.append(call)
+        if call.operation.kind is Kind.LOCAL:
+            return
+        if isinstance(call.error, TransportError):
+            if self.silent_since is None:
+                self.silent_since = call.started_s
+                self.silenced_by = call
+        elif self.silenced_by is not None and self._ends_silence(call, self.silenced_by):
+            self.silent_since = None
+            self.silenced_by = None
+
+    def _ends_silence(self, call: Call, silenced_by: Call) -> bool:
+        """A courtesy that is answered says nothing about a probe or change that was not."""
+        return call.operation.kind is not Kind.COURTESY or silenced_by.operation.kind is Kind.COURTESY
+
+    def lines(self) -> list[str]:
+        """The newest calls, oldest first, one line each, with every payload withheld."""
+        return [
+            f"#{call.number} {call.started_s:.3f}s +{call.elapsed_s:.3f}s {call} {call.outcome}"
+            + (f": {type(call.error).__name__}" if call.error is not None else "")
+            for call in self.recent
+        ]
+
+
+@dataclass(slots=True)
+class Core:
+    """The run as the parts of the engine share it."""
+
+    plan: RunPlan
+    run_dir: Path
+    outside: Surroundings
+    store: RunStore
+    state: RunState
+    switch: StopSwitch
+    seam: SeamWatch
+    events: EventReader
+    degraded: bool = False
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.outside.clock.monotonic()
+
+    def checkpoint(self, step: str) -> None:
+        """Pass a step: a test may interpose here, and a stop that was asked for unwinds from here."""
+        self.outside.checkpoint(step)
+        self.switch.check()
+
+    def journal(self, event: str, **fields: Any) -> None:
+        """Write one durable line into the journal, and tell whoever watches."""
+        self.store.journal.append(event, **fields)
+        words = [f"{key}={value}" for key, value in fields.items() if value not in (None, "")]
+        self.outside.progress(" ".join([event, *words]))
+
+    def save(self) -> None:
+        """Make the state durable."""
+        self.store.save(self.state)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; a stop ends it early."""
+        self.outside.clock.wait(seconds, self.switch.waker)
+        self.switch.check()
+
+    def note_seam(self) -> None:
+        """Journal that the multiplexer fell silent, or that it answers again."""
+        silent = self.seam.silent_since is not None
+        if silent and not self.degraded:
+            self.degraded = True
+            call = self.seam.silenced_by
+            self.state.degraded_since = self.outside.clock.wall()
+            error = "" if call is None else type(call.error).__name__
+            self.journal("transport-degraded", operation="" if call is None else call.operation.name, error=error)
+            self.save()
+        elif self.degraded and not silent:
+            self.degraded = False
+            self.state.degraded_since = None
+            self.journal("transport-recovered")
+            self.save()

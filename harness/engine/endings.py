@@ -1,0 +1,55 @@
+"""Capture, then record: however a run ended becomes one value, and each step of recording it stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.engine.signals import RunStopped
+from harness.record import Crashed, Ending, Stopped, describe
+
+__all__ = ["Captured", "Isolation", "capture"]
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """How something ended: its `ending`, and the exception behind it if there was one."""
+
+    ending: Ending
+    error: BaseException | None = None
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the exception is somebody else's control flow, which must go on once it is recorded."""
+        return self.error is not None and not isinstance(self.error, Exception | RunStopped | KeyboardInterrupt)
+
+
+def capture(drive: Callable[[], Ending]) -> Captured:
+    """Run `drive` and turn whatever comes of it into one value; nothing escapes."""
+    try:
+        return Captured(drive())
+    except RunStopped as stopped:
+        return Captured(Stopped(by=stopped.by, signum=stopped.signum), stopped)
+    except KeyboardInterrupt as interrupt:
+        return Captured(Stopped(by="KeyboardInterrupt", signum=2), interrupt)
+    except BaseException as error:
+        return Captured(Crashed(error=describe(error)), error)
+
+
+@dataclass(slots=True)
+class Isolation:
+    """Runs steps that must not prevent one another; what went wrong in them is kept."""
+
+    problems: list[str] = field(default_factory=list)
+    first: BaseException | None = None
+
+    def step(self, name: str, action: Callable[[], object]) -> bool:
+        """Run `action`; whether it went through."""
+        try:
+            action()
+        except BaseException as error:
+            self.problems.append(f"{name}: {describe(error)}")
+            if self.first is None:
+                self.first = error
+            return False
+        return True

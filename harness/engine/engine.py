@@ -1,0 +1,359 @@
+"""The engine: carries out a plan, and leaves a truthful record of how that ended.
+
+`Engine.run` captures whatever comes of the run as one value and then records it, step by step, each step standing alone.
+It returns a `RunSummary` for every ending. Out of it come only `RecordError` before anything has begun (`RunLocked`:
+somebody else drives this run; or there is no run to resume) and, after they were recorded, exceptions that are somebody
+else's control flow (`SystemExit`, a test runner's own timeout).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from backends.clock import timestamp
+from harness.engine.core import Core, SeamWatch, Surroundings
+from harness.engine.endings import Captured, Isolation, capture
+from harness.engine.events import EventReader
+from harness.engine.nested import absorb_child, child_of
+from harness.engine.plan import RunPlan
+from harness.engine.recovery import recover
+from harness.engine.settling import Settling
+from harness.engine.signals import StopSwitch, stop_signals
+from harness.engine.summary import RunSummary, TaskSummary
+from harness.engine.supervisor import Supervisor
+from harness.engine.teardown import TORN_DOWN, tear_down
+from harness.engine.windows import Windows
+from harness.record import (
+    Attempt,
+    CrashContext,
+    Crashed,
+    CrashRef,
+    Driver,
+    Ending,
+    Finished,
+    Loaded,
+    Paused,
+    RecordError,
+    RunLock,
+    RunState,
+    RunStore,
+    Stopped,
+    TaskPhase,
+    TaskState,
+    describe,
+)
+
+__all__ = ["Engine", "Parent", "new_run_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """Who a nested run belongs to: it is stopped with its parent, and hands its failures on."""
+
+    run_id: str
+    switch: StopSwitch
+
+
+def new_run_id(outside: Surroundings) -> str:
+    """A name for a new run: when it began, and a suffix that keeps it apart."""
+    began = timestamp(outside.clock.wall())[:19].replace("-", "").replace(":", "").replace("T", "-")
+    return f"{began}-{outside.entropy.suffix()}"
+
+
+class Engine:
+    """Drives one run. Make one, call `run` once."""
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        run_dir: Path,
+        outside: Surroundings,
+        *,
+        run_id: str | None = None,
+        resume: bool = False,
+        parent: Parent | None = None,
+        handle_signals: bool = True,
+    ) -> None:
+        """Prepare to carry out `plan` in `run_dir`, or with `resume` to go on with the run that is recorded there.
+
+        With `parent` the run is nested: it records its own ending and then hands the failure or the stop on. With
+        `handle_signals` a top-level run on the main thread takes SIGINT, SIGTERM and SIGHUP as requests to stop.
+        """
+        self.plan = plan
+        self.run_dir = run_dir
+        self.outside = outside
+        self.run_id = run_id or run_dir.name
+        self.switch = StopSwitch() if parent is None else parent.switch
+        self.summary: RunSummary | None = None
+        self._resume = resume
+        self._parent = parent
+        self._handle_signals = handle_signals and parent is None
+        self._lock: RunLock | None = None
+        self._child: str | None = None
+        self._begun = False
+        self.store = RunStore(
+            run_dir,
+            disk=outside.disk,
+            clock=outside.clock,
+            entropy=outside.entropy,
+            processes=outside.processes,
+            stderr=outside.stderr,
+        )
+        self.core = Core(
+            plan=plan,
+            run_dir=run_dir,
+            outside=outside,
+            store=self.store,
+            state=self._fresh_state(),
+            switch=self.switch,
+            seam=SeamWatch(),
+            events=EventReader(outside.disk, run_dir / "events"),
+        )
+        self.windows = self._windows()
+
+    def request_stop(self, by: str = "request", signum: int | None = None) -> None:
+        """Ask the run to stop; may be called from any thread, a second call forces it."""
+        self.switch.request(by, signum)
+
+    def run(self) -> RunSummary:
+        """Carry out the plan; see the module for what comes out."""
+        with stop_signals(self.switch) if self._handle_signals else nullcontext(), self._attached():
+            captured = capture(self._drive)
+            if isinstance(captured.error, RecordError) and not self._begun:
+                self._release()
+                raise captured.error
+            try:
+                self.summary = self._record(captured)
+            finally:
+                self._release()
+        error = captured.error
+        if error is not None and (captured.foreign or self._parent is not None):
+            raise error
+        return self.summary
+
+    @contextmanager
+    def _attached(self) -> Iterator[None]:
+        multiplexer = self.outside.multiplexer
+        multiplexer.observe(self.core.seam)
+        if self._parent is None:
+            self.switch.on_force = multiplexer.abandon
+        try:
+            yield
+        finally:
+            multiplexer.unobserve(self.core.seam)
+
+    # Driving
+
+    def _drive(self) -> Ending:
+        core = self.core
+        self._open()
+        core.checkpoint("begin")
+        supervisor = Supervisor(core, self.windows)
+        if self._resume:
+            core.checkpoint("reconcile")
+            paused = recover(core, self.windows, supervisor)
+            if paused is not None:
+                return self._paused(paused)
+        paused = supervisor.run()
+        if paused is None:
+            paused = self._retry_deferred()
+        if paused is not None:
+            return self._paused(paused)
+        return self._complete()
+
+    def _open(self) -> None:
+        """Take the lock and make the record, or read it; from here on the run is ours to record."""
+        core = self.core
+        try:
+            self._lock = self.store.lock()
+        except OSError as error:
+            if self._resume:
+                raise RecordError(f"{self.run_dir.name} cannot be locked: {error.strerror or error}") from error
+            raise
+        if self._resume:
+            self._reopen(self.store.load())
+        else:
+            self.store.create(core.state, self.plan.to_toml())
+            self._begun = True
+            core.journal("run-started", run=self.run_id, project=self.plan.project, backend=core.state.backend)
+        self._lock.set_epoch(core.state.epoch)
+
+    def _reopen(self, loaded: Loaded) -> None:
+        core = self.core
+        core.state = loaded.state
+        before = core.state.ending
+        core.state.rearm(loaded.epoch + 1)
+        core.state.driver = self._driver()
+        self.store.journal.epoch = core.state.epoch
+        self._begun = True
+        self.windows = self._windows()
+        self.windows.claimed = True
+        core.journal("run-resumed", source=loaded.source, notes=loaded.notes)
+        self._approve(before)
+        core.save()
+        core.checkpoint("load")
+
+    def _approve(self, before: Ending | None) -> None:
+        """A resume is the approval of what the run was paused for."""
+        state = self.core.state
+        if isinstance(before, Paused) and before.stage == "gate" and before.task is not None:
+            state.approved.append(before.task)
+        for task in state.tasks:
+            if task.phase is TaskPhase.ESCALATED:
+                task.phase = TaskPhase.PENDING
+
+    def _retry_deferred(self) -> Paused | None:
+        core = self.core
+        deferred = [task.key for task in core.state.tasks if task.phase is TaskPhase.DEFERRED]
+        if not deferred or self.plan.retry_deferred != "end" or self._parent is not None:
+            return None
+        core.checkpoint("nested")
+        plan, run_id = child_of(core, deferred)
+        core.state.nested.append(run_id)
+        core.save()
+        core.journal("nested-run", run=run_id, tasks=deferred)
+        child = Engine(
+            plan,
+            self.run_dir / "nested" / run_id,
+            self.outside,
+            run_id=run_id,
+            parent=Parent(self.run_id, self.switch),
+        )
+        self._child = f"nested/{run_id}"
+        summary = child.run()
+        self._child = None
+        absorb_child(core, child.core.state)
+        ending = summary.ending
+        return ending if isinstance(ending, Paused) else None
+
+    def _paused(self, paused: Paused) -> Paused:
+        core = self.core
+        core.checkpoint("pause")
+        core.journal("run-paused", reason=paused.reason, stage=paused.stage, task=paused.task)
+        self.store.attention(f"paused: {paused.reason}")
+        core.checkpoint("record")
+        return paused
+
+    def _complete(self) -> Finished:
+        core = self.core
+        core.checkpoint("clean-up")
+        if self.plan.cleanup_session or self._parent is not None:
+            core.state.teardown = tear_down(core, self.windows, self._attempts())
+            core.journal("teardown", outcome=core.state.teardown)
+        failed = []
+        for command in self.plan.post_run:
+            core.checkpoint("post-run")
+            problem = Settling(core).run_command(command)
+            core.journal("post-run", command=command, problem=problem)
+            if problem is not None:
+                failed.append(command)
+        core.checkpoint("complete")
+        deferred = [task.key for task in core.state.tasks if task.phase is not TaskPhase.DONE]
+        core.journal("run-complete", deferred=deferred, failed=failed)
+        core.checkpoint("record")
+        return Finished(deferred=deferred, failed=failed)
+
+    # Recording
+
+    def _record(self, captured: Captured) -> RunSummary:
+        """Make the ending durable; a run whose ending cannot be recorded has crashed."""
+        ending = captured.ending
+        if isinstance(ending, Crashed) and captured.error is not None:
+            return self._record_crash(captured.error)
+        recording = Isolation()
+        if isinstance(ending, Stopped):
+            recording.step("journal", lambda: self.core.journal("run-stopped", by=ending.by, signum=ending.signum))
+        self.core.state.ending = ending
+        saved = recording.step("state", self.core.save)
+        if isinstance(ending, Stopped):
+            self._tear_down(recording)
+        elif not saved and recording.first is not None:
+            self.core.state.ending = None
+            return self._record_crash(recording.first)
+        return self._summarize(ending, recording.problems)
+
+    def _record_crash(self, error: BaseException) -> RunSummary:
+        core = self.core
+        recording = Isolation()
+        filing = self.store.file_crash(error, core.state, self._crash_context(recording), child=self._child)
+        recording.problems.extend(filing.problems)
+        ending = Crashed(error=describe(error), record=filing.record, child=self._child)
+        core.state.ending = ending
+        core.state.crashes.append(
+            CrashRef(epoch=core.state.epoch, seq=core.state.seq, error=ending.error, record=filing.record)
+        )
+        recording.step("state", core.save)
+        self._tear_down(recording)
+        recording.step("attention", lambda: self.store.attention(f"crashed: {ending.error}"))
+        return self._summarize(ending, recording.problems)
+
+    def _crash_context(self, recording: Isolation) -> CrashContext:
+        extra: dict[str, object] = {}
+        recording.step("crash-context", lambda: extra.update(self.outside.crash_context()))
+        return CrashContext(
+            seam_calls=self.core.seam.lines(),
+            backend=self.core.state.backend,
+            extra=extra,
+        )
+
+    def _tear_down(self, recording: Isolation) -> None:
+        core = self.core
+        core.state.teardown = "failed"
+
+        def take_down() -> None:
+            core.state.teardown = tear_down(core, self.windows, self._attempts())
+
+        recording.step("teardown", take_down)
+        recording.step("journal", lambda: core.journal("teardown", outcome=core.state.teardown))
+        recording.step("state", core.save)
+
+    def _summarize(self, ending: Ending, problems: Sequence[str]) -> RunSummary:
+        state = self.core.state
+        return RunSummary(
+            run_id=self.run_id,
+            ending=ending,
+            tasks=[
+                TaskSummary(task.key, task.phase, len(task.attempts), task.reason, task.summary) for task in state.tasks
+            ],
+            teardown=None if state.teardown == TORN_DOWN and not self.windows.claimed else state.teardown,
+            crash_record=ending.record if isinstance(ending, Crashed) else None,
+            problems=tuple(problems),
+        )
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            Isolation().step("release", self._lock.release)
+            self._lock = None
+
+    # Making
+
+    def _windows(self) -> Windows:
+        state = self.core.state
+        return Windows(self.outside.multiplexer, state.mux_session, state.run_id, self.plan.project)
+
+    def _attempts(self) -> list[Attempt]:
+        return [attempt for task in self.core.state.tasks for attempt in task.attempts]
+
+    def _driver(self) -> Driver:
+        table = self.outside.processes
+        me = table.me()
+        return Driver(pid=me.pid, started=me.started, boot_id=me.boot_id, host=table.host())
+
+    def _fresh_state(self) -> RunState:
+        now = self.outside.clock.wall()
+        return RunState(
+            run_id=self.run_id,
+            project=self.plan.project,
+            backend=type(self.outside.multiplexer).__name__,
+            mux_session=self.run_id[:64],
+            created_at=now,
+            updated_at=now,
+            driver=self._driver(),
+            tasks=[TaskState(key=task.key) for task in self.plan.tasks],
+            parent=None if self._parent is None else self._parent.run_id,
+            plan_sha256=hashlib.sha256(self.plan.to_toml().encode("utf-8")).hexdigest(),
+        )

@@ -1,0 +1,103 @@
+"""Going on with a run: what the last epoch may have left is found and ended before anything new begins."""
+
+from __future__ import annotations
+
+from backends.errors import MultiplexerError
+from harness.engine.core import Core
+from harness.engine.events import read_result
+from harness.engine.launching import launch_context
+from harness.engine.nested import absorb_child
+from harness.engine.supervisor import UNREACHABLE, Supervisor
+from harness.engine.teardown import TORN_DOWN, tear_down
+from harness.engine.windows import RUN_OPTION, Windows
+from harness.record import Attempt, Paused, RecordError, RunStore, SessionOutcome, TaskPhase, TaskState
+
+__all__ = ["recover"]
+
+
+def recover(core: Core, windows: Windows, supervisor: Supervisor) -> Paused | None:
+    """End the sessions of earlier epochs, take over the results they left, and put every other task back in line.
+
+    Answers the pause that the run goes back to if the multiplexer does not say whether the old session is gone.
+    """
+    for name in [windows.session, *core.state.nested]:
+        old = Windows(windows.multiplexer, name, name if name in core.state.nested else core.state.run_id, windows.cwd)
+        old.claimed = True
+        paused = _end_leftovers(core, old)
+        if paused is not None:
+            return paused
+    windows.forget()
+    _take_over_nested(core)
+    for task in core.state.tasks:
+        if task.phase in (TaskPhase.RUNNING, TaskPhase.VERIFYING):
+            _pick_up(core, task, supervisor)
+    return None
+
+
+def _end_leftovers(core: Core, old: Windows) -> Paused | None:
+    began = core.now
+    while True:
+        core.checkpoint("kill")
+        if _is_foreign(old) or tear_down(core, old, _attempts(core)) == TORN_DOWN:
+            return None
+        core.note_seam()
+        if core.now - began >= core.plan.session_timeout_s:
+            return Paused(
+                reason=f"session {old.session} of the last epoch could not be ended", stage=UNREACHABLE, task=None
+            )
+        core.wait(core.plan.poll_s)
+
+
+def _is_foreign(old: Windows) -> bool:
+    """Whether a session of that name is proven to be somebody else's: then it is none of our leftovers."""
+    try:
+        if not old.multiplexer.has_session(old.session):
+            return False
+        return old.multiplexer.session_options(RUN_OPTION).get(old.session, old.run_id) != old.run_id
+    except MultiplexerError:
+        return False
+
+
+def _attempts(core: Core) -> list[Attempt]:
+    return [attempt for task in core.state.tasks for attempt in task.attempts]
+
+
+def _take_over_nested(core: Core) -> None:
+    outside = core.outside
+    for run_id in core.state.nested:
+        store = RunStore(
+            core.run_dir / "nested" / run_id,
+            disk=outside.disk,
+            clock=outside.clock,
+            entropy=outside.entropy,
+            processes=outside.processes,
+            stderr=outside.stderr,
+        )
+        try:
+            child = store.load().state
+        except RecordError as error:
+            core.journal("nested-unreadable", run=run_id, problem=str(error))
+        else:
+            absorb_child(core, child)
+
+
+def _pick_up(core: Core, task: TaskState, supervisor: Supervisor) -> None:
+    """Settle a task whose session had ended; put any other one back in line without using up an attempt."""
+    planned = core.plan.task(task.key)
+    result = None
+    if task.attempts:
+        attempt = task.attempts[-1]
+        context = launch_context(core.plan, planned, core.run_dir, attempt)
+        result = read_result(core.outside.disk, context.result_file, attempt.token).result
+        if attempt.outcome is None:
+            attempt.outcome = SessionOutcome.STOPPED if result is None else SessionOutcome.COMPLETED
+            attempt.counted = result is not None
+            attempt.reason = "" if result is not None else "the engine ended first"
+            attempt.ended_at = core.outside.clock.wall()
+        if attempt.outcome not in (SessionOutcome.STOPPED, SessionOutcome.UNREACHABLE):
+            task.summary = "" if result is None else result.summary
+            core.journal("outcome-recovered", task=task.key, outcome=str(attempt.outcome))
+            supervisor.settling.settle(planned, task, result)
+            return
+    task.phase = TaskPhase.PENDING
+    core.save()

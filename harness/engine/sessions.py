@@ -1,0 +1,148 @@
+"""One attempt at one task: what was seen of it so far, and what that amounts to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from backends.operations import WindowExit
+from backends.processes import Liveness, ProcessIdentity
+from harness.engine.decide import Budget, Observation
+from harness.engine.events import Event, EventKind, Result
+from harness.engine.plan import RunPlan, TaskPlan
+from harness.engine.profiles import AgentProfile, LaunchContext
+from harness.engine.windows import window_name
+from harness.record import Attempt, TaskState
+
+__all__ = ["Phase", "Session"]
+
+
+class Phase(Enum):
+    """Where a session stands with the multiplexer."""
+
+    STARTING = "starting"
+    """No window has been asked for, or it is proven that none came of it."""
+    UNCERTAIN = "uncertain"
+    """A window was asked for and nobody knows whether there is one."""
+    LIVE = "live"
+    """The window exists, as far as is known."""
+    ENDING = "ending"
+    """The outcome is recorded; the window and its processes are not yet proven gone."""
+    GONE = "gone"
+    """Nothing of it is left."""
+
+
+@dataclass(slots=True)
+class Session:
+    """An agent session. Times are monotonic seconds; `None` where it has not happened."""
+
+    task: TaskPlan
+    state: TaskState
+    attempt: Attempt
+    profile: AgentProfile
+    context: LaunchContext
+    nudges: int
+    """How often it may be asked for its result, and how often woken between two turns."""
+    nudges_left: int
+    wakes_left: int
+    phase: Phase = Phase.STARTING
+    since: float = 0.0
+    """When the phase began."""
+    deadline_s: float = 0.0
+    absent_seen: int = 0
+    refusals: int = 0
+    wakes_total: int = 0
+    processes: list[ProcessIdentity] = field(default_factory=list)
+    survivors: list[ProcessIdentity] = field(default_factory=list)
+    result: Result | None = None
+    result_note: str | None = None
+    session_ended: bool = False
+    turn_ended_s: float | None = None
+    turn_failed: bool = False
+    turn_open: bool = False
+    asked_s: float | None = None
+    grown_s: float | None = None
+    log_size: int = 0
+    parked_until_s: float | None = None
+    liveness: Liveness = Liveness.UNKNOWN
+    exit: WindowExit | None = None
+
+    @property
+    def token(self) -> str:
+        """The launch token."""
+        return self.attempt.token
+
+    @property
+    def window_id(self) -> str:
+        """The native id of the window; empty while there is none."""
+        return self.attempt.window_id or ""
+
+    @property
+    def window_name(self) -> str:
+        """The name of the window of this launch."""
+        return window_name(self.task.key, self.token)
+
+    def enter(self, phase: Phase, now: float) -> None:
+        """Go to `phase`."""
+        self.phase = phase
+        self.since = now
+
+    def take(self, event: Event, now: float) -> None:
+        """Digest one event of this launch; nothing counts after the agent ended its session."""
+        if self.session_ended or self._from_subagent(event):
+            return
+        if event.kind is EventKind.SESSION_END:
+            self.session_ended = True
+        elif event.kind is EventKind.PROMPT:
+            self.turn_open = self.turn_ended_s is not None
+            self.parked_until_s = None
+        elif event.kind is EventKind.STOP:
+            self._end_turn(now, failed=False, still_open=event.background)
+            if self.wakes_total < 3 * self.nudges:
+                self.wakes_left = self.nudges
+        elif event.kind in (EventKind.TURN_FAILED, EventKind.INTERRUPTED):
+            self._end_turn(now, failed=True, still_open=False)
+            pause = event.payload.get("retry_after_s")
+            if isinstance(pause, int | float) and 0 < pause < 1e9:
+                self.parked_until_s = now + pause
+
+    def _from_subagent(self, event: Event) -> bool:
+        return event.kind is EventKind.STOP and self.profile.stops_need_transcript and not event.transcript_path
+
+    def _end_turn(self, now: float, *, failed: bool, still_open: bool) -> None:
+        self.turn_ended_s = now
+        self.turn_failed = failed
+        self.turn_open = still_open
+
+    def grew(self, size: int, now: float) -> None:
+        """Note the size of the log in bytes."""
+        if size > self.log_size:
+            self.grown_s = now
+        self.log_size = size
+
+    def observation(self, now: float) -> Observation:
+        """What was seen, for `decide`."""
+        return Observation(
+            now=now,
+            has_result=self.result is not None,
+            session_ended=self.session_ended,
+            liveness=self.liveness,
+            exit=self.exit,
+            turn_ended_s=self.turn_ended_s,
+            turn_failed=self.turn_failed,
+            turn_open=self.turn_open,
+            asked_s=self.asked_s,
+            grown_s=self.grown_s,
+            parked_until_s=self.parked_until_s,
+        )
+
+    def budget(self, plan: RunPlan) -> Budget:
+        """What is left, for `decide`."""
+        return Budget(
+            deadline_s=self.deadline_s,
+            result_grace_s=plan.result_grace_s,
+            stall_grace_s=plan.stall_grace_s,
+            nudges_left=self.nudges_left,
+            wakes_left=self.wakes_left,
+            turn_completes=plan.completion == "turn",
+        )

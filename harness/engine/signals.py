@@ -1,0 +1,89 @@
+"""Stopping: the switch that signals set, and the one place that installs handlers.
+
+A handler only sets the switch. The engine looks at it at its checkpoints and unwinds with `RunStopped` from there, so that
+a stop never falls inside a persistence operation.
+"""
+
+from __future__ import annotations
+
+import signal as signal_module
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from backends.clock import Waker
+
+__all__ = ["RunStopped", "StopSwitch", "stop_signals"]
+
+STOP_SIGNALS = tuple(
+    getattr(signal_module, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal_module, name)
+)
+
+
+class RunStopped(BaseException):
+    """The run was asked to stop. A `BaseException`, so that no `except Exception` takes it for a failure."""
+
+    def __init__(self, by: str, signum: int | None) -> None:
+        super().__init__(f"stopped by {by}")
+        self.by = by
+        self.signum = signum
+
+
+class StopSwitch:
+    """Whether a run was asked to stop, how often, and by what.
+
+    The first request ends every wait on `waker`; the second one also calls `on_force`, which gives up the multiplexer call
+    in progress. Later ones change nothing. Safe to use from signal handlers and other threads.
+    """
+
+    def __init__(self) -> None:
+        self.waker = Waker()
+        self.by: str | None = None
+        self.signum: int | None = None
+        self.requests = 0
+        self.on_force: Callable[[], None] | None = None
+
+    @property
+    def forced(self) -> bool:
+        """Whether somebody asked twice: no more time may be spent on a tidy end."""
+        return self.requests >= 2
+
+    def deliver(self, signum: int) -> None:
+        """Ask for a stop as signal `signum` does."""
+        self.request(signal_module.Signals(signum).name, signum)
+
+    def request(self, by: str, signum: int | None = None) -> None:
+        """Ask for a stop; the first one's name and signal are kept."""
+        self.requests += 1
+        if self.requests == 1:
+            self.by, self.signum = by, signum
+        self.waker.wake()
+        if self.forced and self.on_force is not None:
+            self.on_force()
+
+    def check(self) -> None:
+        """Raise `RunStopped` if a stop was asked for."""
+        if self.by is not None:
+            raise RunStopped(self.by, self.signum)
+
+
+@contextmanager
+def stop_signals(switch: StopSwitch) -> Iterator[None]:
+    """Within, SIGINT, SIGTERM and SIGHUP ask `switch` for a stop; afterwards the old handlers are back.
+
+    Off the main thread, where Python cannot handle signals, nothing is installed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        switch.deliver(signum)
+
+    before = {signum: signal_module.signal(signum, handle) for signum in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal_module.signal(signum, signal_module.SIG_DFL if handler is None else handler)

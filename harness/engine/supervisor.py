@@ -1,0 +1,409 @@
+"""The loop: observe, decide, act, wait.
+
+One thread drives all sessions of a run. Each tick asks the multiplexer one question for all of them, the listing of their
+session; a window is asked about by itself only where its process is not seen running. Events and results are read before
+and after every question, so that a hanging multiplexer delays a finished agent by one call and one poll at most.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal as signal_module
+
+from backends.errors import CommandRejected, MultiplexerError, TransportError
+from backends.processes import Liveness
+from harness.engine.core import Core
+from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, decide
+from harness.engine.events import read_result
+from harness.engine.launching import launch_context, log_file, write_prompt
+from harness.engine.plan import TaskPlan
+from harness.engine.profiles import agent_environment
+from harness.engine.sessions import Phase, Session
+from harness.engine.settling import Settling
+from harness.engine.tasks import blocked, ready, refused, unfinished
+from harness.engine.windows import Listing, SessionTaken, Windows
+from harness.record import Attempt, Paused, ProcessRef, SessionOutcome, TaskPhase, TaskState
+
+__all__ = ["Supervisor"]
+
+UNREACHABLE = "multiplexer-unreachable"
+"""The stage of a run that is paused because nobody answers."""
+_ENDING_POLL_S = 0.1
+"""Seconds between looks at a session that is being ended: there is nothing to wait for but the multiplexer."""
+_ABSENT_LOOKS = 2
+"""Listings without the window, one poll apart, that prove that an unanswered launch came to nothing."""
+
+
+class Supervisor:
+    """Carries the tasks of a plan through their sessions until none is left, or until somebody has to be asked."""
+
+    def __init__(self, core: Core, windows: Windows) -> None:
+        self.core = core
+        self.windows = windows
+        self.settling = Settling(core)
+        self.sessions: list[Session] = []
+        self._known_windows: set[str] = set()
+        self._strays: set[str] = set()
+        self._pause: Paused | None = None
+
+    def run(self) -> Paused | None:
+        """Drive until every task is over (`None`) or the run has to pause."""
+        while True:
+            self.core.checkpoint("schedule")
+            self._schedule()
+            if self._pause is not None and (not self.sessions or self._pause.stage == UNREACHABLE):
+                return self._pause
+            if self.sessions:
+                self._tick()
+            elif not unfinished(self.core.state):
+                return None
+            self.core.note_seam()
+            if self.sessions or self._next() is None:
+                self.core.wait(self._poll_s())
+
+    def _poll_s(self) -> float:
+        ending = any(session.phase is Phase.ENDING for session in self.sessions)
+        return (
+            min(self.core.plan.poll_s, _ENDING_POLL_S) if ending and not self.core.degraded else self.core.plan.poll_s
+        )
+
+    # Scheduling
+
+    def _next(self) -> TaskPlan | None:
+        """The task that can be started now."""
+        plan, state = self.core.plan, self.core.state
+        task = ready(plan, state, [session.task.key for session in self.sessions])
+        if task is None:
+            return None
+        not_before = state.task(task.key).not_before
+        return None if not_before is not None and not_before > self.core.outside.clock.wall() else task
+
+    def _schedule(self) -> None:
+        plan, state = self.core.plan, self.core.state
+        while self._pause is None and len(self.sessions) < plan.max_parallel:
+            task = self._next()
+            if task is None:
+                break
+            if task.gate is not None and task.key not in state.approved:
+                self._pause = Paused(reason=f"{task.gate} is needed before {task.key}", stage="gate", task=task.key)
+                break
+            self.sessions.append(self._prepare(task, state.task(task.key)))
+        if not self.sessions and self._pause is None:
+            for waiting, need in blocked(plan, state):
+                self.settling.defer(waiting, f"needs {need}, which was deferred")
+
+    def _prepare(self, task: TaskPlan, state: TaskState) -> Session:
+        core = self.core
+        core.checkpoint("prompt")
+        number = len(state.attempts) + 1
+        attempt = Attempt(number=number, token=core.outside.entropy.token(), started_at=core.outside.clock.wall())
+        context = launch_context(core.plan, task, core.run_dir, attempt)
+        write_prompt(core.outside.disk, context, task.prompt, state.feedback)
+        state.attempts.append(attempt)
+        state.phase = TaskPhase.RUNNING
+        state.reason = ""
+        core.save()
+        core.journal("attempt", task=task.key, number=number)
+        profile = core.outside.profiles[core.plan.agent_of(task)]
+        nudges = core.plan.nudges
+        session = Session(task, state, attempt, profile, context, nudges, nudges_left=nudges, wakes_left=nudges)
+        session.enter(Phase.STARTING, core.now)
+        return session
+
+    # One tick
+
+    def _tick(self) -> None:
+        core = self.core
+        core.checkpoint("tick")
+        self._read()
+        for session in list(self.sessions):
+            if session.phase is Phase.LIVE and session.result is not None:
+                self._live(session)
+        listing = Listing(frozenset())
+        if any(session.phase is not Phase.STARTING for session in self.sessions):
+            core.checkpoint("listing")
+            listing = self.windows.listing()
+            self._read()
+            self._chase_strays(listing)
+        for session in list(self.sessions):
+            self._step(session, listing)
+            core.note_seam()
+        self.sessions = [session for session in self.sessions if session.phase is not Phase.GONE]
+
+    def _read(self) -> None:
+        events, notes = self.core.events.poll()
+        for note in notes:
+            self.core.journal("event-skipped", note=note)
+        now = self.core.now
+        by_token = {session.token: session for session in self.sessions}
+        for event in events:
+            session = by_token.get(event.token)
+            if session is not None and session.phase is Phase.LIVE:
+                session.take(event, now)
+                self.core.journal("event", task=session.task.key, kind=str(event.kind))
+        for session in self.sessions:
+            if session.phase in (Phase.LIVE, Phase.UNCERTAIN):
+                self._read_result(session)
+
+    def _read_result(self, session: Session) -> None:
+        if session.result is not None:
+            return
+        reading = read_result(self.core.outside.disk, session.context.result_file, session.token)
+        session.result = reading.result
+        if reading.note is not None and reading.note != session.result_note:
+            session.result_note = reading.note
+            self.core.journal("result-skipped", task=session.task.key, note=reading.note)
+
+    def _step(self, session: Session, listing: Listing) -> None:
+        if session.phase is Phase.STARTING:
+            self._start(session)
+        elif session.phase is Phase.UNCERTAIN:
+            self._reconcile(session)
+        elif session.phase is Phase.LIVE:
+            self._observe(session, listing)
+            self._live(session)
+        elif session.phase is Phase.ENDING:
+            self._confirm_end(session, listing)
+        if session.phase in (Phase.STARTING, Phase.UNCERTAIN, Phase.ENDING):
+            self._give_up_waiting(session)
+
+    def _give_up_waiting(self, session: Session) -> None:
+        core = self.core
+        limit = core.plan.session_timeout_s
+        silent = core.seam.silent_since is not None and core.now - core.seam.silent_since >= limit
+        if not silent and core.now - session.since < limit:
+            return
+        if session.attempt.outcome is None:
+            self._close(session, SessionOutcome.UNREACHABLE, "the multiplexer does not answer", counted_attempt=False)
+            session.state.phase = TaskPhase.PENDING
+        self._pause = Paused(
+            reason=f"the multiplexer did not answer for {limit:g} s ({session.task.key} is {session.phase.value})",
+            stage=UNREACHABLE,
+            task=session.task.key,
+        )
+        core.save()
+
+    # Starting
+
+    def _start(self, session: Session) -> None:
+        core = self.core
+        core.checkpoint("session")
+        try:
+            self.windows.ensure_session()
+        except TransportError:
+            return
+        except SessionTaken as taken:
+            self._rename(taken)
+            return
+        except CommandRejected as error:
+            self._refuse(session, error)
+            return
+        core.checkpoint("open-window")
+        launch = session.profile.launch(session.context)
+        try:
+            environment = {**agent_environment(session.context), **launch.env}
+            command = shlex.join(launch.argv)
+            window_id = self.windows.open(session.window_name, session.context.cwd, environment, command)
+        except TransportError as error:
+            session.enter(Phase.UNCERTAIN, core.now)
+            session.absent_seen = 0
+            core.journal("launch-unanswered", task=session.task.key, error=type(error).__name__)
+        except CommandRejected as error:
+            self._refuse(session, error)
+        else:
+            self._adopt(session, window_id)
+
+    def _rename(self, taken: SessionTaken) -> None:
+        core = self.core
+        self.windows.session = core.state.mux_session = f"{core.state.run_id}-{core.outside.entropy.suffix()}"[:64]
+        core.save()
+        core.journal("session-renamed", reason=str(taken), session=self.windows.session)
+
+    def _refuse(self, session: Session, error: CommandRejected) -> None:
+        self._close(session, SessionOutcome.UNREACHABLE, error.message, counted_attempt=False)
+        session.enter(Phase.GONE, self.core.now)
+        self.windows.forget()
+        if refused(session.state) >= self.core.plan.max_attempts:
+            self.settling.defer(session.state, f"could not be started: {error.message}")
+        else:
+            session.state.phase = TaskPhase.PENDING
+        self.core.save()
+
+    def _adopt(self, session: Session, window_id: str) -> None:
+        core = self.core
+        core.checkpoint("adopt")
+        session.attempt.window_id = window_id
+        session.deadline_s = core.now + core.plan.session_timeout_s
+        session.grown_s = None
+        session.liveness = Liveness.ALIVE
+        session.enter(Phase.LIVE, core.now)
+        self._known_windows.add(window_id)
+        core.save()
+        core.journal("session-started", task=session.task.key, number=session.attempt.number, window=window_id)
+        core.checkpoint("mark")
+        self.windows.mark(window_id, session.token, log_file(core.run_dir, session.task.key))
+        self._identify(session)
+
+    def _identify(self, session: Session) -> None:
+        table = self.core.outside.processes
+        found = [table.identify(pid) for pid in self.windows.pids(session.window_id) or ()]
+        session.processes = [identity for identity in found if identity is not None]
+        session.attempt.pids = [ProcessRef(identity.pid, identity.started) for identity in session.processes]
+
+    def _reconcile(self, session: Session) -> None:
+        """Find out what came of a launch that nobody answered, before anything else is done for its task."""
+        try:
+            window_id = self.windows.find(session.window_name)
+        except MultiplexerError:
+            session.absent_seen = 0
+            return
+        if window_id is not None:
+            self.core.journal("launch-adopted", task=session.task.key, window=window_id)
+            self._adopt(session, window_id)
+            return
+        session.absent_seen += 1
+        if session.absent_seen >= _ABSENT_LOOKS:
+            self.core.journal("launch-absent", task=session.task.key)
+            self.windows.forget()
+            session.enter(Phase.STARTING, session.since)
+
+    def _chase_strays(self, listing: Listing) -> None:
+        """End windows of our own session that belong to no launch: late effects of calls given up on."""
+        if listing.ids is None:
+            return
+        new = listing.ids - self._known_windows - self._strays
+        pending = any(session.phase is Phase.UNCERTAIN for session in self.sessions)
+        names = self.windows.names(frozenset(new)) if new and not pending else None
+        if names is not None:
+            ours = {f"{task.key[:40]}-" for task in self.core.plan.tasks}
+            self._known_windows |= new
+            for window_id in sorted(new):
+                if any(names[window_id].startswith(prefix) for prefix in ours):
+                    self._strays.add(window_id)
+                    self.core.journal("stray-window", window=window_id, name=names[window_id])
+        for window_id in sorted(self._strays & listing.ids):
+            self.windows.kill(window_id)
+        self._strays &= listing.ids
+
+    # Living
+
+    def _observe(self, session: Session, listing: Listing) -> None:
+        core = self.core
+        info = core.outside.disk.info(log_file(core.run_dir, session.task.key))
+        session.grew(0 if info is None else info.size, core.now)
+        if listing.ids is None:
+            session.liveness = Liveness.UNKNOWN
+        elif session.window_id not in listing.ids:
+            session.liveness = Liveness.DEAD
+        else:
+            session.liveness = self._process_liveness(session)
+        if session.liveness is Liveness.DEAD and session.exit is None and listing.ids:
+            session.exit = self.windows.exit(session.window_id)
+
+    def _process_liveness(self, session: Session) -> Liveness:
+        """Ask about a listed window by itself only where its process is not seen running."""
+        table = self.core.outside.processes
+        if any(table.liveness(identity) is Liveness.ALIVE for identity in session.processes):
+            return Liveness.ALIVE
+        try:
+            alive = self.windows.alive(session.window_id)
+        except TransportError:
+            return Liveness.UNKNOWN
+        if alive and not session.processes:
+            self._identify(session)
+        return Liveness.ALIVE if alive else Liveness.DEAD
+
+    def _live(self, session: Session) -> None:
+        core = self.core
+        core.checkpoint("decide")
+        decision = decide(session.observation(core.now), session.budget(core.plan))
+        if isinstance(decision, Crash | TimeOut | Stall | Park):
+            self._read_result(session)
+            decision = decide(session.observation(core.now), session.budget(core.plan))
+        if isinstance(decision, Nudge):
+            self._nudge(session, decision.kind)
+        else:
+            self._end(session, decision)
+
+    def _nudge(self, session: Session, kind: NudgeKind) -> None:
+        core = self.core
+        core.checkpoint("nudge")
+        asking = kind is NudgeKind.RESULT
+        if asking:
+            session.nudges_left -= 1
+        else:
+            session.wakes_left -= 1
+            session.wakes_total += 1
+        session.attempt.nudges += 1
+        make = session.profile.nudge_text if asking else session.profile.wake_text
+        error = self.windows.type(session.window_id, make(session.context))
+        session.asked_s = core.now
+        core.save()
+        outcome = "sent" if error is None else f"unconfirmed: {type(error).__name__}"
+        core.journal("nudge", task=session.task.key, kind=kind.value, outcome=outcome)
+
+    def _end(self, session: Session, decision: Decision) -> None:
+        """Record how the session ended, if `decision` ends it; only then is anything done to its window."""
+        if isinstance(decision, Complete):
+            self._close(session, SessionOutcome.COMPLETED, "")
+        elif isinstance(decision, Crash):
+            session.attempt.exit_code = None if decision.exit is None else decision.exit.code
+            session.attempt.signal = None if decision.exit is None else decision.exit.signal
+            why = decision.why if decision.exit is None else f"{decision.why} ({decision.exit})"
+            self._close(session, SessionOutcome.CRASHED, why)
+        elif isinstance(decision, TimeOut):
+            self._close(session, SessionOutcome.TIMED_OUT, f"no result within {self.core.plan.session_timeout_s:g} s")
+        elif isinstance(decision, Stall):
+            self._close(session, SessionOutcome.STALLED, "silent after its turn, without a result")
+        elif isinstance(decision, Park):
+            pause = decision.until_s - self.core.now
+            session.state.not_before = self.core.outside.clock.wall() + pause
+            self._close(session, SessionOutcome.STALLED, f"limited for {pause:.0f} s", counted_attempt=False)
+
+    def _close(self, session: Session, outcome: SessionOutcome, reason: str, *, counted_attempt: bool = True) -> None:
+        core = self.core
+        core.checkpoint("outcome")
+        attempt = session.attempt
+        attempt.outcome = outcome
+        attempt.reason = reason
+        attempt.counted = counted_attempt
+        attempt.ended_at = core.outside.clock.wall()
+        session.enter(Phase.ENDING, core.now)
+        if session.result is not None:
+            session.state.summary = session.result.summary
+        core.journal("session-ended", task=session.task.key, number=attempt.number, outcome=str(outcome), reason=reason)
+        core.save()
+        table = core.outside.processes
+        session.survivors = [one for identity in session.processes for one in table.tree(identity)]
+
+    # Ending
+
+    def _confirm_end(self, session: Session, listing: Listing) -> None:
+        """End the window and every process of it; what is not proven gone is looked at again in the next tick."""
+        if not session.window_id:
+            session.enter(Phase.GONE, self.core.now)
+            return
+        self.core.checkpoint("kill")
+        if listing.ids is None:
+            return
+        if session.window_id in listing.ids:
+            self.windows.kill(session.window_id)
+            listing = self.windows.listing()
+            if listing.ids is None or session.window_id in listing.ids:
+                return
+        if not self._survivors_gone(session):
+            return
+        self.core.journal("session-gone", task=session.task.key, number=session.attempt.number)
+        session.enter(Phase.GONE, self.core.now)
+        paused = self.settling.settle(session.task, session.state, session.result)
+        self._pause = self._pause or paused
+
+    def _survivors_gone(self, session: Session) -> bool:
+        table = self.core.outside.processes
+        table_of_token = table.carrying("SEAMRIPPER_TOKEN", session.token)
+        known = {identity.pid: identity for identity in [*session.survivors, *table_of_token]}
+        alive = [one for _, one in sorted(known.items()) if table.liveness(one) is not Liveness.DEAD]
+        late = self.core.now - session.since >= self.core.plan.stop_grace_s
+        for identity in alive:
+            table.signal(identity, signal_module.SIGKILL if late else signal_module.SIGTERM)
+        return not alive

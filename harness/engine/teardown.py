@@ -1,0 +1,73 @@
+"""Taking down what a run has put up: bounded, and honest about what could not be confirmed."""
+
+from __future__ import annotations
+
+import signal as signal_module
+from collections.abc import Iterable
+
+from backends.processes import Liveness, ProcessIdentity
+from harness.engine.core import Core
+from harness.engine.windows import Windows
+from harness.record import Attempt
+
+__all__ = ["FAILED", "TORN_DOWN", "UNCONFIRMED", "processes_of", "tear_down"]
+
+TORN_DOWN = "torn-down"
+"""The session is proven gone, and so is every process of it that can be found."""
+UNCONFIRMED = "unconfirmed"
+"""It was asked to go; whether it went is not known."""
+FAILED = "failed"
+"""It was asked to go and is still there."""
+
+_LOOK_S = 0.1
+"""Seconds between two looks."""
+_FORCED_S = 0.3
+"""Seconds that a forced teardown may take; a second signal must end the run within one."""
+
+
+def processes_of(core: Core, attempts: Iterable[Attempt]) -> list[ProcessIdentity]:
+    """The live processes of these attempts: descendants of their windows, and whatever carries their token."""
+    table = core.outside.processes
+    found: dict[int, ProcessIdentity] = {}
+    for attempt in attempts:
+        for ref in attempt.pids:
+            for identity in table.tree(ProcessIdentity(ref.pid, ref.started, table.boot_id())):
+                found[identity.pid] = identity
+        for identity in table.carrying("SEAMRIPPER_TOKEN", attempt.token):
+            found[identity.pid] = identity
+    return [found[pid] for pid in sorted(found)]
+
+
+def tear_down(core: Core, windows: Windows, attempts: Iterable[Attempt]) -> str:
+    """End the run's multiplexer session and its processes within the plan's `stop_grace_s`; what came of it.
+
+    A session that was never asked for is torn down by definition.
+    """
+    if not windows.claimed:
+        return TORN_DOWN
+    clock = core.outside.clock
+    attempts = list(attempts)
+    doomed = {identity.pid: identity for identity in processes_of(core, attempts)}
+    end = core.now + (_FORCED_S if core.switch.forced else max(core.plan.stop_grace_s, _FORCED_S))
+    gone: bool | None = None
+    while True:
+        if gone is not True:
+            with core.outside.multiplexer.budget(max(_LOOK_S, end - core.now)):
+                gone = windows.kill_session()
+        doomed.update((identity.pid, identity) for identity in processes_of(core, attempts))
+        late = core.now >= end or core.switch.forced
+        alive = _end_processes(core, doomed.values(), signal_module.SIGKILL if late else signal_module.SIGTERM)
+        if gone is True and not alive:
+            return TORN_DOWN
+        if late:
+            return UNCONFIRMED if gone is None or (gone and alive) else FAILED
+        clock.wait(_LOOK_S)
+
+
+def _end_processes(core: Core, doomed: Iterable[ProcessIdentity], signum: int) -> bool:
+    """Signal the processes that still run; whether there were any."""
+    table = core.outside.processes
+    alive = [identity for identity in doomed if table.liveness(identity) is not Liveness.DEAD]
+    for identity in alive:
+        table.signal(identity, signum)
+    return bool(alive)
