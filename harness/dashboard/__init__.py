@@ -1,1 +1,19 @@
-"""Package."""
+"""What people see of runs: one rendering for lists, the status screen, the dashboard and reports."""
+
+from harness.dashboard.reader import AskSession, RunView, read_run, read_runs
+from harness.dashboard.render import header, header_text, list_row, list_text, literal, screen, status_line, task_table
+
+__all__ = [
+    "AskSession",
+    "RunView",
+    "header",
+    "header_text",
+    "list_row",
+    "list_text",
+    "literal",
+    "read_run",
+    "read_runs",
+    "screen",
+    "status_line",
+    "task_table",
+]

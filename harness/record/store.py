@@ -211,6 +211,13 @@ class RunStore:
             return
         put(self._disk, path, self._redactor.text(text, 20_000).encode() + b"\n", self._entropy.suffix())
 
+    def read_attention(self) -> str:
+        """What `ATTENTION` says; nothing if it is missing or unreadable. Never raises `OSError`."""
+        try:
+            return self._disk.read(self.path("ATTENTION"), 1 << 20).decode("utf-8", "backslashreplace")
+        except OSError:
+            return ""
+
     def evidence(self, session: Liveness = Liveness.UNKNOWN) -> Evidence:
         """Everything that can be known about the run now; never raises `OSError`."""
         return collect(self._disk, self._dir, clock=self._clock, processes=self._processes, session=session)

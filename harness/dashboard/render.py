@@ -1,0 +1,234 @@
+"""What a run looks like: list, status screen, dashboard and reports all show these lines.
+
+A status is a glyph and a word, never colour alone. Text from agents, errors and names is shown literally: it is never
+read as markup, and no control character of it reaches the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backends.clock import timestamp
+from backends.errors import printable
+from harness.dashboard.reader import RunView
+from harness.record import Attempt, Badge, Event, Hint, RunState, RunStatus, Status, TaskPhase, TaskState
+
+__all__ = [
+    "GLYPHS",
+    "events_text",
+    "header",
+    "header_text",
+    "list_row",
+    "list_text",
+    "literal",
+    "screen",
+    "status_line",
+    "task_table",
+]
+
+GLYPHS: Mapping[RunStatus, str] = {
+    RunStatus.RUNNING: "▶",
+    RunStatus.FINISHED: "✔",
+    RunStatus.STOPPED: "■",
+    RunStatus.PAUSED: "‖",
+    RunStatus.CRASHED: "✖",
+    RunStatus.INTERRUPTED: "↯",
+    RunStatus.UNKNOWN: "?",
+}
+"""One per status; always shown with its word."""
+
+STYLES: Mapping[RunStatus, str] = {
+    RunStatus.RUNNING: "cyan",
+    RunStatus.FINISHED: "green",
+    RunStatus.STOPPED: "magenta",
+    RunStatus.PAUSED: "yellow",
+    RunStatus.CRASHED: "bold red",
+    RunStatus.INTERRUPTED: "bold yellow",
+    RunStatus.UNKNOWN: "bold",
+}
+
+_PHASE_GLYPHS: Mapping[TaskPhase, str] = {
+    TaskPhase.PENDING: "·",
+    TaskPhase.RUNNING: "▶",
+    TaskPhase.VERIFYING: "?",
+    TaskPhase.DONE: "✔",
+    TaskPhase.DEFERRED: "»",
+    TaskPhase.ESCALATED: "!",
+}
+
+_OWN_EVENT_FIELDS = frozenset({"seq", "epoch", "at", "event", "state", "crash"})
+
+
+def literal(text: object, limit: int = 300) -> str:
+    """`text` in one line with every control, format and bidirectional character escaped, at most about `limit` long."""
+    shown = printable(text if isinstance(text, str) else str(text), limit)
+    return shown.replace("\t", "\\t").replace("\n", "\\n")
+
+
+def status_line(status: Status) -> Text:
+    """The status in words with what to do about it, as in `✖ engine crashed - see crash.txt - press e to resume`."""
+    words = "engine crashed" if status.name is RunStatus.CRASHED else status.name.value.lower()
+    parts = [f"{GLYPHS[status.name]} {words}"]
+    if status.see:
+        parts.append(f"see {literal(status.see)}")
+    if Hint.ATTACH in status.hints:
+        parts.append("press a to attach and answer" if status.name is RunStatus.PAUSED else "press a to attach")
+    if Hint.RESUME in status.hints:
+        parts.append("press e to resume")
+    return Text(" - ".join(parts), style=STYLES[status.name])
+
+
+def list_row(status: Status, state: RunState | None, run_id: str = "") -> Text:
+    """One run in one line: glyph and word, id, progress, badges, reason."""
+    row = Text(no_wrap=True, overflow="ellipsis")
+    row.append(f"{GLYPHS[status.name]} {status.name.value:<11}", STYLES[status.name])
+    row.append(f"  {literal(state.run_id if state is not None else run_id, 60):<28}")
+    row.append(f"  {_progress(state):<12}")
+    for badge in status.badges:
+        row.append(f"  [{badge.value}]", "yellow")
+    told = _last_known(status) or status.reason
+    if told:
+        row.append(f"  {literal(told)}")
+    row.rstrip()
+    return row
+
+
+def header(status: Status, state: RunState | None, run_id: str = "") -> Text:
+    """A run's head: what it is, its status and what to do, the error or reason below, badges, notes."""
+    lines = [_title(state, run_id), status_line(status)]
+    if status.reason:
+        style = "red" if status.name is RunStatus.CRASHED else ""
+        lines.append(Text(f"  {literal(status.reason, 2000)}", style=style))
+    lines += [Text(f"  {line}") for line in _details(status, state)]
+    return Text("\n").join(lines)
+
+
+def header_text(status: Status, state: RunState | None, run_id: str = "") -> str:
+    """The same head as plain text."""
+    return header(status, state, run_id).plain
+
+
+def _title(state: RunState | None, run_id: str) -> Text:
+    title = Text(literal(state.run_id if state is not None else run_id, 200), style="bold")
+    if state is not None:
+        facts = [fact for fact in (state.project, state.backend) if fact]
+        facts.append(f"epoch {state.epoch}")
+        title.append("  " + "  ".join(literal(fact) for fact in facts), "not bold")
+    return title
+
+
+def _details(status: Status, state: RunState | None) -> list[str]:
+    lines = []
+    last_known = _last_known(status)
+    if last_known:
+        lines.append(last_known)
+    if state is not None:
+        lines.append(f"tasks: {_progress(state)}")
+        if Badge.DEGRADED in status.badges and state.degraded_since is not None:
+            lines.append(f"degraded: the multiplexer has not answered since {timestamp(state.degraded_since)}")
+        if Badge.ORPHANED in status.badges:
+            lines.append(f"orphaned: the session {literal(state.mux_session)} is still there")
+        if state.teardown:
+            lines.append(f"teardown: {literal(state.teardown)}")
+        earlier = [crash for crash in state.crashes if crash.epoch < state.epoch]
+        if earlier:
+            lines.append(f"crashed {len(earlier)} times before, last: {literal(earlier[-1].error)}")
+        lines += [f"approved: {literal(', '.join(state.approved))}"] if state.approved else []
+        lines += [f"nested run: {literal(nested)}" for nested in state.nested]
+    if Badge.STALE in status.badges:
+        lines.append("stale: this is the newest that can be read")
+    return lines + [f"note: {literal(note)}" for note in status.notes]
+
+
+def _last_known(status: Status) -> str:
+    if status.age_s is None:
+        return ""
+    known = status.last_known.value if status.last_known is not None else "nothing"
+    return f"last known: {known}, {age(status.age_s)} ago"
+
+
+def age(seconds: float) -> str:
+    """A length of time for people: seconds, minutes, hours or days."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _progress(state: RunState | None) -> str:
+    if state is None:
+        return "?"
+    done = sum(task.phase is TaskPhase.DONE for task in state.tasks)
+    words = [f"{done}/{len(state.tasks)} done"]
+    for phase in (TaskPhase.DEFERRED, TaskPhase.ESCALATED):
+        count = sum(task.phase is phase for task in state.tasks)
+        words += [f"{count} {phase.value}"] if count else []
+    return ", ".join(words)
+
+
+def task_table(tasks: Iterable[TaskState]) -> Table:
+    """The tasks with phase, attempts, and how the last session went."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("task", "phase", "attempts", "last session", "reason"):
+        table.add_column(title, overflow="fold")
+    for task in tasks:
+        last = task.attempts[-1] if task.attempts else None
+        cells = (
+            literal(task.key),
+            f"{_PHASE_GLYPHS[task.phase]} {task.phase.value}",
+            str(sum(attempt.counted for attempt in task.attempts)),
+            _session(last),
+            literal(task.reason or (last.reason if last is not None else "") or task.summary),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _session(attempt: Attempt | None) -> str:
+    if attempt is None:
+        return ""
+    words = [attempt.outcome.value if attempt.outcome is not None else "under way"]
+    if attempt.exit_code is not None:
+        words.append(f"exit {attempt.exit_code}")
+    if attempt.signal is not None:
+        words.append(f"signal {attempt.signal}")
+    if attempt.nudges:
+        words.append(f"{attempt.nudges} nudges")
+    return ", ".join(words)
+
+
+def events_text(events: Sequence[Event], count: int = 10) -> Text:
+    """The last events of a journal, one a line."""
+    lines = []
+    for event in events[-count:] if count > 0 else []:
+        at = event.get("at")
+        when = timestamp(at) if isinstance(at, int | float) and 0 <= at < 4e9 else "?"
+        fields = " ".join(
+            f"{literal(key, 40)}={literal(value, 120)}"
+            for key, value in event.items()
+            if key not in _OWN_EVENT_FIELDS and value not in (None, "", [])
+        )
+        lines.append(Text(f"{event['seq']:>5}  {when}  {literal(event['event'], 60)}  {fields}".rstrip()))
+    return Text("\n").join(lines)
+
+
+def screen(view: RunView, events: int = 10) -> RenderableType:
+    """Everything about one run: head, tasks, last events, what wants attention."""
+    parts: list[RenderableType] = [header(view.status, view.state, view.run_id)]
+    if view.state is not None and view.state.tasks:
+        parts += [Text(), task_table(view.state.tasks)]
+    if view.events:
+        parts += [Text(), Text("last events", style="bold"), events_text(view.events, events)]
+    if view.attention:
+        lines = [literal(line) for line in view.attention.splitlines()[:20]]
+        parts += [Text(), Text("attention", style="bold yellow"), Text("\n".join(lines))]
+    return Group(*parts)
+
+
+def list_text(views: Iterable[RunView]) -> Text:
+    """All runs, one row each."""
+    return Text("\n").join(list_row(view.status, view.state, view.run_id) for view in views)
