@@ -1,0 +1,615 @@
+"""The tmux family: every operation of the seam, as commands of one client per question, over a `Transport`.
+
+Three rules hold everywhere. A positive answer is status 0, an empty stderr and the payload that was asked for, written by
+the server that is ours. Absence is proven by an exact line (`backends.judge`) that our server wrote to a client of its own
+version, or by our server's process being gone. Everything else is unknown, and raised as such.
+
+What carries a payload (the command and environment of a window, typed text) travels on stdin: it stands in no argv, has
+no length limit, and dies with its client, so that after a timeout it does not take effect when a frozen server continues
+(measured on 3.3a; a command given as argv does).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from backends.base import StrPath, TerminalMultiplexer
+from backends.clock import Clock
+from backends.disk import Disk, RealDisk
+from backends.errors import (
+    CommandRejected,
+    TargetMissing,
+    TransportError,
+    TransportGarbled,
+    TransportTimeout,
+    TransportUnavailable,
+    redact_argv,
+)
+from backends.judge import Meaning, Verdict, judge
+from backends.operations import ServerIdentity, WindowExit
+from backends.processes import Completed, Liveness, ProcessTable, SystemProcessTable
+from backends.server_record import RECORD_NAME, ServerRecords, ServerSeen
+from backends.transport import Transport
+from backends.words import (
+    EXIT_OPTION,
+    Words,
+    absence_lines,
+    chain,
+    escape_format,
+    exact,
+    log_sink,
+    parked,
+    run_in,
+    script_line,
+    split_target,
+)
+
+__all__ = ["IDENTITY", "PANES", "TmuxFamily"]
+
+IDENTITY = "#{pid}\t#{start_time}\t#{version}"
+"""Who answers; stands before the payload of every answer that lists something."""
+
+PANES = "#{P:#{pane_id} #{pane_dead}/}"
+"""For every pane of a window its id and whether its process is gone; the window's own process is in the oldest pane."""
+
+_PANE_FIELDS = ("window_id", "pane_id", "pane_dead", "pane_dead_status", "pane_dead_signal", "pane_pid", "pane_in_mode")
+
+_SETTINGS: tuple[Words, ...] = (
+    ("start-server",),
+    ("set-option", "-g", "remain-on-exit", "on"),
+    ("set-option", "-g", "default-shell", "/bin/sh"),
+    ("set-option", "-g", "automatic-rename", "off"),
+    ("set-option", "-g", "allow-rename", "off"),
+)
+"""Makes a server ours before its first window: dead windows stay readable, names stay as given, `/bin/sh` reads commands."""
+
+_EXIT_PATIENCE_S = 1.0
+"""Seconds that a server is given to end after its last session was killed; it took under 10 ms when measured."""
+
+_WINDOW = re.compile(r"@\d+\Z")
+_PANE = re.compile(r"%\d+\Z")
+_VERSION_LINE = re.compile(r"[a-z]+ ([A-Za-z0-9.-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pane:
+    """One pane of a window, as `_PANE_FIELDS` and the parked exit status tell it."""
+
+    window_id: str
+    pane_id: str
+    dead: bool
+    status: str
+    signal: str
+    pid: str
+    in_mode: bool
+    parked: str
+
+
+class TmuxFamily(TerminalMultiplexer):
+    """Everything that tmux and what speaks its language have in common; leaves choose binary, socket and floor."""
+
+    def __init__(
+        self,
+        *,
+        binary: str,
+        socket_path: Path,
+        transport: Transport,
+        clock: Clock | None = None,
+        call_timeout_s: float | None = None,
+        processes: ProcessTable | None = None,
+        disk: Disk | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Ask the server at `socket_path` through `transport`; `environment` says which window this process runs in."""
+        super().__init__(clock=clock, call_timeout_s=call_timeout_s)
+        self.binary = binary
+        self.socket_path = socket_path
+        self._transport = transport
+        self._processes = processes or SystemProcessTable(self.clock)
+        self._environment = os.environ if environment is None else environment
+        self._records = ServerRecords(socket_path.parent / RECORD_NAME, disk or RealDisk(), self._processes)
+        self._client_version: str | None = None
+
+    # Questions: how one is asked, and what its answer proves.
+
+    def _run(self, *words: str, stdin: bytes = b"") -> Completed:
+        """Run one client to its end; the one place that everything below goes through."""
+        left = self.seam.remaining_s()
+        if left <= 0:
+            raise TransportTimeout(f"no time left to ask: {redact_argv([self.binary, *words])}")
+        return self._transport.run((*self._client(), *words), stdin=stdin, timeout_s=left)
+
+    def _client(self) -> Words:
+        return (self.binary, "-u", "-S", os.fspath(self.socket_path), "-f", "/dev/null")
+
+    def _ask(self, *commands: Sequence[str], about: str | None = None, stdin: bytes = b"") -> str:
+        """The text that `commands`, run by one client, write; `about` is the session or native id whose absence counts.
+
+        Raises `TargetMissing` only where the absence is proven, `CommandRejected` for a known refusal, `TransportError`
+        for everything else.
+        """
+        words = chain(*commands)
+        verdict = self._verdict(words, absence_lines(about) if about else frozenset(), stdin)
+        if verdict.meaning is Meaning.ANSWERED:
+            return verdict.text
+        if verdict.meaning is Meaning.ABSENT:
+            self._certify_absence()
+        elif verdict.meaning in (Meaning.NO_SERVER, Meaning.NO_SOCKET):
+            self._certify_no_server(verdict)
+        else:
+            self._fail(verdict, words)
+        raise TargetMissing(
+            f"{verdict.why}: {redact_argv((self.binary, *words))}", verb=words[0], status=1, stderr=verdict.line
+        )
+
+    def _verdict(self, words: Words, absence: frozenset[str] = frozenset(), stdin: bytes = b"") -> Verdict:
+        return judge(self._run(*words, stdin=stdin), os.fspath(self.socket_path), absence)
+
+    def _fail(self, verdict: Verdict, words: Words) -> NoReturn:
+        message = f"{verdict.why}: {redact_argv((self.binary, *words))}"
+        if verdict.meaning is Meaning.REFUSED:
+            raise CommandRejected(message, verb=words[0], status=1, stderr=verdict.line)
+        if verdict.meaning is Meaning.GARBLED:
+            raise TransportGarbled(message)
+        raise TransportUnavailable(message)
+
+    def _certify_absence(self) -> None:
+        """Let a line of absence count: our server wrote it, to a client of its own version. Else raise as unknown."""
+        seen = self._server_seen()
+        if not self._is_ours(seen):
+            return
+        if self._client_version is None:
+            self._client_version = _version_word(self._version_line())
+        if seen.version != self._client_version:
+            raise TransportUnavailable(
+                f"client {self._client_version} does not speak the language of its server {seen.version}: "
+                "end that server with a client of its own version"
+            )
+
+    def _certify_no_server(self, verdict: Verdict) -> None:
+        """Let silence at the socket count: our server's process is gone, or none was ever started. Else raise as unknown."""
+        record = self._records.get()
+        if record is None:
+            if verdict.meaning is Meaning.NO_SOCKET:
+                return
+            raise TransportUnavailable(f"{verdict.why}, and which process it was is not recorded")
+        liveness = record.liveness(self._processes)
+        if liveness is not Liveness.DEAD:
+            raise TransportUnavailable(
+                f"{verdict.why}, but its server process {record.pid} is {liveness.value} "
+                "(SIGUSR1 makes a living server recreate its socket)"
+            )
+
+    def _server_seen(self) -> ServerSeen:
+        """Who answers now; raises like `_ask`."""
+        return _seen(_rows(self._ask(("display-message", "-p", IDENTITY)), 0))
+
+    def _is_ours(self, seen: ServerSeen) -> bool:
+        """Whether the recorded server answered; false if it is proven gone, so that what was in it is gone too.
+
+        Raises `TransportUnavailable` where another server answers while the recorded one lives or may live.
+        """
+        record = self._records.get()
+        if record is not None and not record.is_of(seen):
+            record = self._records.reread()
+        if record is None or record.is_of(seen) or record.pid <= 0:
+            self._records.remember(seen)
+            return True
+        liveness = record.liveness(self._processes)
+        if liveness is Liveness.DEAD:
+            return False
+        raise TransportUnavailable(
+            f"another server answers (pid {seen.pid}) than ours (pid {record.pid}, {liveness.value})"
+        )
+
+    def _confirm(self, seen: ServerSeen) -> None:
+        """Let an answer count: our server gave it. Raises `TargetMissing` if ours is gone, and adopts nothing."""
+        if not self._is_ours(seen):
+            raise TargetMissing(f"our server is gone; another one (pid {seen.pid}) answers at its socket")
+
+    def _rows_of(self, *command: str, fields: Sequence[str], about: str | None = None) -> list[tuple[str, ...]]:
+        """The rows that a listing of our server writes, one value for each of `fields` (formats)."""
+        text = self._ask((*command, "-F", "\t".join((IDENTITY, *fields))), about=about)
+        rows = _rows(text, len(fields))
+        self._confirm(_seen(rows))
+        return [row[3:] for row in rows]
+
+    def _windows(self, session: str, *fields: str) -> list[tuple[str, ...]]:
+        """One row for each window of exactly that session."""
+        rows = self._rows_of(
+            "list-windows", "-t", exact(f"={session}"), fields=("#{window_id}", *fields), about=session
+        )
+        for row in rows:
+            if not _WINDOW.match(row[0]):
+                raise TransportGarbled("a window without an id was listed")
+        return rows
+
+    def _window(self, target: str) -> str:
+        """The native id of the one window that `target` names, without asking anything about an id."""
+        name, window = split_target(target)
+        if name == target:
+            return target
+        rows = self._windows(name, "#{window_name}", "#{window_active}")
+        found = [row[0] for row in rows if (row[2] == "1" if window is None else row[1] == window)]
+        if not found:
+            raise TargetMissing(f"session {name} has no window {window}")
+        if len(found) > 1:
+            raise CommandRejected(f"session {name} has {len(found)} windows named {window}")
+        return found[0]
+
+    def _window_of_ours(self, target: str) -> str:
+        """The native id that `target` names, after our server has answered: ids mean nothing in another one."""
+        window = self._window(target)
+        if window == target:
+            self._confirm(self._server_seen())
+        return window
+
+    def _pane(self, target: str) -> _Pane:
+        """The pane that the window was made with: the oldest of those it has."""
+        window = self._window(target)
+        fields = (*(f"#{{{name}}}" for name in _PANE_FIELDS), f"#{{{EXIT_OPTION}}}")
+        rows = self._rows_of("list-panes", "-t", window, fields=fields, about=window)
+        for row in rows:
+            if (window.startswith("@") and row[0] != window) or not _PANE.match(row[1]) or row[2] not in ("0", "1"):
+                raise TransportGarbled(f"panes of {window} were asked for, and something else was listed")
+        w, pane, dead, status, signal, pid, mode, stored = min(rows, key=lambda row: int(row[1][1:]))
+        return _Pane(w, pane, dead == "1", status, signal, pid, mode not in ("", "0"), stored)
+
+    def _silently(self, *commands: Sequence[str], about: str | None = None, stdin: bytes = b"") -> None:
+        """Run `commands` that write nothing."""
+        if self._ask(*commands, about=about, stdin=stdin):
+            raise TransportGarbled(f"{commands[-1][0]} answered text where nothing was due")
+
+    def _end(self, kill: Callable[[], object], look: Callable[[], object]) -> None:
+        """Kill, then look: `look` must find its target proven absent, or our server must be gone."""
+        try:
+            kill()
+            look()
+        except TargetMissing:
+            return
+        except TransportTimeout:
+            raise
+        except TransportError:
+            if self._server_ends():
+                return
+            raise
+        raise TransportUnavailable("still there after it was killed")
+
+    def _server_ends(self) -> bool:
+        """Whether our recorded server is gone, or goes within a moment: it ends with its last session."""
+        record = self._records.get()
+        if record is None:
+            return False
+        end = self.clock.monotonic() + min(_EXIT_PATIENCE_S, self.seam.remaining_s())
+        while record.liveness(self._processes) is not Liveness.DEAD:
+            if self.clock.monotonic() >= end:
+                return False
+            self.clock.wait(0.01)
+        return True
+
+    # Sessions.
+
+    def has_session(self, name: str) -> bool:
+        """See `TerminalMultiplexer.has_session`."""
+        try:
+            rows = self._windows(name, "#{session_name}")
+        except TargetMissing:
+            return False
+        if any(row[1] != name for row in rows):
+            raise TransportGarbled("another session was listed than the one asked for")
+        return True
+
+    def new_session(self, name: str, cwd: StrPath, cols: int | None = None, lines: int | None = None) -> None:
+        """See `TerminalMultiplexer.new_session`; starts the server if it is proven gone or was never started."""
+        record = self._records.reread()
+        if record is not None and record.liveness(self._processes) is not Liveness.DEAD:
+            with contextlib.suppress(TargetMissing):
+                self._confirm(self._server_seen())
+        size = () if cols is None or lines is None else ("-x", str(cols), "-y", str(lines))
+        made = ("new-session", "-d", "-P", "-F", f"{IDENTITY}\t#{{session_name}}", "-s", escape_format(name))
+        where = ("-n", "shell", "-c", escape_format(os.path.abspath(cwd)))
+        rows = _rows(self._ask(*_SETTINGS, (*made, *where, *size, run_in(cwd, "/bin/sh"))), 1)
+        if [row[3] for row in rows] != [name]:
+            raise TransportGarbled("another session was made than the one asked for")
+        self._records.remember(_seen(rows))
+
+    def kill_session(self, name: str) -> None:
+        """See `TerminalMultiplexer.kill_session`."""
+
+        def kill() -> None:
+            self._confirm(self._server_seen())
+            self._silently(("kill-session", "-t", exact(f"={name}")), about=name)
+
+        self._end(kill, lambda: self._windows(name))
+
+    def list_sessions(self) -> list[str]:
+        """See `TerminalMultiplexer.list_sessions`."""
+        return [row[0] for row in self._rows_of("list-sessions", fields=("#{session_name}",))]
+
+    def session_options(self, option: str) -> dict[str, str]:
+        """See `TerminalMultiplexer.session_options`; an option set to nothing counts as unset."""
+        rows = self._rows_of("list-sessions", fields=("#{session_name}", f"#{{{option}}}"))
+        return {name: value for name, value in rows if value}
+
+    def set_session_option(self, name: str, option: str, value: str) -> None:
+        """See `TerminalMultiplexer.set_session_option`."""
+        self._confirm(self._server_seen())
+        self._silently(("set-option", "-t", exact(f"={name}"), "--", option, value), about=name)
+
+    # Windows.
+
+    def new_window(self, session: str, name: str, cwd: StrPath, env: Mapping[str, str], command: str) -> str:
+        """See `TerminalMultiplexer.new_window`."""
+        return self._made(session, name, cwd, env, run_in(cwd, command, env))
+
+    def new_parked_window(self, session: str, name: str, cwd: StrPath, argv: Sequence[str], return_opt: str) -> str:
+        """See `TerminalMultiplexer.new_parked_window`; a signal shows as the shell's status, 128 and its number."""
+        client = (self.binary, "-u", "-S", os.fspath(self.socket_path))
+        return self._made(session, name, cwd, {}, parked(cwd, argv, client, return_opt))
+
+    def _made(self, session: str, name: str, cwd: StrPath, env: Mapping[str, str], line: str) -> str:
+        """The id of a new window that runs the shell line; the whole command travels on stdin."""
+        self._confirm(self._server_seen())
+        made = ("new-window", "-d", "-P", "-F", f"{IDENTITY}\t#{{window_id}}", "-t", exact(f"={session}"))
+        where = ("-n", escape_format(name), "-c", escape_format(os.path.abspath(cwd)))
+        variables = [word for key, value in env.items() for word in ("-e", f"{key}={value}")]
+        script = script_line((*made, *where, *variables, "--", line))
+        rows = _rows(self._ask(("source-file", "-"), about=session, stdin=script), 1)
+        self._confirm(_seen(rows))
+        if len(rows) != 1 or not _WINDOW.match(rows[0][3]):
+            raise TransportGarbled("a window was asked for, and its id did not come back")
+        return rows[0][3]
+
+    def list_window_ids(self, session: str) -> list[str]:
+        """See `TerminalMultiplexer.list_window_ids`."""
+        try:
+            return [row[0] for row in self._windows(session)]
+        except TargetMissing:
+            return []
+
+    def list_windows(self, session: str, fields: Sequence[str]) -> list[tuple[str, ...]]:
+        """See `TerminalMultiplexer.list_windows`; a value with a TAB or a newline in it makes the answer unreadable."""
+        return [row[1:] for row in self._windows(session, *(f"#{{{field}}}" for field in fields))]
+
+    def window_alive(self, session: str, window_id: str) -> bool:
+        """See `TerminalMultiplexer.window_alive`."""
+        try:
+            return window_id in self._living(session)
+        except TargetMissing:
+            return False
+
+    def batch_liveness(self, session: str) -> frozenset[str]:
+        """See `TerminalMultiplexer.batch_liveness`; one question for all windows."""
+        try:
+            return self._living(session)
+        except TargetMissing:
+            return frozenset()
+
+    def _living(self, session: str) -> frozenset[str]:
+        return frozenset(row[0] for row in self._windows(session, PANES) if _runs(row[1]))
+
+    def kill_window(self, target: str) -> None:
+        """See `TerminalMultiplexer.kill_window`."""
+        try:
+            window = self._window_of_ours(target)
+        except TargetMissing:
+            return
+        self._end(lambda: self._silently(("kill-window", "-t", window), about=window), lambda: self._pane(window))
+
+    def select_window(self, target: str) -> None:
+        """See `TerminalMultiplexer.select_window`."""
+        window = self._window_of_ours(target)
+        self._silently(("select-window", "-t", window), about=window)
+
+    def set_window_option(self, target: str, option: str, value: str) -> None:
+        """See `TerminalMultiplexer.set_window_option`."""
+        window = self._window_of_ours(target)
+        self._silently(("set-option", "-w", "-t", window, "--", option, value), about=window)
+
+    def unset_window_option(self, target: str, option: str) -> None:
+        """See `TerminalMultiplexer.unset_window_option`."""
+        window = self._window_of_ours(target)
+        self._silently(("set-option", "-w", "-u", "-t", window, option), about=window)
+
+    def show_window_option(self, target: str, option: str) -> str:
+        """See `TerminalMultiplexer.show_window_option`."""
+        window = self._window_of_ours(target)
+        try:
+            return self._ask(("show-options", "-w", "-v", "-t", window, option), about=window).removesuffix("\n")
+        except CommandRejected as refusal:
+            # From 3.3a on an unset user option is refused like this; before, it is answered with nothing.
+            if refusal.stderr == f"invalid option: {option}":
+                return ""
+            raise
+
+    def pipe_pane(self, window_id: str, log_file: StrPath) -> None:
+        """See `TerminalMultiplexer.pipe_pane`."""
+        window = self._window_of_ours(window_id)
+        self._silently(("pipe-pane", "-t", window, log_sink(log_file)), about=window)
+
+    def send_text(self, window_id: str, text: str) -> None:
+        """See `TerminalMultiplexer.send_text`; text and Enter are one command of one client.
+
+        Goes to the pane that the window was made with, out of any mode a person may have put it in: copy mode lets the
+        text through and keeps the Enter.
+        """
+        pane = self._pane(window_id)
+        if pane.dead:
+            raise CommandRejected(f"the process of {pane.window_id} has ended: nothing was typed")
+        buffer = f"seamripper-{self._processes.me().pid}-{threading.get_ident()}"
+        commands: list[Words] = [("copy-mode", "-q", "-t", pane.pane_id)] if pane.in_mode else []
+        if text:
+            commands.append(("load-buffer", "-b", buffer, "-"))
+            commands.append(("paste-buffer", "-p", "-r", "-d", "-b", buffer, "-t", pane.pane_id))
+        commands.append(("send-keys", "-t", pane.pane_id, "Enter"))
+        self._silently(*commands, about=pane.pane_id, stdin=text.encode("utf-8"))
+
+    def window_pids(self, target: str) -> list[int]:
+        """See `TerminalMultiplexer.window_pids`; the process that the window was made with, while it runs."""
+        pane = self._pane(target)
+        if pane.dead:
+            return []
+        if not pane.pid.isdecimal():
+            raise TransportGarbled("a living pane without a pid was listed")
+        return [int(pane.pid)]
+
+    def window_exit(self, target: str) -> WindowExit | None:
+        """See `TerminalMultiplexer.window_exit`; before 3.3a a death by signal cannot be told."""
+        pane = self._pane(target)
+        if pane.parked.isdecimal():
+            return WindowExit(code=int(pane.parked))
+        if pane.dead and pane.signal.isdecimal():
+            return WindowExit(signal=int(pane.signal))
+        if pane.dead and pane.status.isdecimal():
+            return WindowExit(code=int(pane.status))
+        return None
+
+    # The terminal that this process runs in.
+
+    def attach_target_argv(self, target: str) -> list[str]:
+        """See `TerminalMultiplexer.attach_target_argv`."""
+        window = exact(target) if ":" in target else target
+        split_target(target)
+        return [self.binary, "-u", "-S", os.fspath(self.socket_path), "attach-session", "-t", window]
+
+    def current_pane_id(self) -> str | None:
+        """See `TerminalMultiplexer.current_pane_id`."""
+        return self._caller("#{pane_id}")
+
+    def current_window_id(self) -> str | None:
+        """See `TerminalMultiplexer.current_window_id`."""
+        return self._caller("#{window_id}")
+
+    def current_session(self) -> str | None:
+        """See `TerminalMultiplexer.current_session`."""
+        return self._caller("#{session_name}")
+
+    def _caller(self, field: str) -> str | None:
+        """The value of `field` for the pane that this process runs in, from the server that runs it; `None` outside."""
+        place = self._environment.get("TMUX", "").rsplit(",", 2)
+        pane = self._environment.get("TMUX_PANE", "")
+        if len(place) != 3 or not place[0] or not _PANE.match(pane):
+            return None
+        # The last -S counts, so this asks the caller's server, which need not be ours.
+        words = ("-S", place[0], "display-message", "-p", "-t", pane, f"#{{pid}}\t#{{pane_id}}\t{field}")
+        verdict = judge(self._run(*words), place[0])
+        if verdict.meaning is not Meaning.ANSWERED:
+            self._fail(verdict, words)
+        answer = verdict.text.removesuffix("\n").split("\t")
+        if len(answer) != 3 or answer[:2] != [place[1], pane] or not answer[2]:
+            raise TransportGarbled(f"pane {pane} is not known to the server it names")
+        return answer[2]
+
+    def _caller_session(self) -> str | None:
+        """The id of this process's session, if it runs in a window of our own server."""
+        if self._environment.get("TMUX", "").rsplit(",", 2)[0] != os.fspath(self.socket_path):
+            return None
+        return self._caller("#{session_id}")
+
+    def detach_client(self) -> None:
+        """See `TerminalMultiplexer.detach_client`."""
+        session = self._caller_session()
+        if session is None:
+            raise CommandRejected("this process runs in no window of this server")
+        self._silently(("detach-client", "-s", session))
+
+    def switch_client(self, target: str, last_fallback: bool = False) -> bool:
+        """See `TerminalMultiplexer.switch_client`; of several clients the one in this process's session, then the latest."""
+        word = exact(target)
+        session = self._caller_session()
+        self._confirm(self._server_seen())
+        fields = ("#{client_name}", "#{session_id}", "#{client_activity}", "#{client_control_mode}")
+        text = self._ask(("list-clients", "-F", "\t".join(fields)))
+        rows = [row for row in _cells(text, len(fields)) if row[3] != "1" and row[2].isdecimal()]
+        if not rows:
+            return False
+        client = max(rows, key=lambda row: (row[1] == session, int(row[2])))[0]
+        try:
+            self._silently(("switch-client", "-c", client, "-t", word))
+        except CommandRejected:
+            if not last_fallback:
+                raise
+            self._silently(("switch-client", "-c", client, "-l"))
+        return True
+
+    # The host and the server.
+
+    def available(self) -> bool:
+        """See `TerminalMultiplexer.available`; leaves add their floor."""
+        return bool(self._version_line())
+
+    def version(self) -> str | None:
+        """See `TerminalMultiplexer.version`."""
+        return self._version_line()
+
+    def _version_line(self) -> str:
+        words = ("-V",)
+        verdict = self._verdict(words)
+        if verdict.meaning is not Meaning.ANSWERED:
+            self._fail(verdict, words)
+        line = verdict.text.split("\n", 1)[0].strip()
+        if not _version_word(line):
+            raise TransportGarbled("asked for a version, and none came back")
+        return line
+
+    def server_identity(self) -> ServerIdentity | None:
+        """See `TerminalMultiplexer.server_identity`; whoever answers, and `None` only where no server is proven."""
+        try:
+            seen = self._server_seen()
+        except TargetMissing:
+            return None
+        return ServerIdentity(seen.pid, seen.start_time)
+
+    def abandon(self) -> None:
+        """See `TerminalMultiplexer.abandon`."""
+        self._transport.abandon()
+
+
+def _rows(text: str, fields: int) -> list[tuple[str, ...]]:
+    """The lines of a listing, split; at least one, each of the same server, each with `fields` values after `IDENTITY`."""
+    rows = _cells(text, fields + 3)
+    if not rows:
+        raise TransportGarbled("status 0 with nothing where an answer was due")
+    if len({row[:3] for row in rows}) != 1:
+        raise TransportGarbled("one answer names two servers")
+    return rows
+
+
+def _cells(text: str, width: int) -> list[tuple[str, ...]]:
+    """The lines of `text`, split at TABs into `width` values; none for no text at all."""
+    if not text:
+        return []
+    lines = text.split("\n")
+    rows = [tuple(line.split("\t")) for line in lines[:-1]]
+    if lines[-1] or any(len(row) != width for row in rows):
+        raise TransportGarbled("the answer is cut off, or not of the form that was asked for")
+    return rows
+
+
+def _seen(rows: Sequence[tuple[str, ...]]) -> ServerSeen:
+    pid, start_time, version = rows[0][:3]
+    if not pid.isdecimal() or not start_time.isdecimal() or not version or int(pid) < 1:
+        raise TransportGarbled("the answer does not say who gave it")
+    return ServerSeen(int(pid), int(start_time), version)
+
+
+def _runs(panes: str) -> bool:
+    """Whether the oldest pane of `PANES` has a living process."""
+    found = re.findall(r"%(\d+) ([01])/", panes)
+    if not found or "".join(f"%{n} {dead}/" for n, dead in found) != panes:
+        raise TransportGarbled("the panes of a window were listed unreadably")
+    oldest: tuple[str, str] = min(found, key=lambda pane: int(pane[0]))
+    return oldest[1] == "0"
+
+
+def _version_word(line: str) -> str:
+    """`3.3a` of `tmux 3.3a`; empty if the line is no version."""
+    found = _VERSION_LINE.fullmatch(line)
+    return found[1] if found else ""

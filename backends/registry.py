@@ -1,0 +1,133 @@
+"""Which backend stands behind the seam: chosen by name, by environment, or by platform.
+
+Backends outside of this tree are found through the entry-point group `seamripper.backends`, or named as
+`module:Attribute`. One that is broken is reported by `known_multiplexers`, and hides no other.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import cast
+
+from backends.base import TerminalMultiplexer
+from backends.errors import BackendNotFound
+from backends.fake import FakeMultiplexer
+from backends.tmux import TmuxMultiplexer
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "ENVIRONMENT_VARIABLE",
+    "BackendInfo",
+    "Factory",
+    "get_multiplexer",
+    "known_multiplexers",
+    "register_multiplexer",
+]
+
+ENTRY_POINT_GROUP = "seamripper.backends"
+ENVIRONMENT_VARIABLE = "SEAMRIPPER_MUX"
+_PLATFORM_DEFAULTS: Mapping[str, str] = {"win32": "psmux"}
+_DEFAULT = "tmux"
+
+Factory = Callable[..., TerminalMultiplexer]
+"""Makes a backend from the options of `get_multiplexer`; a class will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """A backend that can be chosen: where it comes from, whether this host can run it, and if not, why."""
+
+    name: str
+    source: str
+    available: bool
+    problem: str | None = None
+
+
+_builtin: dict[str, Factory] = {"fake": FakeMultiplexer, "tmux": TmuxMultiplexer}
+_registered: dict[str, Factory] = {}
+
+
+def register_multiplexer(name: str, factory: Factory) -> None:
+    """Make `factory` known as `name`, in this process, before every other backend of that name."""
+    _registered[name] = factory
+
+
+def get_multiplexer(
+    name: str | None = None, *, environment: Mapping[str, str] | None = None, **options: object
+) -> TerminalMultiplexer:
+    """The backend called `name`, else by `SEAMRIPPER_MUX`, else the platform's; made with `options`.
+
+    `name` may be `module:Attribute`. `environment` stands in for this process's. Raises `BackendNotFound` where there is
+    none of that name or it cannot be loaded; whatever the backend's own constructor raises passes through.
+    """
+    given = os.environ if environment is None else environment
+    chosen = name or given.get(ENVIRONMENT_VARIABLE) or _PLATFORM_DEFAULTS.get(sys.platform, _DEFAULT)
+    return _factory(chosen)(**options)
+
+
+def known_multiplexers() -> list[BackendInfo]:
+    """Every backend that can be chosen by a bare name, in order of name."""
+    sources = {name: f"entry point {ENTRY_POINT_GROUP}" for name in _entry_points()}
+    sources.update(dict.fromkeys(_builtin, "built in"))
+    sources.update(dict.fromkeys(_registered, "registered"))
+    return [_info(name, sources[name]) for name in sorted(sources)]
+
+
+def _info(name: str, source: str) -> BackendInfo:
+    try:
+        available = _factory(name)().available()
+    except BackendNotFound as missing:
+        return BackendInfo(name, source, False, missing.message)
+    except (TypeError, ValueError, OSError, RuntimeError, ArithmeticError, LookupError, AttributeError) as broken:
+        return BackendInfo(name, source, False, f"cannot be made: {type(broken).__name__}: {broken}")
+    return BackendInfo(name, source, available, None if available else "this host cannot run it")
+
+
+def _factory(name: str) -> Factory:
+    if ":" in name:
+        return _loaded(name, name)
+    found = _registered.get(name) or _builtin.get(name)
+    if found is not None:
+        return found
+    points = _entry_points()
+    if name in points:
+        return _loaded(name, points[name])
+    known = sorted({*points, *_builtin, *_registered})
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise BackendNotFound(f"no backend named {name}{hint} Known: {', '.join(known)}", known=known)
+
+
+def _entry_points() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _loaded(name: str, reference: str) -> Factory:
+    """What `module:Attribute` refers to; a dotted attribute is followed."""
+    module_name, _, attribute = reference.partition(":")
+    known = sorted({*_entry_points(), *_builtin, *_registered})
+    try:
+        found: object = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (
+        ImportError,
+        AttributeError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        NameError,
+        OSError,
+        RuntimeError,
+    ) as broken:
+        why = f"{type(broken).__name__}: {broken}"
+        raise BackendNotFound(f"backend {name} cannot be loaded: {why}", known=known) from broken
+    if not callable(found):
+        raise BackendNotFound(f"backend {name} is no class and no factory", known=known)
+    return cast(Factory, found)

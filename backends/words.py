@@ -1,0 +1,151 @@
+"""Words of the tmux command language: quoting, escaping, exact targets, and the shell lines that windows run.
+
+Everything here is pure. Four readers stand between a value and where it arrives, and each has its own escape: tmux's
+argv reader cuts a word at a final `;`, its script reader (`source-file -`) has quotes and `$`, its formats expand `#`,
+and `/bin/sh` reads the command line of a window.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+
+from backends.errors import CommandRejected
+
+__all__ = [
+    "EXIT_OPTION",
+    "Words",
+    "absence_lines",
+    "chain",
+    "escape_format",
+    "exact",
+    "log_sink",
+    "parked",
+    "run_in",
+    "script_line",
+    "split_target",
+]
+
+Words = tuple[str, ...]
+"""One command: its verb, its flags, its arguments."""
+
+EXIT_OPTION = "@seamripper_exit"
+"""The window option in which a parked window stores the exit status of its argv."""
+
+CANNOT_ENTER = 126
+"""Exit status of a window whose directory cannot be entered."""
+
+_NATIVE = re.compile(r"[@%$]\d+\Z")
+_SYMBOLIC = re.compile(r"=([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9_-]{0,63})?)?\Z")
+_OVERWRITTEN = ("PATH", "SHELL")
+"""Variables that tmux sets itself in a new window, whatever `new-window -e` says (measured on 3.3a)."""
+
+
+def chain(*commands: Sequence[str]) -> Words:
+    """Several commands as the argv of one client; a final `;` of a word is escaped so that it does not end its command."""
+    words: list[str] = []
+    for command in commands:
+        if words:
+            words.append(";")
+        words.extend(word[:-1] + "\\;" if word.endswith(";") else word for word in command)
+    return tuple(words)
+
+
+def escape_format(text: str) -> str:
+    """`text` as it must be given where tmux expands formats (`-c`, `-n`, `-s`, commands of `pipe-pane`)."""
+    return text.replace("#", "##")
+
+
+def script_line(command: Sequence[str]) -> bytes:
+    """One command as a line for `source-file -`; every word is quoted, and control characters are octal escapes.
+
+    An unescaped newline inside quotes would swallow the blanks after it.
+    """
+    return (" ".join(_script_word(word) for word in command) + "\n").encode("utf-8")
+
+
+def _script_word(word: str) -> str:
+    quoted = "".join(
+        "\\" + c if c in '\\"$' else f"\\{ord(c):03o}" if ord(c) < 0x20 or ord(c) == 0x7F else c for c in word
+    )
+    return f'"{quoted}"'
+
+
+def split_target(target: str) -> tuple[str, str | None]:
+    """A target as (native id, None), (session, None) or (session, window name).
+
+    Raises `CommandRejected` for anything that `target()` does not make and that is no native id: such a word could match
+    another session by prefix.
+    """
+    if _NATIVE.match(target):
+        return target, None
+    symbolic = _SYMBOLIC.match(target)
+    if symbolic is None:
+        raise CommandRejected("target refused: neither a native id nor made by target()", invalid_argument=True)
+    return symbolic[1], symbolic[2]
+
+
+def exact(target: str) -> str:
+    """`target` as a word that tmux matches exactly."""
+    name, window = split_target(target)
+    if name == target:
+        return target
+    return f"={name}:" if window is None else f"={name}:={window}"
+
+
+def absence_lines(target: str) -> frozenset[str]:
+    """The lines that prove `target` (a session's name or a native id) absent, when a healthy server wrote them.
+
+    Source: tmux-versions.md, section 1; the same in ten versions from 3.0a to master.
+    """
+    if target.startswith("@"):
+        return frozenset({f"can't find window: {target}", f"no such window: {target}"})
+    if target.startswith("%"):
+        return frozenset({f"can't find pane: {target}"})
+    return frozenset({f"can't find session: {target}", f"no such session: ={target}:"})
+
+
+def run_in(cwd: str | os.PathLike[str], command: str, env: Mapping[str, str] | None = None) -> str:
+    """The shell line that enters `cwd`, or ends with status 126, and becomes `command`.
+
+    tmux itself would run the command in another directory. The variables of `env` that tmux overwrites are set here; they
+    are no secrets.
+    """
+    exports = [f"{name}={shlex.quote(env[name])}" for name in _OVERWRITTEN if env and name in env]
+    setting = f"export {' '.join(exports)}; " if exports else ""
+    return f"{setting}{_enter(cwd)}; exec {command}"
+
+
+def parked(cwd: str | os.PathLike[str], argv: Iterable[str], client: Sequence[str], return_opt: str) -> str:
+    """The shell line of a parked window; `client` is the argv prefix that reaches this server.
+
+    The status of `argv` goes into `EXIT_OPTION`; then the line waits for a key, sends the attached client to where the
+    window option `return_opt` points, if it is set, and ends with that status.
+    """
+    tmux = shlex.join(client)
+    return "; ".join(
+        [
+            _enter(cwd),
+            shlex.join(argv),
+            "code=$?",
+            f'{tmux} set-option -w -t "$TMUX_PANE" {EXIT_OPTION} "$code"',
+            "printf '\\n[ended with status %s: press a key]\\n' \"$code\"",
+            "stty -icanon -echo",
+            "dd bs=1 count=1 >/dev/null 2>&1",
+            f'back=$({tmux} show-options -wqv -t "$TMUX_PANE" {return_opt})',
+            f'if [ -n "$back" ]; then {tmux} switch-client -t "$back"; fi',
+            'exit "$code"',
+        ]
+    )
+
+
+def log_sink(log_file: str | os.PathLike[str]) -> str:
+    """The shell line for `pipe-pane` that appends to `log_file`; `pipe-pane` expands formats and `strftime`."""
+    line = f"umask 077; exec cat >> {shlex.quote(os.path.abspath(log_file))}"
+    return escape_format(line).replace("%", "%%")
+
+
+def _enter(cwd: str | os.PathLike[str]) -> str:
+    return f"cd -- {shlex.quote(os.path.abspath(cwd))} || exit {CANNOT_ENTER}"
