@@ -1,0 +1,153 @@
+"""Carries out a fault plan in one run: gives out the wrappers, and says afterwards what happened.
+
+An injector is handed around, never global, and serves one run. A fault that never fired is an error.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from backends.base import TerminalMultiplexer
+from backends.clock import Clock
+from backends.disk import Disk
+from backends.guard import Hook
+from backends.transport import Transport
+from faults.actions import Die, Raise, Signal
+from faults.catalog import PointCatalog
+from faults.errors import UnfiredFault
+from faults.ledger import Ledger
+from faults.plan import FaultPlan
+from faults.rule import Fault
+from faults.trace import Injection, TraceEntry
+from faults.wrappers import FaultyClock, FaultyDisk, FaultyTransport, MuxPoint, leaking
+
+__all__ = ["Injector"]
+
+
+class Injector:
+    """Counts, fires, remembers; `deliver` is called with the number of each signal that a `signal.` rule sends."""
+
+    def __init__(
+        self,
+        plan: FaultPlan,
+        *,
+        clock: Clock,
+        catalog: PointCatalog | None = None,
+        exceptions: Mapping[str, Callable[[], BaseException]] = MappingProxyType({}),
+        real_time: bool = False,
+    ) -> None:
+        """Carry out `plan`, which must fit `catalog` (`FaultPlanError` otherwise).
+
+        Simulated waits are spent on `clock`, which must not be one that this injector gave out; on a clock that is not
+        virtual, timeouts cost nothing unless `real_time`. `exceptions` make exceptions that the catalog does not know.
+        """
+        self.plan = plan
+        self.catalog = (catalog or PointCatalog()).knowing(exceptions)
+        self.deliver: Callable[[int], None] | None = None
+        self._ledger = Ledger(plan, clock, self.catalog, real_time)
+        self._attached: list[tuple[TerminalMultiplexer, MuxPoint]] = []
+
+    def mux_hook(self) -> Hook:
+        """What stands below a multiplexer's guard; `attach` also shows the trace what the caller got to see."""
+        return MuxPoint(self._ledger)
+
+    def attach(self, multiplexer: TerminalMultiplexer) -> None:
+        """Inject `mux.` faults into `multiplexer`, and trace every one of its calls, until `detach`."""
+        if multiplexer.hook is not None:
+            raise ValueError("this multiplexer has a hook already")
+        point = MuxPoint(self._ledger)
+        point.observe()
+        multiplexer.hook = point
+        multiplexer.observe(point.finished)
+        self._attached.append((multiplexer, point))
+
+    def detach(self, multiplexer: TerminalMultiplexer) -> None:
+        """Undo `attach`; harmless where it was not attached."""
+        for known, point in [pair for pair in self._attached if pair[0] is multiplexer]:
+            known.hook = None
+            known.unobserve(point.finished)
+            self._attached.remove((known, point))
+
+    def leaking(self, multiplexer: TerminalMultiplexer) -> TerminalMultiplexer:
+        """`multiplexer` with the `leak.` points above its guard."""
+        return leaking(multiplexer, self._ledger)
+
+    def transport(self, inner: Transport) -> Transport:
+        """`inner` with the `transport.` points around it."""
+        return FaultyTransport(inner, self._ledger)
+
+    def disk(self, inner: Disk) -> Disk:
+        """`inner` with the `disk.` points around it."""
+        return FaultyDisk(inner, self._ledger)
+
+    def clock(self, inner: Clock) -> Clock:
+        """`inner` with the `clock.tick` point at every wait."""
+        return FaultyClock(inner, self._ledger)
+
+    def checkpoint(self, step: str) -> None:
+        """Reach `signal.<step>` and then `engine.<step>`: signals are delivered, exceptions raised."""
+        with self._ledger.reach(f"signal.{step}", quiet=True) as reached:
+            if isinstance(reached.action, Signal):
+                self._send(reached.action)
+                reached.ended("delivered")
+        with self._ledger.reach(f"engine.{step}") as reached:
+            if isinstance(reached.action, Raise | Die):
+                raise self._ledger.failure(reached, reached.action)
+            reached.ended("passed")
+
+    def agent(self, event: str, **about: object) -> Injection | None:
+        """Reach `agent.<event>`: what shall happen to the agent there, if anything.
+
+        `about` is what rules may filter by: `task` and `attempt`.
+        """
+        shown = ", ".join(f"{name}={value}" for name, value in about.items())
+        with self._ledger.reach(f"agent.{event}", shown, lambda: about) as reached:
+            if isinstance(reached.action, Raise):
+                raise self._ledger.failure(reached, reached.action)
+            reached.ended("passed" if reached.injection is None else "occurs")
+            return reached.injection
+
+    @property
+    def dead(self) -> bool:
+        """Whether a `die` has fired: every wrapper raises `SimulatedDeath` from then on."""
+        return self._ledger.dead
+
+    @property
+    def reached(self) -> Counter[str]:
+        """How often each point was reached."""
+        return self._ledger.reached
+
+    @property
+    def injections(self) -> list[Injection]:
+        """The faults that fired, in order."""
+        return self._ledger.injections
+
+    @property
+    def trace(self) -> list[TraceEntry]:
+        """Everything that happened at the points, in order of its beginning."""
+        return self._ledger.trace
+
+    def trace_text(self) -> str:
+        """The trace, a line an entry: the same, byte for byte, for the same plan and seed."""
+        return "".join(f"{entry}\n" for entry in self.trace)
+
+    def unfired(self) -> list[Fault]:
+        """The faults of the plan that never happened."""
+        return self._ledger.unfired()
+
+    def verify_fired(self) -> None:
+        """Raise `UnfiredFault`, with the points that were reached, unless every fault of the plan happened."""
+        unfired = self.unfired()
+        if not unfired:
+            return
+        rules = "\n".join(f"  {fault}" for fault in unfired)
+        reached = "\n".join(f"  {count:>6}  {point}" for point, count in sorted(self.reached.items()))
+        raise UnfiredFault(f"never fired:\n{rules}\npoints that were reached:\n{reached or '  none'}")
+
+    def _send(self, action: Signal) -> None:
+        if self.deliver is None:
+            raise RuntimeError(f"{action} has nobody to go to: set `deliver`")
+        self.deliver(signal.Signals[action.name].value)

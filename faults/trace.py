@@ -1,0 +1,90 @@
+"""What happened at the points of one run, in order: the trace that a failure is explained with.
+
+The text is the same, byte for byte, for the same plan and seed: no addresses, no paths, no payloads in it, times rounded to
+milliseconds. An entry keeps what it was told and is written out only when somebody asks.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from faults.actions import Action
+
+__all__ = ["Injection", "TraceEntry", "answer_text"]
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+_PATH = re.compile(r"(?<![\w<])/[^\s'\",)\]]*")
+_NATIVE_ID = re.compile(r"[@%$][0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """One fault that fired.
+
+    `number` counts injections from 1, `at_s` is seconds since the injector was made, `call_number` says the how manieth call
+    of `point` it was; `action` and `rule` are text forms, `performed` is the action itself.
+    """
+
+    number: int
+    at_s: float
+    point: str
+    call_number: int
+    action: str
+    rule: str
+    performed: Action
+
+    @property
+    def seconds(self) -> float | None:
+        """The duration of the action, if it has one that was given."""
+        seconds: float | None = getattr(self.performed, "seconds", None)
+        return seconds
+
+    def __str__(self) -> str:
+        return f"injection {self.number} at {self.at_s:.3f} s, call {self.call_number} of {self.point}: {self.action}"
+
+
+class TraceEntry:
+    """One call at one point: when it began, about what, what came of it, and what was injected."""
+
+    __slots__ = ("_about", "at_s", "injection", "number", "outcome", "point")
+
+    def __init__(self, number: int, at_s: float, point: str, about: object, injection: Injection | None) -> None:
+        """Entry `number` at `at_s` seconds; `about` is shown as text, later, if at all."""
+        self.number = number
+        self.at_s = at_s
+        self.point = point
+        self._about = about
+        self.injection = injection
+        self.outcome = "unfinished"
+
+    @property
+    def layer(self) -> str:
+        """The first part of the point's name."""
+        return self.point.partition(".")[0]
+
+    @property
+    def arguments(self) -> str:
+        """What the call was about, without payloads, paths and addresses."""
+        return _PATH.sub("<path>", _ADDRESS.sub("", str(self._about)))
+
+    def __str__(self) -> str:
+        said = f"{self.number:>5} {self.at_s:>11.3f} {self.point:<28} {self.arguments} -> {self.outcome}"
+        if self.injection is None:
+            return said
+        return f"{said}  !! {self.injection.action} (injection {self.injection.number}, rule {self.injection.rule})"
+
+
+def answer_text(answer: object) -> str:
+    """What was answered, as far as it is no payload: truth values, native ids and amounts."""
+    if answer is None:
+        return "answered"
+    if isinstance(answer, bool):
+        return "answered yes" if answer else "answered no"
+    if isinstance(answer, str):
+        return f"answered {answer}" if _NATIVE_ID.fullmatch(answer) else "answered text"
+    if isinstance(answer, bytes):
+        return f"answered {len(answer)} bytes"
+    if isinstance(answer, list | dict | tuple | frozenset | set):
+        return f"answered {len(answer)} items"
+    return f"answered {answer}" if isinstance(answer, int) else f"answered {type(answer).__name__}"

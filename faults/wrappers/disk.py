@@ -1,0 +1,166 @@
+"""Around a disk: the `disk.` points, one for each operation on each kind of file of a run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import TypeVar
+
+from backends.disk import READ_LIMIT, Disk, FileInfo, LockHandle, LockHeld, StrPath
+from faults.actions import Action, NoSync, OsError, Torn
+from faults.errors import SimulatedDeath
+from faults.ledger import Ledger, Reached
+
+__all__ = ["FaultyDisk", "file_kind"]
+
+_T = TypeVar("_T")
+
+_KIND_OF_NAME = {
+    "state.json": "state",
+    "state.json.bak": "state",
+    "journal.jsonl": "journal",
+    "crash.txt": "crash",
+    "run.lock": "lock",
+    "result.json": "results",
+}
+_KIND_OF_DIRECTORY = {"events": "events", "crash": "crash"}
+_TEMPORARY = re.compile(r"\.(.+\.(?:json|jsonl|txt|lock|bak))\..+")
+"""A temporary is named `.<name>.<anything>`, in the directory of the file that it will be."""
+
+
+def file_kind(path: StrPath) -> str:
+    """Which kind of file of a run `path` is: state, journal, crash, lock, events, results or other.
+
+    Temporaries count as what they will be; directories of events and crashes as their files.
+    """
+    grandparent, parent, name = ("", "", "", *PurePath(os.fspath(path)).parts)[-3:]
+    temporary = _TEMPORARY.fullmatch(name)
+    final = temporary.group(1) if temporary else name.removesuffix(".held")
+    if final in _KIND_OF_NAME:
+        return _KIND_OF_NAME[final]
+    if "tasks" in (parent, grandparent):
+        # Tasks are named by people: one may be called `events`.
+        return "other"
+    return _KIND_OF_DIRECTORY.get(parent) or _KIND_OF_DIRECTORY.get(name) or "other"
+
+
+class FaultyDisk(Disk):
+    """A disk that goes wrong as planned; what has no point (`info`, `locked`, `free_bytes`) only stops at death."""
+
+    def __init__(self, inner: Disk, ledger: Ledger) -> None:
+        self._inner = inner
+        self._ledger = ledger
+        self._locks: list[LockHandle] = []
+        # The kernel gives back the locks of a process that dies.
+        ledger.at_death.append(self._release_all)
+
+    def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
+        """See `Disk.read`."""
+        return self._at("read", path, lambda: self._inner.read(path, limit))
+
+    def write(self, path: StrPath, data: bytes) -> None:
+        """See `Disk.write`."""
+
+        def partly(action: Action, reached: Reached) -> None:
+            assert isinstance(action, Torn)
+            self._inner.write(path, data[: action.size])
+            raise self._ledger.failure(reached, OsError("ENOSPC"))
+
+        self._at("write", path, lambda: self._inner.write(path, data), partly)
+
+    def append(self, path: StrPath, data: bytes) -> int:
+        """See `Disk.append`."""
+
+        def partly(action: Action, reached: Reached) -> int:
+            assert isinstance(action, Torn)
+            return self._inner.append(path, data[: action.size])
+
+        return self._at("append", path, lambda: self._inner.append(path, data), partly)
+
+    def truncate(self, path: StrPath, size: int) -> None:
+        """See `Disk.truncate`."""
+        self._at("truncate", path, lambda: self._inner.truncate(path, size))
+
+    def fsync(self, path: StrPath) -> None:
+        """See `Disk.fsync`."""
+        self._at("fsync", path, lambda: self._inner.fsync(path), lambda action, reached: None)
+
+    def replace(self, source: StrPath, target: StrPath) -> None:
+        """See `Disk.replace`; the kind of file is that of `target`."""
+        self._at("replace", target, lambda: self._inner.replace(source, target))
+
+    def remove(self, path: StrPath) -> None:
+        """See `Disk.remove`."""
+        self._at("remove", path, lambda: self._inner.remove(path))
+
+    def remove_tree(self, path: StrPath) -> None:
+        """See `Disk.remove_tree`; its point is `remove`."""
+        self._at("remove", path, lambda: self._inner.remove_tree(path))
+
+    def mkdir(self, path: StrPath) -> None:
+        """See `Disk.mkdir`."""
+        self._at("mkdir", path, lambda: self._inner.mkdir(path))
+
+    def listdir(self, path: StrPath) -> list[str]:
+        """See `Disk.listdir`."""
+        return self._at("listdir", path, lambda: self._inner.listdir(path))
+
+    def lock(self, path: StrPath) -> LockHandle:
+        """See `Disk.lock`; its point is `open`, where `oserror(EWOULDBLOCK)` means that somebody else holds it."""
+
+        def taken() -> LockHandle:
+            handle = self._inner.lock(path)
+            self._locks.append(handle)
+            return handle
+
+        return self._at("open", path, taken)
+
+    def info(self, path: StrPath) -> FileInfo | None:
+        """See `Disk.info`."""
+        return self._alive().info(path)
+
+    def locked(self, path: StrPath) -> bool:
+        """See `Disk.locked`."""
+        return self._alive().locked(path)
+
+    def free_bytes(self, path: StrPath) -> int:
+        """See `Disk.free_bytes`."""
+        return self._alive().free_bytes(path)
+
+    def _alive(self) -> Disk:
+        if self._ledger.dead:
+            raise SimulatedDeath("the process is dead: nobody looks at the disk")
+        return self._inner
+
+    def _release_all(self) -> None:
+        for handle in self._locks:
+            handle.release()
+
+    def _at(
+        self,
+        operation: str,
+        path: StrPath,
+        proceed: Callable[[], _T],
+        partly: Callable[[Action, Reached], _T] | None = None,
+    ) -> _T:
+        point = f"disk.{operation}:{file_kind(path)}"
+        with self._ledger.reach(point, "", lambda: {"path": os.fspath(path)}) as reached:
+            action = reached.action
+            if action is None:
+                answer = proceed()
+            elif partly is not None and isinstance(action, Torn | NoSync):
+                answer = partly(action, reached)
+            else:
+                if reached.lost:
+                    proceed()
+                raise self._failure(reached, action, path)
+            reached.answered(answer)
+            return answer
+
+    def _failure(self, reached: Reached, action: Action, path: StrPath) -> BaseException:
+        if isinstance(action, OsError) and action.errno == errno.EWOULDBLOCK and reached.point.startswith("disk.open:"):
+            return self._ledger.marked(reached, LockHeld(path))
+        return self._ledger.failure(reached, action)

@@ -1,0 +1,85 @@
+"""Below the guard of a multiplexer: the `mux.` points, and the calls of the seam in the trace."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+from backends.guard import Call
+from backends.operations import Operation
+from faults.actions import Action, Empty, Exit, Output, Truncate
+from faults.ledger import Ledger, Reached
+from faults.trace import answer_text
+
+__all__ = ["MuxPoint"]
+
+
+class MuxPoint:
+    """A `backends.guard.Hook`, and an observer that notes what the caller got to see.
+
+    As a hook alone it notes what came out of the backend, which is what the guard gets to see.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._open: dict[int, Reached] = {}
+        self._observes = False
+
+    def around(self, call: Call, proceed: Callable[[], object]) -> object:
+        """See `backends.guard.Hook.around`."""
+        point = f"mux.{call.operation.name}"
+        with self._ledger.reach(point, call, lambda: call.arguments) as reached:
+            if self._observes:
+                self._open[call.number] = reached
+
+            def instead(action: Action, inner: Callable[[], object]) -> object:
+                return self._instead(call.operation, reached, action, inner)
+
+            answer = self._ledger.answer(reached, proceed, instead, deadline_s=call.deadline_s)
+            reached.answered(answer)
+            return answer
+
+    def observe(self) -> None:
+        """Expect every call to be shown to `finished` as well."""
+        self._observes = True
+
+    def finished(self, call: Call) -> None:
+        """A `backends.guard.Observer`: note the outcome, also of calls that were refused before they were asked."""
+        outcome = answer_text(call.answer) if call.error is None else f"{call.outcome} {type(call.error).__name__}"
+        reached = self._open.pop(call.number, None)
+        if reached is not None:
+            reached.ended(outcome)
+        else:
+            self._ledger.note(f"mux.{call.operation.name}", call, f"not asked, {outcome}")
+
+    def _instead(self, operation: Operation, reached: Reached, action: Action, proceed: Callable[[], object]) -> object:
+        if isinstance(action, Exit):
+            error = subprocess.CalledProcessError(action.status, [operation.name], output="", stderr=action.stderr)
+            raise self._ledger.marked(reached, error)
+        if isinstance(action, Output):
+            return _lie(operation, action.text)
+        if isinstance(action, Empty):
+            return None
+        if isinstance(action, Truncate):
+            return _cut(proceed(), action.size)
+        raise self._ledger.failure(reached, action)
+
+
+def _lie(operation: Operation, text: str) -> object:
+    """`text` as the answer; as its lines where the operation answers with a list of texts."""
+    lines = text.splitlines()
+    return lines if lines and not operation.answers(text) and operation.answers(lines) else text
+
+
+def _cut(answer: object, size: int) -> object:
+    """What is left of an answer of which only the first `size` characters or items arrived.
+
+    What has no parts (yes or no, an identity) arrives as nothing.
+    """
+    if isinstance(answer, str | list | tuple):
+        return answer[:size]
+    if isinstance(answer, dict):
+        return dict(list(answer.items())[:size])
+    if isinstance(answer, frozenset):
+        return frozenset(sorted(answer)[:size])
+    return None
