@@ -283,7 +283,7 @@ class ScriptedProfile:
         self.disk.mkdir(context.scripts_dir)
         _put(self.disk, path, json.dumps(steps).encode("ascii"))
         argv = (self.python, "-P", "-S", self.program, "--script", str(path), "--scale", f"{self.scale:g}")
-        return Launch(argv)
+        return Launch(argv, {"SEAMRIPPER_ATTEMPT": str(context.attempt)})
 
     def nudge_text(self, context: LaunchContext) -> str:
         """See `AgentProfile`."""

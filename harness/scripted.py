@@ -146,7 +146,7 @@ class Signalled(Exception):
         self.signum = signum
 
 
-def no_fault(_point: str) -> object | None:
+def no_fault(event: str, /, **about: object) -> object | None:
     """Nothing ever goes wrong."""
     return None
 

@@ -42,10 +42,11 @@ STARTUP_S = 0.05
 class Agents:
     """Recognises the scripted agent among the programs of a simulated host, and remembers what its agents did.
 
-    `agent_fault` is asked as `Script` says, and makes an agent misbehave where the script does not.
+    `agent_fault` is asked as `Script` says, with the `task` and the `attempt` that it is about, and makes an agent misbehave
+    where the script does not.
     """
 
-    def __init__(self, agent_fault: Callable[[str], object | None] = no_fault) -> None:
+    def __init__(self, agent_fault: Callable[..., object | None] = no_fault) -> None:
         self.agent_fault = agent_fault
         self.ledger: list[dict[str, Any]] = []
         self.agents: list[SimulatedAgent] = []
@@ -118,13 +119,17 @@ class SimulatedAgent:
             steps = json.loads(process.disk.read(options.get("--script", "")))
             prompt_file = process.env.get("SEAMRIPPER_PROMPT")
             prompt = process.disk.read(prompt_file).decode("utf-8", "backslashreplace") if prompt_file else ""
-            script = Script(steps, process.env, prompt, self._agents.agent_fault)
+            script = Script(steps, process.env, prompt, self._fault)
         except (OSError, ValueError, RecursionError) as exc:
             process.print(f"scripted agent: {exc}\n")
             process.exit(2)
             return
         self._flow = script.run()
         self._advance(next)
+
+    def _fault(self, event: str) -> object | None:
+        task, attempt = (self.process.env.get(f"SEAMRIPPER_{name}", "") for name in ("TASK", "ATTEMPT"))
+        return self._agents.agent_fault(event, task=task, attempt=int(attempt) if attempt.isdecimal() else 0)
 
     def _advance(self, go_on: Callable[[Flow], Effect]) -> None:
         """Perform effects until one takes time."""

@@ -119,7 +119,7 @@ def _seconds(*, above_zero: bool) -> Callable[[object], float]:
     def check(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(_got(value))
-        if not math.isfinite(value) or value < 0 or value > _LARGEST or (above_zero and value == 0):
+        if not 0 <= value <= _LARGEST or (above_zero and value == 0):
             raise ValueError(f"got {_shown(value)}")
         return float(value)
 
@@ -305,16 +305,13 @@ class RunPlan:
     def to_toml(self) -> str:
         """The plan as a file that `parse_plan` reads back as an equal plan."""
         run = {name: _unfrozen(getattr(self, name)) for name in FIELDS_OF_RUN}
-        document: dict[str, Any] = {"run": _without_none(run)}
+        parts = [tomli_w.dumps({"run": _without_none(run)})]
+        for task in self.tasks:
+            told = {f.name: _unfrozen(value) for f in fields(TaskPlan) if (value := getattr(task, f.name)) != ()}
+            parts.append("[[task]]\n" + tomli_w.dumps(_without_none(told)))
         if self.agents:
-            document["agents"] = {name: dict(table) for name, table in self.agents.items()}
-        document["task"] = [
-            _without_none(
-                {f.name: _unfrozen(value) for f in fields(TaskPlan) if (value := getattr(task, f.name)) != ()}
-            )
-            for task in self.tasks
-        ]
-        return tomli_w.dumps(document)
+            parts.append(tomli_w.dumps({"agents": {name: dict(table) for name, table in self.agents.items()}}))
+        return "\n".join(parts)
 
 
 def load_plan(path: StrPath, *, disk: Disk | None = None) -> RunPlan:
@@ -344,7 +341,7 @@ def parse_plan(text: str, source: str = "plan", *, base: str = ".") -> RunPlan:
     try:
         document = tomllib.loads(text.replace("\r\n", "\n"))
     except (ValueError, RecursionError) as exc:
-        raise PlanError([_syntax_problem(source, exc)]) from exc
+        raise PlanError([_syntax_problem(source, text, exc)]) from exc
     found = _Findings()
     run = _table(document, "run", found)
     values = _checked(run, FIELDS_OF_RUN, _Where(("run",)), found)
@@ -555,12 +552,12 @@ def _line_of(where: _Where, places: Mapping[tuple[str | int, ...], int]) -> int:
     return 1
 
 
-def _syntax_problem(source: str, exc: Exception) -> str:
+def _syntax_problem(source: str, text: str, exc: Exception) -> str:
     if isinstance(exc, RecursionError):
         return f"{source}:1: nested too deeply"
-    place = re.search(r"\(at line (\d+), column (\d+)\)", str(exc))
-    said = re.sub(r" ?\(at [^)]*\)\Z", "", str(exc))
-    return f"{source}:{place[1] if place else 1}: not TOML: {said}"
+    place = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)\Z", str(exc))
+    line = 1 if place is None else int(place[1] or max(1, len(text.splitlines())))
+    return f"{source}:{line}: not TOML: {str(exc)[: place.start()].rstrip() if place else exc}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
