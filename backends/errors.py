@@ -65,7 +65,7 @@ class MultiplexerError(Exception):
     def __str__(self) -> str:
         where = self.operation or ""
         if self.target:
-            where += f"({self.target})"
+            where += f"({_one_line(self.target)})"
         when = "" if self.elapsed_s is None else f" [after {self.elapsed_s:.3f} s]"
         return f"{where}: {self.message}{when}" if where else f"{self.message}{when}"
 
@@ -135,6 +135,11 @@ def printable(text: str, limit: int = 2000) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in encodable)
 
 
+def _one_line(text: str, limit: int = 200) -> str:
+    """`printable`, and without newlines and tabs too."""
+    return text if text.isprintable() and len(text) <= limit else ascii(printable(text, limit))[1:-1]
+
+
 def redact_argv(argv: Sequence[object]) -> str:
     """One line that says which command ran, with every payload replaced by its length.
 
@@ -143,22 +148,23 @@ def redact_argv(argv: Sequence[object]) -> str:
     """
     shown: list[str] = []
     previous = ""
-    verb_seen = False
+    verb_seen = flags_over = False
     for position, raw in enumerate(argv):
         word = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw)
-        is_flag = re.fullmatch(r"-[A-Za-z]{1,6}", word) is not None
+        is_flag = not flags_over and re.fullmatch(r"-[A-Za-z]{1,6}", word) is not None
         is_verb = not verb_seen and not is_flag and re.fullmatch(r"[a-z][a-z-]{2,30}", word) is not None
         if position == 0:
             shown.append(word.rsplit("/", 1)[-1])
         elif is_flag or word == ";":
             shown.append(word)
             verb_seen = verb_seen and word != ";"
-        elif previous in _SHOWN_VALUES_OF and _HARMLESS.match(word):
+        elif not flags_over and previous in _SHOWN_VALUES_OF and _HARMLESS.match(word):
             shown.append(word)
         elif is_verb and previous not in {"-f", "-L", "-e"}:
             shown.append(word)
             verb_seen = True
         else:
             shown.append(f"<{len(word)} chars>")
+        flags_over = (flags_over or word == "--") and word != ";"
         previous = word
     return printable(" ".join(shown), 500)

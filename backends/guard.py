@@ -14,6 +14,7 @@ import errno
 import functools
 import inspect
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,30 +162,52 @@ class Seam:
         return max(0.0, call.started_s + call.deadline_s - self.clock.monotonic())
 
 
-def translate(raw: BaseException) -> MultiplexerError | None:
+def translate(raw: BaseException, outside: BaseException | None = None) -> MultiplexerError | None:
     """The error that `raw` means at the seam, or `None` for what is not the multiplexer's: a bug, or control flow.
 
-    The command lines that `subprocess` puts into its exceptions are redacted in place, because the cause stays chained.
+    Payloads that Python puts into its exceptions (command lines, outputs, undecodable text) are taken out of `raw` and of
+    what is chained to it, in place, because the chain stays visible; it ends before `outside`, which the caller handles.
     """
+    for error in _chain(raw, outside):
+        _withhold(error)
     if isinstance(raw, MultiplexerError):
         return raw
-    if isinstance(raw, subprocess.SubprocessError):
-        _redact(raw)
     for kinds, make in _TRANSLATIONS:
         if isinstance(raw, kinds):
             return make(raw)
     return None
 
 
-def _redact(raw: subprocess.SubprocessError) -> None:
-    command = getattr(raw, "cmd", None)
-    if isinstance(command, list | tuple):
-        shown = redact_argv(command)
-        raw.cmd = shown  # type: ignore[attr-defined]  # only TimeoutExpired and CalledProcessError get here, both have it
-        raw.args = (shown, *raw.args[1:])
-    for stream in ("output", "stdout", "stderr"):
-        if getattr(raw, stream, None) is not None:
-            setattr(raw, stream, None)
+def _chain(raw: BaseException, outside: BaseException | None) -> Iterator[BaseException]:
+    waiting: list[BaseException | None] = [raw]
+    seen = {id(None), id(outside)}
+    while waiting:
+        error = waiting.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            waiting += (error.__cause__, error.__context__)
+            yield error
+
+
+class _Shown(str):
+    """A command line that is redacted already."""
+
+    __slots__ = ()
+
+
+def _withhold(error: BaseException) -> None:
+    command = getattr(error, "cmd", None)
+    if isinstance(error, subprocess.SubprocessError) and not isinstance(command, _Shown | None):
+        many = isinstance(command, list | tuple)
+        shown = _Shown(redact_argv(command) if many else f"<command: {len(str(command))} chars>")
+        error.cmd = shown  # type: ignore[attr-defined]  # both kinds that have a command take another one
+        error.args = (shown,)
+        for stream in ("output", "stderr"):
+            if getattr(error, stream, None) is not None:
+                setattr(error, stream, None)
+    elif isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
+        error.object = error.object[:0]
+        error.args = (error.encoding, error.object, error.start, error.end, error.reason)
 
 
 def _timed_out(raw: BaseException) -> MultiplexerError:
@@ -236,21 +259,28 @@ class _Guarded(Protocol):
 
 
 def guard_operations(cls: type) -> None:
-    """Wrap every operation that `cls` itself defines; what it inherits is wrapped already."""
+    """Wrap every operation that `cls` has and that is not wrapped yet, whichever of its bases it comes from."""
     for name, operation in OPERATIONS.items():
-        method = cls.__dict__.get(name)
-        if inspect.isfunction(method) and not hasattr(method, "__seam_operation__"):
+        method = inspect.getattr_static(cls, name, None)
+        if method is not None and not hasattr(method, "__seam_operation__"):
             setattr(cls, name, _guarded(operation, method))
 
 
-def _guarded(operation: Operation, method: Callable[..., object]) -> Callable[..., object]:
+def _guarded(operation: Operation, defined: Any) -> Callable[..., object]:
+    """`defined`, as it stands in a class body, behind the guard."""
     parameters = tuple(operation.arguments)
 
-    @functools.wraps(method)
+    def bound(self: _Guarded, *args: Any, **kwargs: Any) -> object:
+        return defined.__get__(self, type(self))(*args, **kwargs)
+
+    method: Callable[..., object] = defined if inspect.isfunction(defined) else bound
+
+    @functools.wraps(defined)
     def run(self: _Guarded, *args: Any, **kwargs: Any) -> object:
         seam = self.seam
         if seam.current is not None:
             return method(self, *args, **kwargs)
+        outside = sys.exception()
         seam.calls += 1
         call = Call(operation, parameters, args, kwargs, seam.calls, seam.clock.monotonic(), seam.deadline_s(operation))
         try:
@@ -261,7 +291,7 @@ def _guarded(operation: Operation, method: Callable[..., object]) -> Callable[..
                 seam.current = None
                 call.elapsed_s = seam.clock.monotonic() - call.started_s
         except BaseException as raw:
-            return _judge(seam, call, raw)
+            return _judge(seam, call, raw, outside)
         for observer in tuple(seam.observers):
             observer(call)
         return call.answer
@@ -280,8 +310,8 @@ def _answer(seam: Seam, call: Call, proceed: Callable[[], object]) -> object:
     return answer
 
 
-def _judge(seam: Seam, call: Call, raw: BaseException) -> object:
-    error = translate(raw)
+def _judge(seam: Seam, call: Call, raw: BaseException, outside: BaseException | None) -> object:
+    error = translate(raw, outside)
     call.error = raw if error is None else error
     if error is not None:
         _complete(error, call)

@@ -101,6 +101,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _OPTION = re.compile(r"@?[A-Za-z][A-Za-z0-9_-]{0,100}\Z")
 _FIELD = re.compile(r"@?[A-Za-z][A-Za-z0-9_-]{0,100}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _is_text_list(answer: object) -> bool:
@@ -384,7 +385,7 @@ def check_name(value: object, what: str = "name") -> str:
     """`value` if it is a usable session or window name, else `CommandRejected` with `invalid_argument`."""
     if isinstance(value, str) and _NAME.match(value):
         return value
-    raise _invalid(what, value, "must be 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit")
+    raise _invalid(what, value, "must be 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit", show=True)
 
 
 def check_arguments(operation: Operation, arguments: Mapping[str, object]) -> None:
@@ -401,9 +402,9 @@ def check_arguments(operation: Operation, arguments: Mapping[str, object]) -> No
                 raise
 
 
-def _invalid(what: str, value: object, rule: str) -> CommandRejected:
-    kind = type(value).__name__
-    shown = ascii(value[:40]) if isinstance(value, str) and "name" in rule + what and len(value) < 400 else kind
+def _invalid(what: str, value: object, rule: str, *, show: bool = False) -> CommandRejected:
+    """The refusal of `value`; only what can be no secret (`show`) stands in it."""
+    shown = ascii(value[:40]) if show and isinstance(value, str) else type(value).__name__
     return CommandRejected(f"{what} {shown} refused: {rule}", invalid_argument=True)
 
 
@@ -456,10 +457,8 @@ def _check_value(what: str, value: object) -> None:
 
 
 def _check_encodable(what: str, value: str) -> None:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as exc:
-        raise _invalid(what, value, f"is not encodable as UTF-8 at character {exc.start}") from None
+    if lone := _SURROGATE.search(value):
+        raise _invalid(what, value, f"is not encodable as UTF-8 at character {lone.start()}")
 
 
 def _check_command(what: str, value: object) -> None:
@@ -481,7 +480,7 @@ def _check_text(what: str, value: object) -> None:
 
 def _check_option(what: str, value: object) -> None:
     if not isinstance(value, str) or not _OPTION.match(value):
-        raise _invalid(what, value, "must be an option's name")
+        raise _invalid(what, value, "must be an option's name", show=True)
 
 
 def _check_fields(what: str, value: object) -> None:
@@ -489,7 +488,7 @@ def _check_fields(what: str, value: object) -> None:
         raise _invalid(what, value, "must be a non-empty sequence of format names")
     for item in value:
         if not isinstance(item, str) or not _FIELD.match(item):
-            raise _invalid(what, item, "must be a format name without #{}")
+            raise _invalid(what, item, "must be a format name without #{}", show=True)
 
 
 def _check_size(what: str, value: object) -> None:
