@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from subprocess import TimeoutExpired
 from typing import Any, Generic, TypeVar
 
+from backends.builtin_programs import builtin_program
 from backends.clock import VirtualClock, Waker
 from backends.disk import Disk
 from backends.errors import MultiplexerError
@@ -22,7 +23,7 @@ from backends.memory_disk import MemoryDisk
 from backends.operations import WindowExit
 from backends.processes import ProcessIdentity
 from backends.simulated_processes import SimulatedProcessTable
-from backends.simulated_programs import IGNORED_BY_DEFAULT, FakeProcess, Program, Programs, builtin_program
+from backends.simulated_programs import IGNORED_BY_DEFAULT, NOWHERE, FakeProcess, Program, Programs
 
 __all__ = ["FakeServer", "FakeSession", "FakeWindow", "ServerLost"]
 
@@ -99,13 +100,18 @@ class FakeWindow:
         return path in self.server.missing_dirs
 
     def process_ended(self, process: FakeProcess) -> None:
-        """See `Stage`; the server takes note when it runs."""
+        """Take note of how the window's process ended, when the server runs."""
         self.server.when_running(lambda: self._reap(process))
 
     def _reap(self, process: FakeProcess) -> None:
+        if process is not self.process:
+            return
         self.exit = process.ended
         if self.shell is None:
             self.server.settle(self)
+        elif process.ended is not None and process.ended.signal is not None:
+            # The shell of a parked window can tell a death by signal only as its own kind of status.
+            self.exit = WindowExit(code=128 + process.ended.signal)
 
     def show(self, output: bytes) -> None:
         """Append what was printed to the log, now or when the server reads it."""
@@ -114,6 +120,8 @@ class FakeWindow:
             self.server.when_running(lambda: self._append(log, output))
 
     def _append(self, log: str, output: bytes) -> None:
+        if log == NOWHERE:
+            return
         try:
             self.server.disk.append(log, output)
         except OSError as failure:
@@ -150,7 +158,7 @@ class FakeWindow:
         if self.shell is not None:
             self.server.processes.exit(self.shell.pid)
         if self.process is not None:
-            self.process.deliver(signal.SIGHUP)
+            self.process.hang_up()
 
 
 class FakeSession:
@@ -223,7 +231,8 @@ class _Asked(Generic[T]):
 class FakeServer:
     """A simulated tmux server, not running until it is started (or its first session is made).
 
-    `programs` decides what a window's process does; what it declines, the built-in programs do. Directories in
+    `programs` decides what a window's process does; what it declines, `clients` (the
+    multiplexer's own client, run in a window) and the built-in programs do. Directories in
     `missing_dirs` do not exist, all others do. `remain_on_exit` keeps dead windows; `exit_empty` ends the server with its
     last session. `asked` counts what reached the server or its queue.
     """
@@ -242,6 +251,7 @@ class FakeServer:
         self.processes = processes or SimulatedProcessTable(self.clock)
         self.disk = disk or MemoryDisk(self.clock)
         self.programs = programs
+        self.clients: Programs | None = None
         self.remain_on_exit = remain_on_exit
         self.exit_empty = exit_empty
         self.missing_dirs: set[str] = set()
@@ -394,7 +404,7 @@ class FakeServer:
         if parked:
             window.shell = self.processes.spawn(inherited, parent=parent, on_signal=window.shell_signalled)
             parent = window.shell.pid
-        process = FakeProcess(window, argv, {**inherited, **env}, cwd, parent)
+        process = FakeProcess(window, argv, {**inherited, **env}, cwd, parent, window.process_ended, window.show)
         window.process = process
         window.command = " ".join(argv)
         self.clock.call_later(0.0, process.run)
@@ -429,7 +439,7 @@ class FakeServer:
 
     def program_for(self, process: FakeProcess) -> Program | None:
         """What runs as `process`: the first of `programs` and the built-in ones that knows its argv."""
-        for known in (self.programs, builtin_program):
+        for known in (self.programs, self.clients, builtin_program):
             program = None if known is None else known(process)
             if program is not None:
                 return program
