@@ -15,12 +15,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from types import FrameType, TracebackType
 from typing import Any
 
 import msgspec
 
 from backends.clock import timestamp
+from backends.errors import printable
 from harness.record.plain import encode
 from harness.record.redact import Redactor
 
@@ -138,10 +140,11 @@ def crash_text(record: Mapping[str, Any]) -> str:
     """The record for people: what happened, where, and what went before. Its second line names run, epoch and seq."""
     lines = [
         f"CRASHED: {record.get('error')}",
-        f"run {record.get('run_id')}, epoch {record.get('epoch')}, seq {record.get('seq')}, {record.get('when')}",
+        f"run {_one_line(str(record.get('run_id')))}, epoch {record.get('epoch')}, seq {record.get('seq')}, "
+        f"{record.get('when')}",
     ]
     if record.get("child"):
-        lines.append(f"the nested run's own record: {record['child']}")
+        lines.append(f"the nested run's own record: {_one_line(record['child'])}")
     lines += ["", *_exception_lines(record.get("exceptions"))]
     for title, key in (("Faults", "faults"), ("Last seam calls", "seam_calls"), ("Last journal events", "journal")):
         items = record.get(key)
@@ -196,7 +199,7 @@ def _related(exc: BaseException) -> list[tuple[BaseException, str]]:
         if cause is None and not exc.__suppress_context__:
             related.append((exc.__context__, "context"))
         if isinstance(exc, BaseExceptionGroup):
-            related += [(member, "member") for member in exc.exceptions]
+            related += [(member, "member") for member in islice(exc.exceptions, 4 * _EXCEPTIONS)]
     except Exception:
         related.append((None, ""))
     return [(other, how) for other, how in related if isinstance(other, BaseException)]
@@ -206,7 +209,7 @@ def _one_exception(exc: BaseException, redactor: Redactor) -> dict[str, Any]:
     notes: list[str] = []
     try:
         raw = getattr(exc, "__notes__", ())
-        notes = redactor.tree(list(raw)[:_NOTES], _MESSAGE) if isinstance(raw, list | tuple) else []
+        notes = redactor.tree(list(islice(raw, _NOTES)), _MESSAGE) if isinstance(raw, list | tuple) else []
     except Exception:
         notes = ["(notes not readable)"]
     return {
@@ -292,9 +295,16 @@ def _bounded(record: dict[str, Any]) -> dict[str, Any]:
         if len(encode(record)) <= SIZE_LIMIT:
             break
         part = record.get(name)
-        record[name] = part[-kept:] if isinstance(part, list) and kept else f"left out: {len(encode({'': part}))} bytes"
+        record[name] = _part_of(part, name, kept)
         record["shortened"] = True
     return record
+
+
+def _part_of(part: object, name: str, kept: int) -> object:
+    """The first exceptions, the last of anything else; what is left out altogether leaves its size behind."""
+    if isinstance(part, list) and kept:
+        return part[:kept] if name == "exceptions" else part[-kept:]
+    return f"left out: {len(encode({'': part}))} bytes"
 
 
 def _exception_lines(exceptions: object) -> list[str]:
@@ -322,4 +332,4 @@ def _thread_lines(threads: object) -> list[str]:
 
 def _one_line(item: object) -> str:
     text = item if isinstance(item, str) else msgspec.json.encode(item).decode()
-    return text.replace("\n", "\\n")
+    return printable(text, 100_000).replace("\n", "\\n")

@@ -35,9 +35,10 @@ class _ErrorOnly(msgspec.Struct):
 def collect(disk: Disk, run_dir: str, *, clock: Clock, processes: ProcessTable, session: Liveness) -> Evidence:
     """The evidence about the run in `run_dir`."""
     notes: list[str] = []
-    state, unusable = _snapshot(disk, f"{run_dir}/state.json", notes)
-    backup, newer = _snapshot(disk, f"{run_dir}/state.json.bak", notes)
-    events = _events(disk, f"{run_dir}/journal.jsonl", notes)
+    damage: list[str] = []
+    state, unusable = _snapshot(disk, f"{run_dir}/state.json", notes, damage)
+    backup, newer = _snapshot(disk, f"{run_dir}/state.json.bak", notes, damage)
+    events = _events(disk, f"{run_dir}/journal.jsonl", damage)
     holder = read_holder(disk, f"{run_dir}/run.lock")
     newest = max(
         (found for found in (state, backup) if found), key=lambda found: (found.epoch, found.seq), default=None
@@ -55,8 +56,9 @@ def collect(disk: Disk, run_dir: str, *, clock: Clock, processes: ProcessTable, 
         degraded_since=None if newest is None else newest.degraded_since,
         crash_file=_crash_file(disk, run_dir),
         now=clock.wall(),
+        damaged=bool(damage),
         unusable=unusable or newer,
-        notes=tuple(notes),
+        notes=(*damage, *notes),
     )
 
 
@@ -109,7 +111,7 @@ def _crash_file(disk: Disk, run_dir: str) -> str:
         return "crash/"
 
 
-def _snapshot(disk: Disk, path: str, notes: list[str]) -> tuple[RunState | None, str]:
+def _snapshot(disk: Disk, path: str, notes: list[str], damage: list[str]) -> tuple[RunState | None, str]:
     name = os.path.basename(path)
     try:
         return decode_state(disk.read(path)), ""
@@ -119,19 +121,19 @@ def _snapshot(disk: Disk, path: str, notes: list[str]) -> tuple[RunState | None,
     except NewerSchema as newer:
         return None, f"{name}: {newer}"
     except RecordError as problem:
-        notes.append(f"{name} cannot be read: {problem}")
+        damage.append(f"{name} cannot be read: {problem}")
     except OSError as problem:
-        notes.append(f"{name} cannot be read: {problem.strerror}")
+        damage.append(f"{name} cannot be read: {problem.strerror}")
     return None, ""
 
 
-def _events(disk: Disk, path: str, notes: list[str]) -> list[Event]:
+def _events(disk: Disk, path: str, damage: list[str]) -> list[Event]:
     try:
         reading = read_journal(disk, path)
     except OSError as problem:
-        notes.append(f"journal.jsonl cannot be read: {problem.strerror}")
+        damage.append(f"journal.jsonl cannot be read: {problem.strerror}")
         return []
-    notes.extend(reading.notes)
+    damage.extend(reading.notes)
     return reading.events
 
 

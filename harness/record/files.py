@@ -24,8 +24,9 @@ def is_temporary(name: str) -> bool:
 def put(disk: Disk, path: str, data: bytes, suffix: str, previous: str | None = None) -> None:
     """Give `path` the content `data`, durably; its last content goes to `previous`, if that is named.
 
-    Until this returns, either the old or the new content is in place, or the old one is at `previous`. On `OSError` the
-    old content is back in place where the disk lets it be, and no temporary file is left.
+    At every moment the old or the new content is in place, or the old one is at `previous`. After an `OSError` the old
+    content is back in place where the disk lets it be (after one in the very last step, the new one), and no temporary
+    file is left.
     """
     prepared = temporary(path, suffix)
     moved = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -43,7 +43,7 @@ _SHAPES = re.compile(
     | \bxox[a-z]-[\w-]{8,}
     | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*
     | (?<=://)[^\s/@:]+:[^\s/@]+(?=@)
-    | (?i:(?<=\bbearer[ ])|(?<=\bbasic[ ]))[\w.~+/=-]{8,}
+    | (?i:(?<=\bbearer[ ]))[\w.~+/=-]{8,}
     """,
     re.DOTALL,
 )
@@ -54,7 +54,7 @@ _ASSIGNED = re.compile(
     | (?i:\b(?:api[_-]?key|access[_-]?key|auth[_-]?token|secret|password|passwd|x-api-key|authorization)\b)
       (?:\\?["'])?\s*[:=]\s*
     )
-    ((?:\\?["'])?) (?!<) [^\s"'\\,;&)}\]]{4,}
+    ((?:\\?["'])?) (?!<) (?:(?i:basic|bearer|digest|token)[ ]+)? [^\s"'\\,;&)}\]]{4,}
     """
 )
 
@@ -90,9 +90,7 @@ class Redactor:
         found = {value: f"<env {printable(name, 80)}>" for name, value in environment.items() if not _harmless(name)}
         found.update(dict.fromkeys(secrets, "<secret>"))
         self._values = _variants(found)
-        self._needles = tuple(
-            {json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "ignore") for value, _ in self._values}
-        )
+        self._needles = tuple({msgspec.json.encode(_encodable(value))[1:-1] for value, _ in self._values})
         self._longest = max((len(value) for value, _ in self._values), default=0)
         self._known: dict[tuple[str, int], str] = {}
 
@@ -172,17 +170,19 @@ def _variants(found: Mapping[str, str]) -> list[tuple[str, str]]:
             if len(value) < SHORTEST:
                 continue
             value = value[:LONGEST]
-            shapes = (
-                {value}
-                if value.isascii() and value.isalnum()
-                else {
-                    value,
-                    repr(value)[1:-1],
-                    json.dumps(value)[1:-1],
-                    json.dumps(value, ensure_ascii=False)[1:-1],
-                    printable(value, LONGEST),
-                }
-            )
-            for shape in shapes:
+            simple = value.isascii() and value.isalnum()
+            for shape in {value} if simple else {value, *_spellings(value)}:
                 variants.setdefault(shape, label)
     return sorted(variants.items(), key=lambda item: (-len(item[0]), item[0]))
+
+
+def _spellings(value: str) -> Iterator[str]:
+    yield repr(value)[1:-1]
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield printable(value, LONGEST)
+    yield _encodable(value)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

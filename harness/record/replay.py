@@ -1,13 +1,8 @@
 """Rolls a snapshot forward by what the journal says happened after it.
 
-Lines tell parts of the state by their fields, whatever the event is called:
-
-- `state`: a whole document, as in `state.json` (the first line of a journal has it);
-- `ending`: an ending, as in `state.json`; the events in `ENDING_EVENTS` tell one by their own fields;
-- `task` with `phase`, `reason`, `feedback`, `summary` or `not_before`: that task's;
-- `task` with `attempt`: that attempt, whole as an object, or by number with the fields of `Attempt` beside it.
-
-A field of another type than the state's is no part of it, and is passed over.
+`state` on a line is a whole document, as in `state.json`; the first line of a journal has it. `ENDING_EVENTS`,
+`TASK_EVENTS` and `SESSION_EVENTS` name the lines that tell of a part of the state, by the fields that they carry. A field
+of another type than the state's is passed over, and so is any other line.
 """
 
 from __future__ import annotations
@@ -29,10 +24,11 @@ from harness.record.state import (
     Paused,
     RunState,
     Stopped,
+    TaskPhase,
     TaskState,
 )
 
-__all__ = ["ENDING_EVENTS", "ending_of", "rebuild", "replay"]
+__all__ = ["ENDING_EVENTS", "SESSION_EVENTS", "TASK_EVENTS", "ending_of", "rebuild", "remember_crash", "replay"]
 
 ENDING_EVENTS: dict[str, type[Finished | Paused | Stopped | Crashed]] = {
     "run-complete": Finished,
@@ -43,8 +39,19 @@ ENDING_EVENTS: dict[str, type[Finished | Paused | Stopped | Crashed]] = {
 }
 """Events that end an epoch, and the ending whose fields they carry."""
 
-_TASK_FIELDS = ("phase", "reason", "feedback", "summary", "not_before")
-_ATTEMPT_FIELDS = tuple(name for name in Attempt.__struct_fields__ if name != "number")
+TASK_EVENTS: dict[str, TaskPhase] = {
+    "attempt": TaskPhase.RUNNING,
+    "task-retry": TaskPhase.PENDING,
+    "task-done": TaskPhase.DONE,
+    "task-deferred": TaskPhase.DEFERRED,
+    "task-escalated": TaskPhase.ESCALATED,
+}
+"""Events that move the task `task` into a phase; those with a `reason` give the task that reason."""
+
+SESSION_EVENTS = frozenset({"attempt", "session-started", "session-ended"})
+"""Events about attempt `number` of the task `task`; they carry fields of `Attempt`, `window` for `window_id`."""
+
+_ATTEMPT_FIELDS = tuple(name for name in Attempt.__struct_fields__ if name not in ("number", "pids"))
 
 
 def ending_of(event: Mapping[str, Any]) -> Ending | None:
@@ -98,8 +105,13 @@ def _apply(state: RunState, event: Event) -> RunState:
         state.rearm(event["epoch"])
     state.seq = max(state.seq, event["seq"])
     state.updated_at = _number(event.get("at"))
-    if isinstance(event.get("task"), str):
+    name = event["event"]
+    if isinstance(event.get("task"), str) and (name in TASK_EVENTS or name in SESSION_EVENTS):
         _apply_task(state, event)
+    elif name == "teardown" and isinstance(event.get("outcome"), str):
+        state.teardown = event["outcome"]
+    elif name == "nested-run" and isinstance(event.get("run"), str) and event["run"] not in state.nested:
+        state.nested.append(event["run"])
     ending = ending_of(event)
     if ending is not None and not state.crashed:
         state.ending = ending
@@ -109,48 +121,41 @@ def _apply(state: RunState, event: Event) -> RunState:
 
 
 def remember_crash(state: RunState, crash: CrashRef) -> None:
-    """Put a crash into the history, once."""
-    known = any(
-        (other.epoch, other.record) == (crash.epoch, crash.record) if crash.record else other == crash
-        for other in state.crashes
-    )
-    if not known:
-        state.crashes.append(crash)
+    """Put a crash into the history, once: the same record, or where there is none the same error in the same epoch."""
+    for other in state.crashes:
+        same = other.record == crash.record if other.record and crash.record else other.error == crash.error
+        if other.epoch == crash.epoch and same:
+            return
+    state.crashes.append(crash)
 
 
 def _apply_task(state: RunState, event: Event) -> None:
-    told = {name: event[name] for name in _TASK_FIELDS if name in event}
-    attempt = event.get("attempt")
-    if "phase" not in told and attempt is None:
-        return
     try:
         task = state.task(event["task"])
     except KeyError:
         task = TaskState(event["task"])
         state.tasks.append(task)
-    number = attempt.get("number") if isinstance(attempt, dict) else attempt
-    if type(number) is int and number > 0:
-        told_of = attempt if isinstance(attempt, dict) else {n: event[n] for n in _ATTEMPT_FIELDS if n in event}
-        _apply_attempt(task, number, told_of)
-    if "phase" in told:
-        _update(task, told)
+    number = event.get("number")
+    if event["event"] in SESSION_EVENTS and type(number) is int and number > 0:
+        _apply_attempt(task, number, event)
+    phase = TASK_EVENTS.get(event["event"])
+    if phase is not None:
+        task.phase = phase
+        task.reason = reason if isinstance(reason := event.get("reason"), str) else ""
 
 
-def _apply_attempt(task: TaskState, number: int, told: Mapping[str, Any]) -> None:
-    known = next((attempt for attempt in task.attempts if attempt.number == number), None)
-    if known is None:
-        known = Attempt(number, "")
-        task.attempts.append(known)
-    _update(known, {name: told[name] for name in _ATTEMPT_FIELDS if name in told})
-
-
-def _update(part: Attempt | TaskState, told: Mapping[str, Any]) -> None:
-    """Take over those fields whose values have the right type."""
+def _apply_attempt(task: TaskState, number: int, event: Event) -> None:
+    attempt = next((attempt for attempt in task.attempts if attempt.number == number), None)
+    if attempt is None:
+        attempt = Attempt(number, "", started_at=_number(event.get("at")))
+        task.attempts.append(attempt)
+    told = {name: event[name] for name in _ATTEMPT_FIELDS if name in event}
+    if "window" in event:
+        told["window_id"] = event["window"]
     for name, value in told.items():
-        document = msgspec.to_builtins(part) | {name: value}
-        whole = _converted(document, type(part))
+        whole = _converted({"number": number, "token": "", name: value}, Attempt)
         if whole is not None:
-            setattr(part, name, getattr(whole, name))
+            setattr(attempt, name, getattr(whole, name))
 
 
 def _converted(document: Mapping[str, Any], kind: Any) -> Any:

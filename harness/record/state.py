@@ -43,7 +43,7 @@ Counted = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Finished(msgspec.Struct, frozen=True, tag_field="kind", tag="finished"):
-    """Every task was carried out or deferred; `deferred` names the latter."""
+    """Every task was carried out or deferred; `deferred` names the latter, `failed` the `post_run` commands that failed."""
 
     deferred: list[str] = []
     failed: list[str] = []

@@ -64,8 +64,8 @@ class Evidence:
     """All that a status is judged by. A source that is missing or unreadable is `None`, and `notes` says why.
 
     `driver` is the liveness of the recorded process, `lock_held` whether the run's lock is held, `session` whether the
-    multiplexer session is there. `unusable` says why nothing may be concluded at all (a newer schema). `now` and
-    `degraded_since` are wall seconds.
+    multiplexer session is there. `damaged` is whether a source exists that cannot be read, `unusable` says why nothing may be
+    concluded at all (a newer schema). `now` and `degraded_since` are wall seconds.
     """
 
     state: Witness | None = None
@@ -79,6 +79,7 @@ class Evidence:
     degraded_since: float | None = None
     crash_file: str = "crash.txt"
     now: float = 0.0
+    damaged: bool = False
     unusable: str = ""
     notes: Sequence[str] = ()
 
@@ -120,13 +121,11 @@ def classify(evidence: Evidence) -> Status:
     witnesses = evidence.witnesses
     notes = tuple(evidence.notes)
     newest = max(witnesses, key=lambda witness: (witness.epoch, witness.seq), default=None)
-    if newest is None or evidence.unusable:
-        reason = evidence.unusable or "nothing of the run's record can be read"
-        if notes and not evidence.unusable:
-            reason += f": {notes[0]}"
+    if evidence.unusable or (newest is None and (evidence.damaged or evidence.driver is Liveness.UNKNOWN)):
+        reason = evidence.unusable or ": ".join(["nothing of the run's record can be read", *notes[:1]])
         age = None if newest is None else max(0.0, evidence.now - newest.at)
         return Status(RunStatus.UNKNOWN, reason, _badges(evidence, RunStatus.UNKNOWN), (), age_s=age, notes=notes)
-    ending = _ending(witnesses, newest.epoch)
+    ending = None if newest is None else _ending(witnesses, newest.epoch)
     name = _NAMES[type(ending)] if ending is not None else _driven(evidence)
     unknown = name is RunStatus.UNKNOWN
     return Status(
@@ -136,7 +135,7 @@ def classify(evidence: Evidence) -> Status:
         _hints(evidence, name),
         ending,
         RunStatus.RUNNING if unknown else None,
-        max(0.0, evidence.now - newest.at) if unknown else None,
+        max(0.0, evidence.now - newest.at) if unknown and newest is not None else None,
         evidence.crash_file if name is RunStatus.CRASHED else "",
         notes,
     )
@@ -172,11 +171,12 @@ def _reason(name: RunStatus, ending: Ending | None, evidence: Evidence) -> str:
             return reason
         case Stopped(by=by):
             return f"by {by}"
-        case Finished(deferred=deferred):
-            return f"{len(deferred)} deferred: {', '.join(deferred)}" if deferred else ""
+        case Finished(deferred=deferred, failed=failed):
+            told = [f"{len(deferred)} deferred: {', '.join(deferred)}"] if deferred else []
+            return "; ".join(told + [f"failed: {command}" for command in failed])
     driver = evidence.driver_text or "its driver"
     if name is RunStatus.INTERRUPTED:
-        return f"{driver} is gone"
+        return f"{driver} is gone" if evidence.witnesses else f"{driver} is gone, and had not begun"
     return f"whether {driver} is alive cannot be known from here" if name is RunStatus.UNKNOWN else ""
 
 
@@ -187,7 +187,7 @@ _RESUMABLE = frozenset({RunStatus.STOPPED, RunStatus.PAUSED, RunStatus.CRASHED, 
 
 def _badges(evidence: Evidence, name: RunStatus) -> tuple[Badge, ...]:
     newest = max((witness.epoch for witness in evidence.witnesses), default=0)
-    behind = evidence.state is None or evidence.state.epoch < newest
+    behind = bool(evidence.witnesses) and (evidence.state is None or evidence.state.epoch < newest)
     badges = (
         (Badge.DEGRADED, evidence.degraded_since is not None and name is RunStatus.RUNNING),
         (Badge.ORPHANED, name in _OVER and evidence.session is Liveness.ALIVE),
@@ -203,7 +203,7 @@ def _hints(evidence: Evidence, name: RunStatus) -> tuple[Hint, ...]:
     alive = evidence.session is Liveness.ALIVE
     hints = (
         (Hint.ATTACH, name in _ATTACHABLE and alive),
-        (Hint.RESUME, name in _RESUMABLE and gone),
+        (Hint.RESUME, name in _RESUMABLE and gone and bool(evidence.witnesses)),
         (Hint.STOP, name is RunStatus.RUNNING),
         (Hint.CLEANUP, name in _OVER and alive and not evidence.lock_held),
     )
@@ -213,11 +213,13 @@ def _hints(evidence: Evidence, name: RunStatus) -> tuple[Hint, ...]:
 def exit_code(ending: Ending | None, deferred: Iterable[str] | None = None) -> int:
     """The command's exit status for that ending; `deferred` overrides what `Finished` itself names.
 
-    0 finished, 1 with a deferred task, 70 crashed (or no ending at all), 75 paused, 128 + n stopped by signal n.
+    0 finished, 1 with a deferred task or a failed command, 70 crashed (or no ending at all), 75 paused, 128 + n stopped
+    by signal n.
     """
     match ending:
         case Finished():
-            return EXIT_DEFERRED if list(ending.deferred if deferred is None else deferred) else EXIT_FINISHED
+            left = list(ending.deferred if deferred is None else deferred)
+            return EXIT_DEFERRED if left or ending.failed else EXIT_FINISHED
         case Paused():
             return EXIT_PAUSED
         case Stopped(signum=signum):

@@ -105,13 +105,24 @@ class RunStore:
         for name in ("state.json", "state.json.bak", "journal.jsonl"):
             if self._disk.info(self.path(name)) is not None:
                 raise RecordError(f"there is a run already in {self._dir}")
+        self._make_directory()
         for name in DIRECTORIES:
             self._disk.mkdir(self.path(name))
         put(self._disk, self.path("plan.toml"), plan_text.encode("utf-8", "backslashreplace"), self._entropy.suffix())
         self.journal.epoch = state.epoch
         self.journal.append("run-created", state=state.to_dict())
         self.save(state)
-        self._disk.fsync(os.path.dirname(self._dir))
+
+    def _make_directory(self) -> None:
+        """Make the run's directory and those above it, each durably entered into the one above."""
+        made = []
+        directory = self._dir
+        while self._disk.info(directory) is None:
+            made.append(directory)
+            directory = os.path.dirname(directory)
+        self._disk.mkdir(self._dir)
+        for directory in reversed(made):
+            self._disk.fsync(os.path.dirname(directory))
 
     def save(self, state: RunState) -> None:
         """Put the snapshot in place durably, the last one becoming the backup; on `OSError` the last one still stands."""
@@ -148,8 +159,11 @@ class RunStore:
             raise RecordError(f"no run can be read in {self._dir}: {notes[0] if notes else 'there is no record'}")
         if source != "state.json":
             notes.append(f"state taken from {source}")
+        if source == "journal" and not any("state" in event for event in reading.events):
+            notes.append("the journal's first line is lost: tasks that it names nowhere else are missing")
         self._add_crashes(state, notes)
         self.journal.at_least(max(state.seq, reading.last[1]))
+        self.journal.epoch = state.epoch
         if self._lock is not None and self._lock.held:
             self._remove_leftovers(notes)
         return Loaded(state, source, notes, max(state.epoch, reading.last[0]))
@@ -198,7 +212,7 @@ class RunStore:
         """Become the one who drives the run; `RunLocked` says who is. Take it before `load`, then `set_epoch`."""
         me = self._processes.me()
         holder = Holder(me.pid, me.started, me.boot_id, self._processes.host(), epoch, self._clock.wall())
-        self._disk.mkdir(self._dir)
+        self._make_directory()
         self._lock = take_lock(self._disk, self.path("run.lock"), holder, self._entropy.suffix())
         return self._lock
 
@@ -225,6 +239,10 @@ class RunStore:
     def events(self) -> list[Event]:
         """The whole journal, as far as it can be read."""
         return read_journal(self._disk, self.journal.path).events
+
+    def clean(self, text: str, limit: int = 4000) -> str:
+        """`text` from elsewhere as it may enter the record: without secrets and control characters, bounded, encodable."""
+        return self._redactor.text(text, limit)
 
     def describe(self, exc: BaseException) -> str:
         """`Type: message` without the values of this store's environment; see `harness.record.crash.describe`."""
