@@ -48,8 +48,8 @@ LAYERS: tuple[Layer, ...] = (
     Layer("standalone", tuple(STANDALONE), ()),
     Layer("dashboard", ("harness.dashboard", "harness.dashboard.*"), ("ground", "record")),
     Layer(
-        "judging",
-        ("harness.report", "harness.oracles", "harness.agents"),
+        "stage",
+        tuple(f"harness.{m}" for m in ("report", "oracles", "agents", "simulated", "world")),
         ("ground", "seam", "transport", "backend", "faults", "record", "engine", "dashboard", "standalone"),
     ),
     Layer(
@@ -57,7 +57,7 @@ LAYERS: tuple[Layer, ...] = (
         ("harness", "harness.runner", "harness.cli", "harness.plugin", "harness.conformance", "harness.conformance.*"),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
-            *("faults", "record", "engine", "dashboard", "judging", "standalone"),
+            *("faults", "record", "engine", "dashboard", "stage", "standalone"),
         ),
     ),
     Layer(
@@ -65,11 +65,11 @@ LAYERS: tuple[Layer, ...] = (
         ("scenarios", "scenarios.*"),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
-            *("faults", "record", "engine", "dashboard", "judging", "meeting", "standalone"),
+            *("faults", "record", "engine", "dashboard", "stage", "meeting", "standalone"),
         ),
     ),
 )
-"""From the ground up. `backend` is every concrete one; `meeting` is where everything comes together."""
+"""From the ground up: `backend` is every concrete one, `stage` what a story is played on, `meeting` where all meet."""
 
 PROJECT = ("backends", "faults", "harness", "scenarios")
 
@@ -192,7 +192,7 @@ def imports_in_functions(module: Module) -> Iterator[tuple[int, str]]:
 
 
 _EXEMPTION = re.compile(r"#\s*(type:\s*ignore|noqa|ruff:|mypy:|pyright:|flake8:)")
-_EXPLAINED = re.compile(r"# (type: ignore\[[a-z-]+(, ?[a-z-]+)*\]|noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*)  # \w.{8,}")
+_EXPLAINED = re.compile(r"# (type: ignore\[[a-z-]+(, ?[a-z-]+)*\]|noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*)  # \w.{6,}")
 
 
 def unexplained(module: Module) -> Iterator[tuple[int, str]]:
@@ -381,6 +381,7 @@ BANS: tuple[Ban, ...] = (
         owners={
             "backends.disk": "the disk itself",
             "backends.processes": "reads the id of this boot, which is no file of ours",
+            "harness.world": "makes and removes the directory that a live story happens in",
         },
     ),
     Ban(

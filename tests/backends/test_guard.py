@@ -54,6 +54,7 @@ def undecodable() -> Exception:
 FAILURES = (
     Failure("TimeoutExpired", lambda: subprocess.TimeoutExpired(["tmux"], 5), TransportTimeout),
     Failure("ETIMEDOUT", lambda: OSError(errno.ETIMEDOUT, "timed out"), TransportTimeout),
+    Failure("ETIMEDOUT-in-another-class", lambda: BlockingIOError(errno.ETIMEDOUT, "timed out"), TransportTimeout),
     Failure("TimeoutError", TimeoutError, TransportTimeout),
     *(
         Failure(name, functools.partial(OSError, getattr(errno, name), name.lower()), TransportUnavailable)
