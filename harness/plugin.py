@@ -1,1 +1,240 @@
-"""The pytest plugin: fixtures, options and markers."""
+"""The pytest plugin: fixtures, options and markers, all of them prefixed `mux` where pytest has one namespace.
+
+A test that uses `mux` or `mux_run` is run once in every world that was selected and that its markers allow: on the fake
+always, on live tmux where tmux is installed. What did not run is said in the summary, never hidden.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+
+from backends.base import TerminalMultiplexer
+from backends.clock import Clock
+from backends.tmux import FLOOR, TmuxMultiplexer
+from faults.errors import FaultPlanError
+from faults.plan import FaultPlan
+from harness.oracles import OracleViolation
+from harness.report import Report
+from harness.runner import Stage, catalog_of
+from harness.world import WORLDS, World
+
+LIVE_SCALE = 5.0
+"""How many times as fast a live scenario's clock runs unless its marker says otherwise."""
+
+_STAGE = pytest.StashKey[Stage]()
+_TALLY = pytest.StashKey["_Tally"]()
+
+
+class _Tally:
+    """What ran where, for the summary."""
+
+    def __init__(self) -> None:
+        self.ran: dict[str, int] = {}
+        self.missing: dict[str, int] = {}
+        self.why: dict[str, str] = {}
+        self.points: dict[str, int] = {}
+        self.reports = 0
+        self.fired = 0
+
+    def add(self, report: Report) -> None:
+        self.reports += 1
+        self.fired += len(report.injections)
+        for injection in report.injections:
+            self.points[injection.point] = self.points.get(injection.point, 0) + 1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """See the pytest documentation."""
+    group = parser.getgroup("seamripper", "terminal multiplexers under fault")
+    group.addoption(
+        "--mux",
+        action="append",
+        metavar="NAME",
+        help="world to run scenarios in, repeatable: fake, simulated-tmux, tmux (default: fake and tmux)",
+    )
+    group.addoption("--mux-faults", metavar="PLAN", help="fault plan for every scenario, instead of its own")
+    group.addoption("--mux-seed", type=int, default=0, metavar="N", help="seed of names and chances (default: 0)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See the pytest documentation."""
+    config.stash[_TALLY] = _Tally()
+    for line in (
+        "faults(plan): the fault plan that the scenario's first run is carried out under",
+        "live(scale=5): runs on live multiplexers only, with a clock that passes `scale` times as fast",
+        "simulated(why): cannot be produced on a live multiplexer, for the reason given",
+        "worlds(*names): runs in these worlds only",
+        "sweep: walks over many fault points",
+    ):
+        config.addinivalue_line("markers", line)
+    unknown = [name for name in config.getoption("--mux") or () if name not in WORLDS]
+    if unknown:
+        raise pytest.UsageError(f"--mux {unknown[0]}: there is no such world; known are {', '.join(WORLDS)}")
+
+
+def _selected(config: pytest.Config) -> list[str]:
+    return list(dict.fromkeys(config.getoption("--mux") or ("fake", "tmux")))
+
+
+def _worlds_of(definition: Any, config: pytest.Config) -> list[str]:
+    allowed = _selected(config)
+    named = definition.get_closest_marker("worlds")
+    if named is not None:
+        extra = [name for name in named.args if not config.getoption("--mux")]
+        allowed = [name for name in WORLDS if name in named.args and name in {*allowed, *extra}]
+    if definition.get_closest_marker("live") is not None:
+        allowed = [name for name in allowed if not WORLDS[name].virtual]
+    if definition.get_closest_marker("simulated") is not None:
+        allowed = [name for name in allowed if WORLDS[name].virtual]
+    return allowed
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests of multiplexers in every world; a world without any is a parameter set of its own that is not collected."""
+    if "mux_world" in metafunc.fixturenames:
+        names = _worlds_of(metafunc.definition, metafunc.config)
+        params = [pytest.param(name, id=name, marks=()) for name in names]
+        metafunc.parametrize("mux_world", params, indirect=True, scope="function")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse fault plans that name nothing, before anything runs."""
+    text = config.getoption("--mux-faults")
+    for item in items:
+        marker = item.get_closest_marker("faults")
+        callspec = getattr(item, "callspec", None)
+        world = None if callspec is None else callspec.params.get("mux_world")
+        given = text if text is not None else None if marker is None else marker.args[0]
+        if world is None or given is None:
+            continue
+        try:
+            _plan_of(given, config, WORLDS[world])
+        except FaultPlanError as error:
+            where = "--mux-faults" if text is not None else item.nodeid
+            raise pytest.UsageError(f"{where}: {error}") from error
+
+
+def _plan_of(given: FaultPlan | str, config: pytest.Config, world: type[World]) -> FaultPlan:
+    catalog = catalog_of(world)
+    if isinstance(given, FaultPlan):
+        return given.checked(catalog)
+    return FaultPlan.parse(given, config.getoption("--mux-seed"), catalog)
+
+
+_availability: dict[str, str | None] = {}
+
+
+def _why_missing(name: str) -> str | None:
+    """Why that world cannot be had on this host; `None` if it can."""
+    if name not in _availability:
+        missing = None
+        if not WORLDS[name].virtual and not TmuxMultiplexer().available():
+            missing = f"tmux is not installed, or older than {'.'.join(map(str, FLOOR[:2]))}{FLOOR[2]}"
+        _availability[name] = missing
+    return _availability[name]
+
+
+@pytest.fixture
+def mux_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world of this test; whatever was begun in it is ended with the test, timed out or not."""
+    config = request.config
+    name = request.param
+    tally = config.stash[_TALLY]
+    missing = _why_missing(name)
+    if missing is not None:
+        tally.missing[name] = tally.missing.get(name, 0) + 1
+        tally.why[name] = missing
+        pytest.skip(f"{name}: {missing}")
+    tally.ran[name] = tally.ran.get(name, 0) + 1
+    marker = request.node.get_closest_marker("live")
+    scale = LIVE_SCALE if marker is None else float(marker.kwargs.get("scale", LIVE_SCALE))
+    world = WORLDS[name](config.getoption("--mux-seed"), scale)
+    try:
+        yield world
+    finally:
+        world.close()
+
+
+@pytest.fixture
+def mux(mux_world: World) -> TerminalMultiplexer:
+    """A multiplexer in this test's world, without faults."""
+    return mux_world.multiplexer()
+
+
+@pytest.fixture
+def mux_clock(mux_world: World) -> Clock:
+    """The clock of this test's world."""
+    return mux_world.clock
+
+
+@pytest.fixture
+def mux_faults(request: pytest.FixtureRequest, mux_world: World) -> FaultPlan:
+    """The fault plan of this test: `--mux-faults`, else its `faults` marker, else no faults."""
+    config = request.config
+    text = config.getoption("--mux-faults")
+    marker = request.node.get_closest_marker("faults")
+    given = text if text is not None else "" if marker is None else marker.args[0]
+    return _plan_of(given, config, type(mux_world))
+
+
+@pytest.fixture
+def mux_run(request: pytest.FixtureRequest, mux_world: World, mux_faults: FaultPlan) -> Iterator[Stage]:
+    """Runs plans in this test's world and reports; the first run is under the test's fault plan, every oracle is checked."""
+    stage = Stage(mux_world, seed=request.config.getoption("--mux-seed"), faults=mux_faults)
+    request.node.stash[_STAGE] = stage
+    yield stage
+    for report in stage.reports:
+        request.config.stash[_TALLY].add(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Explain a failure without a second run: the newest report, and the line that repeats it."""
+    result = yield
+    stage = item.stash.get(_STAGE, None)
+    if call.when == "call" and result.failed and stage is not None:
+        if stage.reports and not (call.excinfo and call.excinfo.errisinstance(OracleViolation)):
+            result.sections.append(("scenario", stage.reports[-1].explain()))
+        result.sections.append(("replay", _replay_line(item)))
+    return result
+
+
+def _replay_line(item: pytest.Item) -> str:
+    config = item.config
+    words = ["pytest", item.nodeid]
+    seed = config.getoption("--mux-seed")
+    faults = config.getoption("--mux-faults")
+    if faults is not None:
+        words += ["--mux-faults", faults]
+    if seed:
+        words += ["--mux-seed", str(seed)]
+    return shlex.join(words)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which worlds ran, which did not, and what the faults came to."""
+    tally = config.stash[_TALLY]
+    if not tally.ran and not tally.missing:
+        return
+    terminalreporter.write_sep("-", "seamripper")
+    ran = ", ".join(f"{name} ({count})" for name, count in sorted(tally.ran.items()))
+    terminalreporter.write_line(f"worlds that ran: {ran or 'none'}")
+    for name, count in sorted(tally.missing.items()):
+        terminalreporter.write_line(f"NOT RUN on {name}: {count} scenarios skipped, because {tally.why[name]}")
+    terminalreporter.write_line(
+        f"runs of the engine: {tally.reports}; faults fired: {tally.fired} at {len(tally.points)} points"
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where live scenarios are required, a skipped one is a failure."""
+    tally = session.config.stash.get(_TALLY, None)
+    if tally is not None and tally.missing and os.environ.get("SEAMRIPPER_REQUIRE_LIVE"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,1 +1,1 @@
-"""Package."""
+"""The stories: what happened to somebody, told as tests. `pytest scenarios/`."""

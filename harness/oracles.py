@@ -1,0 +1,225 @@
+"""What must hold after every scenario, whatever its faults.
+
+Each oracle takes a `Report` and answers what is wrong with it, in words; nothing if it holds. `check` runs all of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from faults.errors import SimulatedDeath
+from harness.record import (
+    Crashed,
+    Ending,
+    Finished,
+    Paused,
+    RecordError,
+    RunStatus,
+    SessionOutcome,
+    Stopped,
+    exit_code,
+)
+from harness.report import Report
+
+__all__ = ["ORACLES", "Oracle", "OracleViolation", "check", "violations"]
+
+Oracle = Callable[[Report], Iterator[str]]
+
+
+class OracleViolation(AssertionError):
+    """At least one oracle does not hold; the message says which, and what happened."""
+
+
+_STATUS_OF: tuple[tuple[type, RunStatus, str], ...] = (
+    (Crashed, RunStatus.CRASHED, "run-crash"),
+    (Stopped, RunStatus.STOPPED, "run-stopped"),
+    (Paused, RunStatus.PAUSED, "run-paused"),
+    (Finished, RunStatus.FINISHED, "run-complete"),
+)
+
+
+def _told_by(ending: Ending) -> tuple[RunStatus, str]:
+    return next((status, event) for kind, status, event in _STATUS_OF if isinstance(ending, kind))
+
+
+def _disk_was_faulty(report: Report) -> bool:
+    return any(injection.point.startswith("disk.") for injection in report.injections)
+
+
+def no_escape(report: Report) -> Iterator[str]:
+    """Nothing but the documented outcome comes out of `Engine.run()`."""
+    raised = report.raised
+    if raised is None and report.summary is None:
+        yield "the engine returned without a summary"
+    if isinstance(raised, Exception) and not isinstance(raised, RecordError):
+        yield f"{type(raised).__name__} came out of Engine.run()"
+    if isinstance(raised, SimulatedDeath) and not report.killed:
+        yield "the engine died although nothing killed it"
+
+
+def honest_status(report: Report) -> Iterator[str]:
+    """State, journal, crash record, summary, exit code and dashboard tell the same story."""
+    if report.summary is None:
+        if report.killed and report.status is RunStatus.RUNNING:
+            yield "a killed run is shown as running"
+        return
+    ending = report.summary.ending
+    status, event = _told_by(ending)
+    unrecorded = _disk_was_faulty(report) and report.stderr
+    if report.status is not status and not unrecorded:
+        yield f"the run ended as {status}, and is classified as {report.status} ({report.verdict.reason})"
+    if report.exit_code != exit_code(ending):
+        yield f"exit code {report.exit_code} does not belong to {status}"
+    if _disk_was_faulty(report):
+        return
+    if type(report.ending) is not type(ending):
+        yield f"state says {report.ending}, the summary {ending}"
+    epoch = max((entry["epoch"] for entry in report.journal), default=0)
+    if not any(entry["event"] == event and entry["epoch"] == epoch for entry in report.journal):
+        yield f"the journal has no {event}"
+    if status.value not in report.list_row:
+        yield f"the list shows {report.list_row!r} for {status}"
+    if (report.crash is not None) != isinstance(ending, Crashed):
+        yield f"{'a' if report.crash else 'no'} crash record for a run that is {status}"
+    if status in (RunStatus.CRASHED, RunStatus.STOPPED) and "attach" in report.header:
+        yield "an attach hint is shown for a run whose session was torn down"
+
+
+def no_false_crash(report: Report) -> Iterator[str]:
+    """An agent that was alive and finished its work is never recorded as crashed, timed out or stalled."""
+    yield from report.violations
+    if report.state is None:
+        return
+    finished = {entry["token"] for entry in report.ledger if entry["what"] == "result"}
+    wrong = (SessionOutcome.CRASHED, SessionOutcome.TIMED_OUT, SessionOutcome.STALLED)
+    for task in report.state.tasks:
+        for attempt in task.attempts:
+            if attempt.outcome in wrong and attempt.token in finished:
+                yield f"{task.key} #{attempt.number} left a result and is recorded as {attempt.outcome}"
+
+
+def crash_recorded(report: Report) -> Iterator[str]:
+    """An engine crash has a durable record with type, traceback and recent seam calls, written before teardown."""
+    if report.summary is None or not isinstance(report.summary.ending, Crashed):
+        return
+    if report.crash is None:
+        held = _disk_was_faulty(report) and (report.stderr or report.events("run-crash"))
+        if not held:
+            yield "the engine crashed and no sink holds the record"
+        return
+    for key in ("error", "traceback", "seam_calls"):
+        if key not in report.crash:
+            yield f"the crash record lacks {key}"
+    if report.crash.get("error") != report.summary.crash_error:
+        yield f"the crash record says {report.crash.get('error')!r:.200}, the summary {report.summary.crash_error!r:.200}"
+    epoch = report.crash.get("epoch")
+    crashes = [entry["seq"] for entry in report.events("run-crash") if entry["epoch"] == epoch]
+    teardowns = [entry["seq"] for entry in report.events("teardown") if entry["epoch"] == epoch]
+    if crashes and teardowns and max(teardowns) > max(crashes):
+        return
+    if not _disk_was_faulty(report):
+        yield "the crash was not journaled before the teardown"
+
+
+def bounded(report: Report) -> Iterator[str]:
+    """No session is waited for longer than its deadline, one call and one poll."""
+    if not report.virtual or any(injection.point == "clock.tick" for injection in report.injections):
+        return
+    limit = report.plan.session_timeout_s + report.call_timeout_s + report.plan.poll_s
+    started: dict[tuple[str, int, int], float] = {}
+    for entry in report.journal:
+        if "task" not in entry or "number" not in entry:
+            continue
+        key = (str(entry["task"]), int(entry["number"]), int(entry["epoch"]))
+        if entry["event"] == "session-started":
+            started[key] = float(entry["at"])
+        elif entry["event"] == "session-ended" and key in started:
+            took = float(entry["at"]) - started[key]
+            if took > limit + 0.001:
+                yield f"{key[0]} #{key[1]} was waited for {took:.3f} s, {limit:.3f} s at most were due"
+
+
+def single_agent(report: Report) -> Iterator[str]:
+    """Never two live agents for one task; no prompt executed twice."""
+    prompts: Counter[tuple[str, str]] = Counter()
+    for entry in report.ledger:
+        if entry["what"] == "overlap":
+            yield f"two agents were at work on {entry['task']} at the same time"
+        if entry["what"] == "prompt":
+            prompts[(str(entry["token"]), str(entry.get("text")))] += 1
+    for (token, _), count in prompts.items():
+        if count > 1:
+            yield f"a prompt was executed {count} times by launch {token[:8]}"
+
+
+def no_leftovers(report: Report) -> Iterator[str]:
+    """A run that tore down and whose multiplexer answers leaves no window, session, process, lock or temporary file."""
+    if report.summary is None or report.leftovers is None or isinstance(report.summary.ending, Paused):
+        return
+    tears_down = isinstance(report.summary.ending, Crashed | Stopped) or report.plan.cleanup_session
+    if not tears_down or (report.teardown != "torn-down" and report.injections):
+        return
+    for leftover in report.leftovers:
+        if not (leftover.startswith("file ") and _disk_was_faulty(report)):
+            yield f"left behind: {leftover}"
+
+
+def readable(report: Report) -> Iterator[str]:
+    """Every file of the run can be read: what cannot is named by the notes of its status."""
+    if report.killed or _disk_was_faulty(report) or isinstance(report.raised, RecordError):
+        return
+    if report.state is None:
+        yield "no state can be read"
+    for note in report.verdict.notes:
+        yield f"not everything can be read: {note}"
+
+
+def seam_honest(report: Report) -> Iterator[str]:
+    """No raw exception crossed the seam, except where a `leak.` rule put it there."""
+    for raw in report.raw:
+        yield f"a raw error came out of {raw}"
+
+
+def fired(report: Report) -> Iterator[str]:
+    """Every rule of the plan fired."""
+    if not report.unfired:
+        return
+    reached = ", ".join(f"{point} x{count}" for point, count in sorted(report.reached.items()))
+    for fault in report.unfired:
+        yield f"`{fault}` never fired; points that were reached: {reached}"
+
+
+ORACLES: Mapping[str, Oracle] = MappingProxyType(
+    {
+        "no-escape": no_escape,
+        "honest-status": honest_status,
+        "no-false-crash": no_false_crash,
+        "crash-recorded": crash_recorded,
+        "bounded": bounded,
+        "single-agent": single_agent,
+        "no-leftovers": no_leftovers,
+        "readable": readable,
+        "seam-honest": seam_honest,
+        "fired": fired,
+    }
+)
+"""Every oracle that one report can be held to, by its id. `resumable` takes a second run: `Stage.resume_to_the_end`."""
+
+
+def violations(report: Report, *, strict: bool = True) -> list[str]:
+    """What does not hold, each with the id of its oracle; `strict` includes faults that did not fire."""
+    return [
+        f"{name}: {problem}"
+        for name, oracle in ORACLES.items()
+        if strict or name != "fired"
+        for problem in oracle(report)
+    ]
+
+
+def check(report: Report, *, strict: bool = True) -> None:
+    """Raise `OracleViolation` with a full explanation unless every oracle holds."""
+    found = violations(report, strict=strict)
+    if found:
+        raise OracleViolation("\n".join([*found, "", report.explain()]))

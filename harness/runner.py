@@ -1,0 +1,324 @@
+"""Runs the real engine in a world, under a fault plan, and reports everything about it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from backends.base import TerminalMultiplexer
+from backends.errors import MultiplexerError
+from backends.guard import CHANGE_TIMEOUT_S, Call
+from backends.processes import Liveness
+from faults.catalog import PointCatalog
+from faults.errors import SimulatedDeath
+from faults.injector import Injector
+from faults.plan import FaultPlan
+from harness.agents import TaskStory, plan_of, profiles_for
+from harness.dashboard.render import header_text, list_row
+from harness.engine.core import STEPS, Surroundings
+from harness.engine.engine import Engine
+from harness.engine.plan import RunPlan, TaskPlan
+from harness.oracles import check
+from harness.record import RecordError, RunState, RunStore, classify
+from harness.report import Report
+from harness.world import WORLDS, World
+
+__all__ = ["Stage", "catalog_of", "run_scenario"]
+
+
+def catalog_of(world: type[World] | World) -> PointCatalog:
+    """The failpoints that can be reached in that kind of world."""
+    return PointCatalog(STEPS, supports=world.layers)
+
+
+def run_scenario(
+    plan: RunPlan, *, backend: str = "fake", faults: FaultPlan | str = "", seed: int = 0, **options: Any
+) -> Report:
+    """Carry out `plan` once in a fresh world under `faults` and report; every oracle is checked (`OracleViolation`).
+
+    `options` are those of `Stage.run`. The world is closed again whatever happens.
+    """
+    world = WORLDS[backend](seed)
+    try:
+        return Stage(world, seed=seed).run(plan, faults=faults, **options)
+    finally:
+        world.close()
+
+
+class Stage:
+    """A world to run scenarios in, one after the other: a run, the resume of that run, another run."""
+
+    def __init__(self, world: World, *, seed: int = 0, faults: FaultPlan | None = None) -> None:
+        """Runs in `world`; `faults` is the plan of the first run that is not given one of its own."""
+        self.world = world
+        self.seed = seed
+        self.reports: list[Report] = []
+        self.engine: Engine | None = None
+        self.injector: Injector | None = None
+        self._faults = faults
+        self._plan: RunPlan | None = None
+        self._run_dir: Path | None = None
+        self._runs = 0
+
+    def __call__(self, *tasks: TaskStory | TaskPlan, **options: Any) -> Report:
+        """Run a plan of these tasks; settings of `RunPlan` and options of `run` may be mixed."""
+        given = {name: options.pop(name) for name in tuple(options) if name in _OPTIONS}
+        call_timeout_s = options.get("call_timeout_s", self.world.default_call_timeout_s)
+        options["call_timeout_s"] = call_timeout_s
+        options.setdefault("project", str(self.world.project))
+        return self.run(plan_of(*tasks, **options), **given)
+
+    def run(
+        self,
+        plan: RunPlan,
+        *,
+        faults: FaultPlan | str | None = None,
+        resume: bool = False,
+        strict: bool = True,
+        verify: bool = True,
+        exceptions: Mapping[str, Callable[[], BaseException]] | None = None,
+        real_time: bool = False,
+        wrap: Callable[[TerminalMultiplexer], TerminalMultiplexer] | None = None,
+        drive: Callable[[Engine], object] = Engine.run,
+        checkpoint: Callable[[str], None] | None = None,
+        crash_context: Callable[[], Mapping[str, object]] | None = None,
+        stderr: io.StringIO | None = None,
+        **engine_options: Any,
+    ) -> Report:
+        """Carry out `plan` under `faults` and report.
+
+        `strict` makes a fault that did not fire an error; `verify` checks every oracle. `exceptions` are made by name for
+        `raise(...)`. `wrap` goes around the multiplexer that the engine is given, `drive` is how the engine is run.
+        """
+        world = self.world
+        plan_of_faults = self._fault_plan(faults)
+        injector = Injector(
+            plan_of_faults,
+            clock=world.clock,
+            catalog=catalog_of(world),
+            exceptions=exceptions or {},
+            real_time=real_time,
+        )
+        self.injector = injector
+        world.agents.agent_fault = injector.agent
+        multiplexer = world.multiplexer(injector.transport, plan.call_timeout_s)
+        injector.attach(multiplexer)
+        watch = _Watch(self)
+        multiplexer.observe(watch.call)
+        offered = injector.leaking(multiplexer)
+        stderr = stderr or io.StringIO()
+        outside = Surroundings(
+            multiplexer=offered if wrap is None else wrap(offered),
+            clock=injector.clock(world.clock),
+            disk=injector.disk(world.disk),
+            processes=world.processes,
+            entropy=world.entropy,
+            profiles=profiles_for(plan, world.disk, world.python, world.scale, world.program),
+            checkpoint=_checkpoint(world, injector, checkpoint),
+            crash_context=crash_context or (lambda: _crash_context(injector)),
+            progress=watch.progress,
+            stderr=stderr,
+        )
+        run_dir = self._place(resume)
+        self.engine = engine = Engine(plan, run_dir, outside, run_id=run_dir.name, resume=resume, **engine_options)
+        injector.deliver = engine.switch.deliver
+        began = world.clock.monotonic()
+        raised = _outcome_of(drive, engine)
+        elapsed_s = world.clock.monotonic() - began
+        if injector.dead:
+            world.driver_died()
+        self._plan = plan
+        report = self._report(engine, injector, plan, raised, elapsed_s, stderr.getvalue(), watch)
+        self.reports.append(report)
+        if verify:
+            check(report, strict=strict)
+        return report
+
+    def resume(self, plan: RunPlan | None = None, **options: Any) -> Report:
+        """Resume the newest run, without faults unless they are given."""
+        if self._plan is None:
+            raise ValueError("there is no run to resume yet")
+        options.setdefault("faults", "")
+        return self.run(plan or self._plan, resume=True, **options)
+
+    def resume_to_the_end(self, limit: int = 10) -> Report:
+        """Resume, as often as the run pauses, until it is finished; the last report."""
+        for _ in range(limit):
+            report = self.resume()
+            if report.status.name == "FINISHED":
+                return report
+        raise AssertionError(f"the run was not finished after {limit} resumes:\n{self.reports[-1].explain()}")
+
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let something happen to the world `seconds` from now."""
+        self.world.at(seconds, action)
+
+    def stop_at(self, seconds: float, signum: int) -> None:
+        """Let the engine get a signal `seconds` from now."""
+
+        def deliver() -> None:
+            assert self.engine is not None
+            self.engine.switch.deliver(signum)
+
+        self.world.at(seconds, deliver)
+
+    def store(self) -> RunStore:
+        """The record of the newest run, read without faults."""
+        assert self._run_dir is not None
+        world = self.world
+        return RunStore(
+            self._run_dir, disk=world.disk, clock=world.clock, entropy=world.entropy, processes=world.processes
+        )
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the newest run is recorded."""
+        assert self._run_dir is not None
+        return self._run_dir
+
+    def _fault_plan(self, faults: FaultPlan | str | None) -> FaultPlan:
+        if faults is None:
+            faults, self._faults = self._faults or FaultPlan(seed=self.seed), None
+        if isinstance(faults, str):
+            return FaultPlan.parse(faults, self.seed, catalog_of(self.world))
+        return faults
+
+    def _place(self, resume: bool) -> Path:
+        if not resume:
+            self._runs += 1
+            name = f"run-{self._runs}" if self.world.virtual else f"run-{self._runs}-{self.world.entropy.suffix()}"
+            self._run_dir = self.world.runs / name
+        assert self._run_dir is not None
+        return self._run_dir
+
+    def _report(
+        self,
+        engine: Engine,
+        injector: Injector,
+        plan: RunPlan,
+        raised: BaseException | None,
+        elapsed_s: float,
+        stderr: str,
+        watch: _Watch,
+    ) -> Report:
+        store = self.store()
+        state = _state_of(store)
+        verdict = classify(store.evidence(Liveness.UNKNOWN))
+        return Report(
+            plan=plan,
+            faults=injector.plan,
+            summary=engine.summary,
+            state=state,
+            verdict=verdict,
+            journal=store.events(),
+            crash=_crash_of(store, self.world, state),
+            leftovers=self._leftovers(state),
+            injections=tuple(injector.injections),
+            unfired=tuple(injector.unfired()),
+            reached=dict(injector.reached),
+            trace=injector.trace_text(),
+            elapsed_s=elapsed_s,
+            list_row=list_row(verdict, state).plain,
+            header=header_text(verdict, state),
+            stderr=stderr,
+            virtual=self.world.virtual,
+            backend=self.world.name,
+            call_timeout_s=plan.call_timeout_s or CHANGE_TIMEOUT_S,
+            raised=raised,
+            killed=injector.dead,
+            raw=tuple(watch.raw),
+            ledger=tuple(self.world.ledger()),
+            violations=watch.violations,
+        )
+
+    def _leftovers(self, state: RunState | None) -> list[str] | None:
+        """What the run left behind; `None` where the multiplexer does not answer."""
+        tokens = [] if state is None else [attempt.token for task in state.tasks for attempt in task.attempts]
+        if self.world.frozen:
+            return None
+        try:
+            return self.world.leftovers(self.run_dir.name, self.run_dir, tokens)
+        except MultiplexerError:
+            return None
+
+
+_OPTIONS = frozenset(Stage.run.__kwdefaults__ or ()) | {"handle_signals", "parent"}
+
+
+class _Watch:
+    """Looks on while a run goes on: raw errors out of the seam, and agents declared dead while they live."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.raw: list[str] = []
+        self.violations: list[str] = []
+
+    def call(self, call: Call) -> None:
+        if call.error is not None and not isinstance(call.error, MultiplexerError | SimulatedDeath):
+            self.raw.append(f"{call.operation.name}: {type(call.error).__name__}")
+
+    def progress(self, line: str) -> None:
+        event, _, told = line.partition(" ")
+        engine = self._stage.engine
+        if event != "session-ended" or "outcome=crashed" not in told or engine is None:
+            return
+        task = told.split("task=", 1)[1].split(" ", 1)[0]
+        for attempt in _newest_attempts(engine.core.state, task):
+            for agent in self._stage.world.agents.agents:
+                if agent.process.env.get("SEAMRIPPER_TOKEN") == attempt and agent.process.alive:
+                    self.violations.append(f"no-false-crash: {task} was declared crashed while its agent was alive")
+
+
+def _newest_attempts(state: RunState, key: str) -> Iterable[str]:
+    for task in state.tasks:
+        if task.key == key and task.attempts:
+            yield task.attempts[-1].token
+
+
+def _checkpoint(world: World, injector: Injector, inner: Callable[[str], None] | None) -> Callable[[str], None]:
+    def checkpoint(step: str) -> None:
+        world.cue()
+        if inner is not None:
+            inner(step)
+        injector.checkpoint(step)
+
+    return checkpoint
+
+
+def _outcome_of(drive: Callable[[Engine], object], engine: Engine) -> BaseException | None:
+    try:
+        drive(engine)
+    except (Exception, SystemExit, GeneratorExit, KeyboardInterrupt, SimulatedDeath) as raised:
+        return raised
+    return None
+
+
+def _crash_context(injector: Injector) -> Mapping[str, object]:
+    fired = [str(injection) for injection in injector.injections]
+    return {"faults": [str(fault) for fault in injector.plan.faults], "fired": fired, "seed": injector.plan.seed}
+
+
+def _state_of(store: RunStore) -> RunState | None:
+    try:
+        return store.load().state
+    except (RecordError, OSError):
+        return None
+
+
+def _crash_of(store: RunStore, world: World, state: RunState | None) -> Mapping[str, Any] | None:
+    """The newest crash record of this epoch, from whichever sink holds it."""
+    epoch = state.epoch if state is not None else 1
+    try:
+        names = [
+            n for n in world.disk.listdir(store.path("crash")) if n.startswith(f"{epoch}-") and n.endswith(".json")
+        ]
+        if names:
+            newest = max(names, key=lambda name: int(name[:-5].partition("-")[2]))
+            record: Mapping[str, Any] = json.loads(world.disk.read(store.path("crash", newest)))
+            return record
+    except (OSError, ValueError):
+        return None
+    return None

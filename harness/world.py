@@ -1,0 +1,301 @@
+"""The world that a scenario happens in: everything outside the engine, simulated or real.
+
+A world outlives the runs in it: one run may crash and another one resume it. Every kind of world can do the same things to
+its multiplexer (freeze, thaw, kill), so that a scenario reads the same on each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal as signal_module
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from backends.base import TerminalMultiplexer
+from backends.clock import Clock, ScaledClock, SystemClock, VirtualClock
+from backends.disk import Disk, RealDisk
+from backends.entropy import Entropy, SeededEntropy, SystemEntropy
+from backends.errors import MultiplexerError
+from backends.fake import FakeMultiplexer
+from backends.memory_disk import MemoryDisk
+from backends.processes import Liveness, ProcessIdentity, ProcessTable, SystemProcessTable
+from backends.simulated_processes import SimulatedProcessTable
+from backends.simulation import FakeServer
+from backends.tmux import TmuxMultiplexer
+from backends.transport import SubprocessTransport, Transport
+from harness.agents import PROGRAM
+from harness.engine.windows import RUN_OPTION
+from harness.simulated import Agents
+
+__all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "World"]
+
+Wrap = Callable[[Transport], Transport]
+
+
+class World(ABC):
+    """One host with a clock, a disk, processes and a multiplexer.
+
+    `virtual` says whether waiting is free. `scale` is how many seconds of the world's clock pass in one second of the host.
+    `runs` is the directory that runs are kept in, `project` the one that agents work in.
+    """
+
+    name: str
+    virtual: bool
+    layers: frozenset[str]
+    """The layers of faults that can be injected here."""
+    runs: Path
+    project: Path
+    clock: Clock
+    disk: Disk
+    processes: ProcessTable
+    entropy: Entropy
+    scale: float
+    python: str = sys.executable
+    program: str = PROGRAM
+    default_call_timeout_s: float | None = None
+
+    def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
+        """Draw names from `seed` if the world is virtual; pass time at `scale` if it is not."""
+        self.seed = seed
+        self.scale = scale
+        self._cues: list[tuple[float, Callable[[], None]]] = []
+        self.agents = Agents()
+
+    @abstractmethod
+    def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
+        """A backend on this world's server; `wrap` goes around its transport, where it has one."""
+
+    @abstractmethod
+    def freeze(self) -> None:
+        """The server stops answering, as by SIGSTOP."""
+
+    @abstractmethod
+    def thaw(self) -> None:
+        """The server goes on, with everything that was asked of it meanwhile."""
+
+    @abstractmethod
+    def kill_server(self) -> None:
+        """The server dies, as by SIGKILL."""
+
+    @property
+    @abstractmethod
+    def frozen(self) -> bool:
+        """Whether the server is being kept from answering."""
+
+    @abstractmethod
+    def ledger(self) -> list[dict[str, Any]]:
+        """What every scripted agent wrote down about itself: starts, prompts, overlaps, ends."""
+
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let `action` happen `seconds` from now: at that time if the world is virtual, else at the engine's next step."""
+        self._cues.append((self.clock.monotonic() + seconds, action))
+
+    def cue(self) -> None:
+        """Do what is due; called at every step of the engine."""
+        now = self.clock.monotonic()
+        due = [action for when, action in self._cues if when <= now]
+        self._cues = [(when, action) for when, action in self._cues if when > now]
+        for action in due:
+            action()
+
+    @abstractmethod
+    def driver_died(self) -> None:
+        """The engine's process was killed: what the host sees of it is gone."""
+
+    def leftovers(self, run_id: str, run_dir: Path, tokens: list[str]) -> list[str]:
+        """What is left of a run that should have left nothing: sessions, processes, locks, temporary files.
+
+        Raises `MultiplexerError` if the multiplexer does not answer.
+        """
+        multiplexer = self.multiplexer()
+        found = []
+        for name in multiplexer.list_sessions():
+            if multiplexer.session_options(RUN_OPTION).get(name, "").startswith(run_id):
+                found.append(f"session {name}")
+        for token in tokens:
+            found += [f"process {one.pid}" for one in self.processes.carrying("SEAMRIPPER_TOKEN", token)]
+        if self.disk.locked(run_dir / "run.lock"):
+            found.append("lock run.lock")
+        for directory in (run_dir, run_dir / "crash", run_dir / "events"):
+            if self.disk.info(directory) is not None:
+                found += [f"file {name}" for name in self.disk.listdir(directory) if name.endswith((".tmp", ".draft"))]
+        return found
+
+    @abstractmethod
+    def close(self) -> None:
+        """End everything that this world began; nothing of it stays on the host."""
+
+
+class FakeWorld(World):
+    """A simulated host with the fake multiplexer: waiting is free, and everything follows from the seed."""
+
+    name = "fake"
+    virtual = True
+    layers = frozenset({"mux", "leak", "disk", "engine", "signal", "clock", "agent"})
+    python = "/sim/bin/python3"
+    program = "/sim/lib/scripted.py"
+
+    def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
+        super().__init__(seed)
+        self.runs = Path("/sim/runs")
+        self.project = Path("/sim/project")
+        self.clock: VirtualClock = VirtualClock()
+        self.disk: MemoryDisk = MemoryDisk(self.clock)
+        self.processes: SimulatedProcessTable = SimulatedProcessTable(self.clock)
+        self.entropy = SeededEntropy(seed)
+        self.server = FakeServer(self.clock, self.processes, self.disk, self.agents)
+        for directory in (self.runs, self.project):
+            self.disk.mkdir(directory)
+
+    def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
+        """See `World.multiplexer`."""
+        return FakeMultiplexer(self.server, call_timeout_s=call_timeout_s)
+
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """See `World.at`."""
+        self.clock.call_later(seconds, action)
+
+    def freeze(self) -> None:
+        """See `World.freeze`."""
+        self.server.freeze()
+
+    def thaw(self) -> None:
+        """See `World.thaw`."""
+        self.server.thaw()
+
+    def kill_server(self) -> None:
+        """See `World.kill_server`."""
+        self.server.kill()
+
+    @property
+    def frozen(self) -> bool:
+        """See `World.frozen`."""
+        return self.server.frozen
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """See `World.ledger`."""
+        return self.agents.ledger
+
+    def driver_died(self) -> None:
+        """See `World.driver_died`."""
+        self.processes.replace_me()
+        self.disk.forget_locks()
+
+    def close(self) -> None:
+        """See `World.close`; a simulation leaves nothing."""
+
+
+class LiveTmuxWorld(World):
+    """This host, with a tmux server of its own, real agent processes and real files; all of it ends with `close`."""
+
+    name = "tmux"
+    virtual = False
+    layers = frozenset({"mux", "leak", "transport", "disk", "engine", "signal", "clock", "agent"})
+    default_call_timeout_s = 60.0
+    """Seconds of the world's clock: only a call that hangs may be late, however slow the host is."""
+
+    def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
+        super().__init__(seed, scale)
+        self._base = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp" if os.path.isdir("/tmp") else None))
+        self.runs = self._base / "runs"
+        self.project = self._base / "project"
+        self._socket = self._base / "s"
+        self._ledger = self._base / "ledger.jsonl"
+        for directory in (self.runs, self.project, self._socket):
+            directory.mkdir(mode=0o700)
+        self.clock = SystemClock() if scale == 1.0 else ScaledClock(scale)
+        self.disk = RealDisk()
+        self.processes: SystemProcessTable = SystemProcessTable(self.clock)
+        # Tokens must be unique on the host: leftovers of a run are found by them.
+        self.entropy = SystemEntropy()
+        self._server: ProcessIdentity | None = None
+        self._frozen: ProcessIdentity | None = None
+
+    def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
+        """See `World.multiplexer`."""
+        environment = {**os.environ, "SEAMRIPPER_LEDGER": str(self._ledger)}
+        transport: Transport = SubprocessTransport(self.processes, environment=environment)
+        return TmuxMultiplexer(
+            self._socket,
+            transport=transport if wrap is None else wrap(transport),
+            clock=self.clock,
+            call_timeout_s=call_timeout_s,
+            processes=self.processes,
+            disk=self.disk,
+            environment=environment,
+        )
+
+    def server(self) -> ProcessIdentity:
+        """The server's process; `LookupError` if none was started yet."""
+        with contextlib.suppress(MultiplexerError):
+            found = self.multiplexer().server_identity()
+            identity = None if found is None else self.processes.identify(found.pid)
+            self._server = identity or self._server
+        if self._server is None:
+            raise LookupError("no tmux server was started yet")
+        return self._server
+
+    def freeze(self) -> None:
+        """See `World.freeze`."""
+        server = self.server()
+        self._frozen = server
+        self.processes.signal(server, signal_module.SIGSTOP)
+
+    def thaw(self) -> None:
+        """See `World.thaw`."""
+        if self._frozen is not None:
+            self.processes.signal(self._frozen, signal_module.SIGCONT)
+            self._frozen = None
+
+    def kill_server(self) -> None:
+        """See `World.kill_server`."""
+        self.processes.signal(self.server(), signal_module.SIGKILL)
+        self._frozen = None
+
+    @property
+    def frozen(self) -> bool:
+        """See `World.frozen`."""
+        return self._frozen is not None
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """See `World.ledger`."""
+        with contextlib.suppress(FileNotFoundError):
+            return [json.loads(line) for line in self.disk.read(self._ledger).splitlines()]
+        return []
+
+    def driver_died(self) -> None:
+        """See `World.driver_died`; the process that plays the engine goes on living here, without its locks."""
+
+    def close(self) -> None:
+        """See `World.close`."""
+        self.thaw()
+        tokens = self._tokens()
+        try:
+            multiplexer = self.multiplexer()
+            assert isinstance(multiplexer, TmuxMultiplexer)
+            multiplexer.shutdown()
+        finally:
+            if self._server is not None and self.processes.liveness(self._server) is Liveness.ALIVE:
+                self.processes.signal(self._server, signal_module.SIGKILL)
+            for token in tokens:
+                for one in self.processes.carrying("SEAMRIPPER_TOKEN", token):
+                    self.processes.signal(one, signal_module.SIGKILL)
+            shutil.rmtree(self._base, ignore_errors=True)
+
+    def _tokens(self) -> set[str]:
+        found = {entry["token"] for entry in self.ledger() if isinstance(entry.get("token"), str)}
+        return found - {""}
+
+
+WORLDS: Mapping[str, type[World]] = {
+    "fake": FakeWorld,
+    "tmux": LiveTmuxWorld,
+}
+"""The worlds that scenarios can happen in, by the name that `--mux` knows them by."""
