@@ -114,7 +114,8 @@ class TmuxFamily(TerminalMultiplexer):
         self._transport = transport
         self._processes = processes or SystemProcessTable(self.clock)
         self._environment = os.environ if environment is None else environment
-        self._records = ServerRecords(socket_path.parent / RECORD_NAME, disk or RealDisk(), self._processes)
+        self._disk = disk or RealDisk()
+        self._records = ServerRecords(socket_path.parent / RECORD_NAME, self._disk, self._processes)
         self._client_version: str | None = None
 
     # Questions: how one is asked, and what its answer proves.

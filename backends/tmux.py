@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -101,7 +102,8 @@ class TmuxMultiplexer(TmuxFamily):
             raise translate(raw) or raw from raw
         self._records.forget()
         for name in (SOCKET_NAME, SOCKET_NAME + ".lock"):
-            (self.socket_path.parent / name).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                self._disk.remove(self.socket_path.parent / name)
 
     def _end_server(self) -> None:
         try:
