@@ -16,13 +16,14 @@ from backends.base import StrPath, TerminalMultiplexer
 from backends.clock import VirtualClock
 from backends.disk import Disk
 from backends.errors import CommandRejected, TargetMissing
+from backends.fake_transport import FakeTransport
 from backends.operations import ServerIdentity, WindowExit
 from backends.simulated_processes import SimulatedProcessTable
 from backends.simulated_programs import FakeProcess, Program, Programs
 from backends.simulation import FakeServer, FakeSession, FakeWindow
 from backends.simulation_formats import field_value
 
-__all__ = ["FakeMultiplexer", "FakeProcess", "FakeServer", "Program", "Programs"]
+__all__ = ["FakeMultiplexer", "FakeProcess", "FakeServer", "FakeTransport", "Program", "Programs"]
 
 T = TypeVar("T")
 

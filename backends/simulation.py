@@ -258,6 +258,8 @@ class FakeServer:
         self.log_failures: list[tuple[str, OSError]] = []
         self.ever_started = False
         self.socket_unlinked = False
+        self.socket = "sim"
+        """What `TMUX` says in a window."""
         self.frozen = False
         self.identity: ProcessIdentity | None = None
         self._queue: list[_Asked[Any]] = []
@@ -394,21 +396,30 @@ class FakeServer:
         self.windows[window.id] = window
         if select or session.current is None:
             session.current = window
+        self.run_in(window, env, argv, cwd, parked=parked)
+        return window
+
+    def run_in(
+        self, window: FakeWindow, env: Mapping[str, str], argv: Sequence[str], cwd: str, *, parked: bool = False
+    ) -> None:
+        """Start `argv` in `window` by the next wait; what ran there before gets SIGHUP."""
         assert self.identity is not None
-        inherited = {
-            **_BASE_ENVIRONMENT,
-            "TMUX": f"sim,{self.identity.pid},{session.id[1:]}",
-            "TMUX_PANE": window.pane_id,
-        }
+        before, window.process = window.process, None
+        if before is not None:
+            before.hang_up()
+        window.dead, window.exit = False, None
+        window.typing.clear()
         parent = self.identity.pid
+        place = {"TMUX": f"{self.socket},{parent},{window.session.id[1:]}", "TMUX_PANE": window.pane_id}
+        inherited = {**_BASE_ENVIRONMENT, **place}
         if parked:
             window.shell = self.processes.spawn(inherited, parent=parent, on_signal=window.shell_signalled)
             parent = window.shell.pid
-        process = FakeProcess(window, argv, {**inherited, **env}, cwd, parent, window.process_ended, window.show)
+        environment = {**inherited, **env}
+        process = FakeProcess(window, argv, environment, cwd, parent, window.process_ended, window.show)
         window.process = process
         window.command = " ".join(argv)
         self.clock.call_later(0.0, process.run)
-        return window
 
     def close_window(self, window: FakeWindow) -> None:
         """The window is gone, its processes get SIGHUP; the session goes with its last window."""

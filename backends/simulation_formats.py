@@ -1,13 +1,15 @@
-"""What a simulated server answers for a format name, `window_id` and the like."""
+"""tmux's formats over a simulated server: names like `window_id`, and what `#{...}` makes of them."""
 
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from backends.simulation import FakeServer, FakeSession, FakeWindow
 
-__all__ = ["field_value", "server_value", "session_value"]
+__all__ = ["Place", "expand", "field_value"]
 
 
 def _exit_code(window: FakeWindow) -> str:
@@ -91,3 +93,139 @@ def server_value(server: FakeServer, name: str) -> str:
         if name in options:
             return options[name]
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a format is expanded for; `version` and `socket` are what the server says about itself."""
+
+    server: FakeServer
+    version: str
+    socket: str
+    session: FakeSession | None = None
+    window: FakeWindow | None = None
+
+    def at(self, session: FakeSession | None, window: FakeWindow | None = None) -> Place:
+        """The same server, seen from there; a session alone stands for its current window."""
+        if window is None and session is not None:
+            window = session.current
+        return replace(self, session=session, window=window)
+
+    def value(self, name: str) -> str:
+        """What `#{name}` is here; `''` if nothing has that name."""
+        if name == "version":
+            return self.version
+        if name == "socket_path":
+            return self.socket
+        if self.window is not None:
+            return field_value(self.window, name)
+        return server_value(self.server, name) if self.session is None else session_value(self.session, name)
+
+
+_OPERATION = re.compile(r"(?:e\|)?(==|!=|<=|>=|<|>|&&|\|\|)(?:\|[a-z]*)?:")
+
+_COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "==": lambda one, other: one == other,
+    "!=": lambda one, other: one != other,
+    "<": lambda one, other: one < other,
+    ">": lambda one, other: one > other,
+    "<=": lambda one, other: one <= other,
+    ">=": lambda one, other: one >= other,
+    "&&": lambda one, other: _is_true(one) and _is_true(other),
+    "||": lambda one, other: _is_true(one) or _is_true(other),
+}
+"""Texts are compared as texts, as tmux does without the `e|` in front."""
+
+
+def expand(text: str, place: Place) -> str:
+    """`text` with its formats replaced: `##`, `#{name}`, `?`, comparisons, `T:`, `E:` and the loops `S:`, `W:`, `P:`.
+
+    What tmux would run as a command, `#(...)`, is left standing.
+    """
+    found = []
+    start = 0
+    while (mark := text.find("#", start)) >= 0:
+        found.append(text[start:mark])
+        if text.startswith("##", mark):
+            found.append("#")
+            start = mark + 2
+        elif text.startswith("#{", mark):
+            end = _closing(text, mark + 1)
+            found.append(_evaluated(text[mark + 2 : end], place))
+            start = end + 1
+        else:
+            found.append("#")
+            start = mark + 1
+    return "".join([*found, text[start:]])
+
+
+def _evaluated(inner: str, place: Place) -> str:
+    if inner.startswith("?"):
+        condition, *branches = _arguments(inner[1:])
+        chosen = 0 if _is_true(expand(condition, place) if "#" in condition else place.value(condition)) else 1
+        return expand(branches[chosen], place) if chosen < len(branches) else ""
+    operation = _OPERATION.match(inner)
+    if operation is not None:
+        one, other, *_ = [expand(argument, place) for argument in _arguments(inner[operation.end() :])] + ["", ""]
+        if inner.startswith("e|"):
+            one, other = _padded(one), _padded(other)
+        return "1" if _COMPARISONS[operation[1]](one, other) else "0"
+    modifier, colon, rest = inner.partition(":")
+    if colon and modifier in _MODIFIERS:
+        return _MODIFIERS[modifier](rest, place)
+    return place.value(inner)
+
+
+def _strftime(name: str, place: Place) -> str:
+    return expand(place.value(name), place).replace("%s", str(int(place.server.clock.wall())))
+
+
+def _each_session(form: str, place: Place) -> str:
+    return "".join(expand(form, place.at(session)) for _, session in sorted(place.server.sessions.items()))
+
+
+def _each_window(form: str, place: Place) -> str:
+    windows = [] if place.session is None else place.session.windows()
+    return "".join(expand(form, place.at(place.session, window)) for window in windows)
+
+
+_MODIFIERS: Mapping[str, Callable[[str, Place], str]] = {
+    "T": _strftime,
+    "E": lambda name, place: expand(place.value(name), place),
+    "S": _each_session,
+    "W": _each_window,
+    "P": expand,
+}
+"""A window has one pane, so that the loop over panes runs once."""
+
+
+def _is_true(text: str) -> bool:
+    return text not in ("", "0")
+
+
+def _padded(number: str) -> str:
+    """A text that compares as the number does; good for what is not negative."""
+    return f"{int(number) if number.isdecimal() else 0:020d}"
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the brace at `start` is closed; the end of the text if it is not."""
+    depth = 0
+    for position in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[position], 0)
+        if depth == 0:
+            return position
+    return len(text)
+
+
+def _arguments(text: str) -> list[str]:
+    """`text` cut at its commas, those inside of braces left alone."""
+    parts = [""]
+    depth = 0
+    for character in text:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
