@@ -318,7 +318,7 @@ def profiles_for(
 
 def _agent_of(table: Mapping[str, Any]) -> ScriptedAgent:
     """The agent that a table of a plan describes; `ValueError` where it describes none."""
-    for key in table.keys() - {"kind", "script", "attempts"}:
+    for key in [key for key in table if key not in ("kind", "script", "attempts")]:
         raise ValueError(f"unknown key {key!r:.80}; a scripted agent has `script` or `attempts`")
     if "script" in table and "attempts" in table:
         raise ValueError("either `script` or `attempts`, not both")

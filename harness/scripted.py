@@ -356,11 +356,11 @@ def check_script(steps: object, depth: int = 0) -> None:
         if not isinstance(name, str) or name not in STEPS:
             near = difflib.get_close_matches(str(name), list(STEPS), 1)
             raise ValueError(f"unknown step {name!r:.80}" + (f"; did you mean {near[0]}?" if near else ""))
-        for parameter in step.keys() - STEPS[name].keys() - {"do"}:
+        for parameter in [key for key in step if key != "do" and key not in STEPS[name]]:
             raise ValueError(f"step {name}: unknown parameter {parameter!r:.80}, it has {sorted(STEPS[name])}")
-        for parameter in _REQUIRED.get(name, set()) - step.keys():
+        for parameter in sorted(_REQUIRED.get(name, set()) - step.keys()):
             raise ValueError(f"step {name}: needs {parameter}")
-        for parameter in step.keys() - {"do"}:
+        for parameter in [key for key in step if key != "do"]:
             _check_parameter(name, parameter, step[parameter])
         if "steps" in step:
             check_script(step["steps"], depth + 1)
@@ -390,7 +390,7 @@ _NEVER_ENDING = frozenset({"SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT"
 
 
 def _check_signal(name: object, excepted: frozenset[str]) -> None:
-    if name not in signal.Signals.__members__ or name in excepted:
+    if not isinstance(name, str) or name not in signal.Signals.__members__ or name in excepted:
         raise ValueError(f"{name!r:.80} is no signal for that")
 
 

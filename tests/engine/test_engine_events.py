@@ -127,7 +127,7 @@ def test_what_is_no_file_is_skipped_without_waiting(tmp_path: Path) -> None:
 
 def test_a_hostile_name_is_noted_in_printable_text() -> None:
     """No escape sequence of a name reaches a journal as it is."""
-    _, reader = reader_of(("\x1b]52;c;x\x07.json", b""), ("0000000١.json", b""), ("x" * 200, b""))
+    _, reader = reader_of(("\x1b]52;c;x\x07.json", b""), ("0000000\u0661.json", b""), ("x" * 200, b""))
     notes = reader.poll()[1]
 
     assert len(notes) == 3

@@ -223,7 +223,7 @@ def test_a_command_is_split_as_a_shell_would() -> None:
 @pytest.mark.parametrize("command", ["", "  ", "''", "'", "a\\", "a\0b"])
 def test_a_command_without_words_is_refused(command: str) -> None:
     """There is nothing that could be run."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         command_argv(command)
 
 
