@@ -394,7 +394,6 @@ BANS: tuple[Ban, ...] = (
             "harness.plugin": "is the pytest plugin",
             "harness.conformance": "is a kit of tests",
             "harness.conformance.*": "is a kit of tests",
-            "scenarios": "are tests",
             "scenarios.*": "are tests",
         },
         spares_standalone=False,
