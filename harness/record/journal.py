@@ -137,7 +137,7 @@ class Journal:
         self._remember(reading)
         self._torn = reading.torn
         self._open = True
-        if reading.torn or reading.notes:
+        if reading.torn:
             self.append("journal-repaired", notes=reading.notes[:20] or ["the last line lacked its end"])
         return reading
 

@@ -55,13 +55,19 @@ def _plain(value: object, text: Callable[[str], str], depth: int) -> Any:
     if depth <= 0:
         return "..."
     if isinstance(value, msgspec.Struct):
-        value = msgspec.structs.asdict(value)
+        value = _tag(value) | msgspec.structs.asdict(value)
     if isinstance(value, Mapping):
         items = list(value.items())[:_ITEMS]
         return {_key(key, text): _plain(inner, text, depth - 1) for key, inner in items}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(inner, text, depth - 1) for inner in list(value)[:_ITEMS]]
     return text(_shown(value))
+
+
+def _tag(value: msgspec.Struct) -> dict[str, Any]:
+    """What tells the member of a union, as msgspec writes it."""
+    config = value.__struct_config__
+    return {} if config.tag_field is None else {config.tag_field: config.tag}
 
 
 def _key(key: object, text: Callable[[str], str]) -> str:

@@ -19,6 +19,9 @@ SHORTEST = 6
 LONGEST = 16_384
 """Characters of a secret that are looked for; the rest of a longer one is removed line by line."""
 
+BUDGET = 400_000
+"""Characters of one part of a record; several parts have room within a megabyte."""
+
 _HARMLESS_NAMES = re.compile(
     r"""(?x) (?: PATH | HOME | PWD | OLDPWD | USER | LOGNAME | USERNAME | HOSTNAME | HOST | SHELL | SHLVL | LANG | LANGUAGE
     | LC_\w+ | TERM | TERM_\w+ | COLORTERM | COLUMNS | LINES | TZ | EDITOR | VISUAL | PAGER | LESS\w* | LS_COLORS | DISPLAY
@@ -41,7 +44,7 @@ _SHAPES = re.compile(
     | \b(?:AKIA|ASIA)[0-9A-Z]{12,}
     | \bAIza[\w-]{30,}
     | \bxox[a-z]-[\w-]{8,}
-    | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*
+    | \beyJ[\w-]{8,999}\.[\w-]{8,999}\.[\w-]*
     | (?<=://)[^\s/@:]+:[^\s/@]+(?=@)
     | (?i:(?<=\bbearer[ ]))[\w.~+/=-]{8,}
     """,
@@ -50,7 +53,7 @@ _SHAPES = re.compile(
 
 _ASSIGNED = re.compile(
     r"""(?x)
-    ( \b[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)[A-Z0-9_]*=
+    ( \b[A-Z0-9_]{0,60}(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)[A-Z0-9_]{0,60}=
     | (?i:\b(?:api[_-]?key|access[_-]?key|auth[_-]?token|secret|password|passwd|x-api-key|authorization)\b)
       (?:\\?["'])?\s*[:=]\s*
     )
@@ -145,8 +148,21 @@ class Redactor:
         return self.values(value) if free and isinstance(value, str) else value
 
     def tree(self, value: object, limit: int = 4000) -> Any:
-        """`value` made plain, every string in it without secrets; what a secret-sounding key holds is withheld."""
-        return self._withheld(plain(value, lambda text: self.text(text, limit)))
+        """`value` made plain, every string in it without secrets; what a secret-sounding key holds is withheld.
+
+        After `BUDGET` characters in all, strings are left out.
+        """
+        left = BUDGET
+
+        def clean(text: str) -> str:
+            nonlocal left
+            if left <= 0:
+                return "..."
+            text = self.text(text, limit)
+            left -= len(text)
+            return text
+
+        return self._withheld(plain(value, clean))
 
     def _withheld(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -182,6 +198,7 @@ def _spellings(value: str) -> Iterator[str]:
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield printable(value, LONGEST)
     yield _encodable(value)
+    yield json.dumps(_encodable(value))[1:-1]
 
 
 def _encodable(text: str) -> str:

@@ -1,0 +1,179 @@
+"""The journal: nothing acknowledged is lost, and nothing damaged takes something else with it."""
+
+import errno
+from pathlib import PurePosixPath
+
+import pytest
+from record_world import FailingDisk
+
+from backends.clock import VirtualClock
+from harness.record import Journal, read_journal
+from harness.record.journal import parse_journal
+
+PATH = "/j/journal.jsonl"
+
+
+@pytest.fixture
+def disk() -> FailingDisk:
+    """An empty directory."""
+    disk = FailingDisk()
+    disk.mkdir("/j")
+    return disk
+
+
+def opened(disk: FailingDisk) -> Journal:
+    """A journal as a new process has it."""
+    return Journal(disk, PATH, VirtualClock())
+
+
+def names(disk: FailingDisk) -> list[str]:
+    """The events that can be read."""
+    return [event["event"] for event in read_journal(disk, PATH).events]
+
+
+def test_a_line_has_number_epoch_time_and_fields(disk: FailingDisk) -> None:
+    """Lines are numbered from one, and say who wrote them when."""
+    journal = opened(disk)
+    journal.epoch = 3
+
+    assert [journal.append("begun", path=PurePosixPath("/x")), journal.append("went-on", text="ä\n")] == [1, 2]
+    first, second = read_journal(disk, PATH).events
+    assert first == {"seq": 1, "epoch": 3, "at": VirtualClock().wall(), "event": "begun", "path": "/x"}
+    assert second["text"] == "ä\n"
+
+
+def test_numbers_go_on_in_the_next_process(disk: FailingDisk) -> None:
+    """A number is never used twice, and never below what the snapshot has."""
+    opened(disk).append("one")
+    journal = opened(disk)
+    journal.at_least(7)
+
+    assert journal.append("two") == 8
+
+
+@pytest.mark.parametrize("name", ["seq", "epoch", "at"])
+def test_a_line_keeps_its_own_fields(disk: FailingDisk, name: str) -> None:
+    """No field given by the caller can forge the number, epoch or time of a line."""
+    with pytest.raises(ValueError, match=name):
+        opened(disk).append("forged", **{name: 9})  # type: ignore[arg-type]  # the names are keyword arguments
+
+
+def test_appending_is_durable_unless_told_otherwise(disk: FailingDisk) -> None:
+    """Each line is synced, the first one with its directory entry."""
+    journal = opened(disk)
+
+    journal.append("first")
+    journal.append("second")
+    assert disk.unsynced() == disk.unsynced(1)
+    journal.append("third", durable=False)
+    assert len(disk.unsynced()) == len(disk.unsynced(1)) + 1
+
+
+def test_a_journal_cut_at_every_byte_loses_only_the_last_line(disk: FailingDisk) -> None:
+    """Whatever part of the last line is there, what was before it stays, and the next line is not swallowed."""
+    journal = opened(disk)
+    for name in ("one", "two", "three"):
+        journal.append(name, text="\x1b[31m{ß")
+    whole = disk.read(PATH)
+    for length in range(len(whole) + 1):
+        disk.remove(PATH)
+        disk.write(PATH, whole[:length])
+        opened(disk).append("next")
+        found = [name for name in names(disk) if name != "journal-repaired"]
+        complete = (whole[: length + 1] + b"\n").count(b"\n") - 1 if length else 0
+        assert found == [*("one", "two", "three")[:complete], "next"], length
+
+
+def test_a_torn_tail_is_closed_off_and_noted(disk: FailingDisk) -> None:
+    """The repair is a line of the journal itself, and happens once."""
+    opened(disk).append("one")
+    disk.append(PATH, b'{"seq":2,"epo')
+
+    opened(disk).append("two")
+    opened(disk).append("three")
+
+    assert names(disk) == ["one", "journal-repaired", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\0" * 50, b"\xff\xfe", b"[]", b"{}", b'"x"', b'{"seq":"1","epoch":1,"event":"x"}', b'{"seq":true,"epoch":1,"event":"x"}',
+     b'{"seq":5,"epoch":1}', b'{"seq":-1,"epoch":1,"event":"x"}', b'{"seq":1,"epoch":1,"event":3}', b"[" * 3000,
+     b'{"seq":1,"epoch":1,"event":"\\ud800"}'],
+)  # fmt: skip
+def test_a_line_that_is_no_event_is_skipped_with_a_note(garbage: bytes) -> None:
+    """Garbage between two events is noted, and takes neither of them with it."""
+    good = b'{"seq":%d,"epoch":1,"at":0,"event":"good"}'
+
+    reading = parse_journal(good % 1 + b"\n" + garbage + b"\n" + good % 2 + b"\n")
+
+    assert [event["seq"] for event in reading.events] == [1, 2]
+    assert len(reading.notes) == 1
+
+
+def test_an_event_behind_a_torn_one_is_found() -> None:
+    """Where a line began in the middle of a torn one, it still counts."""
+    reading = parse_journal(b'{"seq":1,"epoch":1,"ev{"seq":2,"epoch":1,"at":0,"event":"good"}\n')
+
+    assert [event["seq"] for event in reading.events] == [2]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 20])
+def test_a_short_write_is_finished_or_raised(disk: FailingDisk, taken: int) -> None:
+    """A disk that takes part of a line is given the rest; one that takes nothing is an error, and swallows nothing."""
+
+    class Short(FailingDisk):
+        def append(self, path: object, data: bytes) -> int:
+            return super().append(PATH, data[:taken])
+
+    short = Short()
+    short.mkdir("/j")
+    if taken == 0:
+        with pytest.raises(OSError, match="no more"):
+            opened(short).append("lost")
+    else:
+        opened(short).append("one", text="x" * 100)
+        assert names(short) == ["one"]
+
+
+def test_after_a_failed_append_the_next_one_is_whole(disk: FailingDisk) -> None:
+    """A line that failed half-way is closed off by the next one, which has another number."""
+    journal = opened(disk)
+    journal.append("one")
+    disk.append(PATH, b'{"torn')
+    disk.fails = lambda operation, path: errno.ENOSPC if operation == "append" else None
+    with pytest.raises(OSError, match="ENOSPC"):
+        journal.append("two")
+    disk.fails = lambda operation, path: None
+
+    assert journal.append("three") == 3
+    assert names(disk) == ["one", "three"]
+
+
+def test_the_tail_is_the_newest_fifty(disk: FailingDisk) -> None:
+    """The tail is at hand in the writing process, and read from the file in another."""
+    journal = opened(disk)
+    for number in range(60):
+        journal.append("event", number=number)
+
+    for tail in (journal.tail(), opened(disk).tail()):
+        assert [event["number"] for event in tail] == list(range(10, 60))
+    assert [event["number"] for event in journal.tail(2)] == [58, 59]
+    assert journal.tail(0) == []
+
+
+def test_an_unreadable_journal_has_no_tail(disk: FailingDisk) -> None:
+    """A crash record is made even where the journal cannot be read."""
+    disk.plant_fifo(PATH)
+
+    assert opened(disk).tail() == []
+    with pytest.raises(OSError, match="Invalid argument"):
+        opened(disk).append("x")
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70, float("nan"), {1: {2, 3}}, b"\xff", object(), [ValueError("x")]])
+def test_any_value_can_be_journaled(disk: FailingDisk, value: object) -> None:
+    """What JSON cannot carry is made plain."""
+    opened(disk).append("odd", value=value)
+
+    assert names(disk) == ["odd"]
