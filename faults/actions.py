@@ -39,7 +39,12 @@ __all__ = [
     "Torn",
     "Truncate",
     "Undecodable",
+    "check_value",
+    "form_of",
+    "optional",
+    "parameters",
     "string_text",
+    "whole_text",
 ]
 
 _ERRNO_NAMES = frozenset(name for name in dir(errno) if name.startswith("E") and name.isupper())
@@ -83,7 +88,7 @@ class Action:
         for one in parameters(type(self)):
             value = getattr(self, one.name)
             if value is not None or not optional(one):
-                object.__setattr__(self, one.name, _checked(self.keyword, form_of(one), value))
+                object.__setattr__(self, one.name, check_value(self.keyword, form_of(one), value))
 
     def __str__(self) -> str:
         given = [(form_of(one), getattr(self, one.name)) for one in parameters(type(self))]
@@ -113,13 +118,19 @@ def string_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
+def whole_text(text: str) -> str:
+    """`text` with each pair of surrogates as the one character that it means: JSON cannot tell the two apart."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
 def _value_text(form: Form, value: Any) -> str:
     if form is Form.TEXT:
         return string_text(value)
     return number_text(value) if form.is_seconds else str(value)
 
 
-def _checked(keyword: str, form: Form, value: object) -> object:
+def check_value(keyword: str, form: Form, value: object) -> object:
+    """`value` as a field of that form holds it (seconds as float), or `FaultPlanError`."""
     if form.is_seconds:
         if not is_finite(value) or (form is Form.SECONDS and value < 0):
             raise _unfit(keyword, form, value)
@@ -129,7 +140,9 @@ def _checked(keyword: str, form: Form, value: object) -> object:
             raise _unfit(keyword, form, value)
     elif not isinstance(value, str):
         raise _unfit(keyword, form, value)
-    elif form is not Form.TEXT:
+    elif form is Form.TEXT:
+        return whole_text(value)
+    else:
         _check_name(keyword, form, value)
     return value
 

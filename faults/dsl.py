@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING
 from json import JSONDecodeError, JSONDecoder
 
-from faults.actions import ACTIONS, Action, Form, form_of, optional, parameters
+from faults.actions import ACTIONS, Action, Form, check_value, form_of, optional, parameters
 from faults.errors import FaultPlanError, nearest_name
 from faults.rule import ARGUMENT, BARE_GLOB, POINT, Fault, Places, Term
 from faults.triggers import Always, Percent, Times, Trigger
@@ -130,10 +130,7 @@ class _Reader:
         missing = [one.name for one in parameters(kind) if one.default is MISSING and one.name not in values]
         if missing:
             raise FaultPlanError(f"{keyword} needs its {' and '.join(missing)} in brackets", at)
-        try:
-            return kind(**values)
-        except FaultPlanError as wrong:
-            raise FaultPlanError(wrong.message, at, nearest=wrong.nearest) from None
+        return kind(**values)
 
     def _values(self, kind: type[Action]) -> dict[str, object]:
         values: dict[str, object] = {}
@@ -145,7 +142,12 @@ class _Reader:
                 if optional(one) and self._peek(")"):
                     break
                 self.expect(",")
+            at = self._at
             values[one.name] = self._value(form_of(one))
+            try:
+                check_value(kind.keyword, form_of(one), values[one.name])
+            except FaultPlanError as wrong:
+                raise FaultPlanError(wrong.message, at, nearest=wrong.nearest) from None
         self.expect(")")
         return values
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from faults.actions import Action, string_text
+from faults.actions import Action, string_text, whole_text
 from faults.errors import FaultPlanError
 from faults.triggers import Always, Trigger
 
@@ -51,7 +51,6 @@ class Fault:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", tuple(self.terms))
-        object.__setattr__(self, "where", MappingProxyType(dict(self.where)))
         if not isinstance(self.point, str) or not POINT.fullmatch(self.point):
             raise FaultPlanError(f"{self.point!r:.80} is not the name of a point")
         if not self.terms:
@@ -62,6 +61,8 @@ class Fault:
         for name, glob in self.where.items():
             if not isinstance(name, str) or not ARGUMENT.fullmatch(name) or not isinstance(glob, str):
                 raise FaultPlanError(f"{self.point}: {name!r:.80} is not the name of an argument with a glob")
+        where = {name: whole_text(glob) for name, glob in self.where.items()}
+        object.__setattr__(self, "where", MappingProxyType(where))
 
     @property
     def full_point(self) -> str:
