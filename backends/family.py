@@ -73,6 +73,12 @@ _SETTINGS: tuple[Words, ...] = (
 _EXIT_PATIENCE_S = 1.0
 """Seconds that a server is given to end after its last session was killed; it took under 10 ms when measured."""
 
+_END_OF_VALUE = "\t-- end of value --\t"
+"""Stands behind each value of a chain of questions; an option that is unset writes nothing, an empty one a newline."""
+
+_AT_ONCE = 50
+"""Questions in one chain; a client's argv may have about 16 KB."""
+
 _WINDOW = re.compile(r"@\d+\Z")
 _PANE = re.compile(r"%\d+\Z")
 _VERSION_LINE = re.compile(r"[a-z]+ ([A-Za-z0-9.-]+)")
@@ -335,9 +341,21 @@ class TmuxFamily(TerminalMultiplexer):
         return [row[0] for row in self._rows_of("list-sessions", fields=("#{session_name}",))]
 
     def session_options(self, option: str) -> dict[str, str]:
-        """See `TerminalMultiplexer.session_options`; an option set to nothing counts as unset."""
-        rows = self._rows_of("list-sessions", fields=("#{session_name}", f"#{{{option}}}"))
-        return {name: value for name, value in rows if value}
+        """See `TerminalMultiplexer.session_options`.
+
+        Not by `#{@option}`: as a format it means the option of the session's current window first.
+        """
+        names = self.list_sessions()
+        ends = ("display-message", "-p", _END_OF_VALUE)
+        answers = []
+        for first in range(0, len(names), _AT_ONCE):
+            asked = names[first : first + _AT_ONCE]
+            shows = [("show-options", "-q", "-v", "-t", exact(f"={name}"), option) for name in asked]
+            text = self._ask(*(command for show in shows for command in (show, ends)))
+            answers += text.split(f"{_END_OF_VALUE}\n")[:-1]
+        if len(answers) != len(names):
+            raise TransportGarbled("as many values as sessions were asked for, and others came back")
+        return {name: value.removesuffix("\n") for name, value in zip(names, answers, strict=True) if value}
 
     def set_session_option(self, name: str, option: str, value: str) -> None:
         """See `TerminalMultiplexer.set_session_option`."""
@@ -423,12 +441,15 @@ class TmuxFamily(TerminalMultiplexer):
         """See `TerminalMultiplexer.show_window_option`."""
         window = self._window_of_ours(target)
         try:
-            return self._ask(("show-options", "-w", "-v", "-t", window, option), about=window).removesuffix("\n")
+            text = self._ask(("show-options", "-w", "-v", "-t", window, option), about=window)
         except CommandRejected as refusal:
             # From 3.3a on an unset user option is refused like this; before, it is answered with nothing.
             if refusal.stderr == f"invalid option: {option}":
                 return ""
             raise
+        if text and not text.endswith("\n"):
+            raise TransportGarbled("the value is cut off")
+        return text.removesuffix("\n")
 
     def pipe_pane(self, window_id: str, log_file: StrPath) -> None:
         """See `TerminalMultiplexer.pipe_pane`."""
@@ -503,10 +524,10 @@ class TmuxFamily(TerminalMultiplexer):
         verdict = judge(self._run(*words), place[0])
         if verdict.meaning is not Meaning.ANSWERED:
             self._fail(verdict, words)
-        answer = verdict.text.removesuffix("\n").split("\t")
-        if len(answer) != 3 or answer[:2] != [place[1], pane] or not answer[2]:
+        rows = _cells(verdict.text, 3)
+        if len(rows) != 1 or rows[0][:2] != (place[1], pane) or not rows[0][2]:
             raise TransportGarbled(f"pane {pane} is not known to the server it names")
-        return answer[2]
+        return rows[0][2]
 
     def _caller_session(self) -> str | None:
         """The id of this process's session, if it runs in a window of our own server."""
@@ -555,8 +576,8 @@ class TmuxFamily(TerminalMultiplexer):
         verdict = self._verdict(words)
         if verdict.meaning is not Meaning.ANSWERED:
             self._fail(verdict, words)
-        line = verdict.text.split("\n", 1)[0].strip()
-        if not _version_word(line):
+        line, newline, _ = verdict.text.partition("\n")
+        if not newline or not _version_word(line):
             raise TransportGarbled("asked for a version, and none came back")
         return line
 

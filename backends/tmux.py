@@ -79,8 +79,8 @@ class TmuxMultiplexer(TmuxFamily):
         self._prepared = False
 
     def _run(self, *words: str, stdin: bytes = b"") -> Completed:
-        """See `TmuxFamily._run`; the socket's directory is ours before anything is asked."""
-        if not self._prepared:
+        """See `TmuxFamily._run`; the socket's directory is ours before any server is asked."""
+        if not self._prepared and words != ("-V",):
             self._prepare(self.socket_path.parent)
             self._prepared = True
         return super()._run(*words, stdin=stdin)

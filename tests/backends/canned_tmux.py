@@ -94,15 +94,38 @@ def healthy(argv: tuple[str, ...], stdin: bytes = b"", **other: str) -> Complete
 
 def _commands(words: tuple[str, ...], stdin: bytes) -> list[tuple[str, ...]]:
     if words[:2] == ("source-file", "-"):
-        return [tuple(re.findall(r'"((?:\\.|[^"\\])*)"', stdin.decode()))]
+        return [tuple(script_of(stdin))]
     joined = "\0".join(words).split("\0;\0")
     return [tuple(command.split("\0")) for command in joined]
+
+
+def script_of(stdin: bytes) -> list[str]:
+    """The words of the one command of a script, unquoted as tmux does."""
+    words, word, quoted, text = [], "", False, stdin.decode()
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if character == "\\" and text[position + 1].isdigit():
+            word += chr(int(text[position + 1 : position + 4], 8))
+            position += 3
+        elif character == "\\":
+            position += 1
+            word += text[position]
+        elif character == '"':
+            quoted = not quoted
+            if not quoted:
+                words.append(word)
+            word = ""
+        elif quoted:
+            word += character
+        position += 1
+    return words
 
 
 def _line(command: tuple[str, ...], other: Mapping[str, str]) -> bytes:
     verb = command[2] if command[0] == "-S" else command[0]
     if verb == "show-options":
-        return b"x\n"
+        return b"demo\n"
     if verb == "display-message":
         form = command[-1]
     elif "-F" in command:
