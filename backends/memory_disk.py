@@ -44,7 +44,8 @@ class Mutation(NamedTuple):
     """One change: `size` is in bytes of `data`, or the length that a truncation leaves; `node` says which file it was.
 
     `operation` is one of write, append, truncate, fsync, replace, remove, mkdir; `target` is the second path of a replace.
-    `made` is true where an append made its file. A tree is removed as one mutation for each file and directory in it.
+    `made` is true where an append made its file; `directory` is the node of the directory whose names changed, for a replace
+    the one that it moved into. A tree is removed as one mutation for each file and directory in it.
     """
 
     operation: str
@@ -54,6 +55,7 @@ class Mutation(NamedTuple):
     data: bytes = b""
     target: str = ""
     made: bool = False
+    directory: int = 0
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -118,7 +120,7 @@ class MemoryDisk(Disk):
             raise _error(errno.EEXIST, path)
         node = self._link(name, _Kind.FILE)
         node.data += data
-        self.mutations.append(Mutation("write", name, node.number, len(data), bytes(data)))
+        self.mutations.append(Mutation("write", name, node.number, len(data), bytes(data), directory=self._above(name)))
 
     def append(self, path: StrPath, data: bytes) -> int:
         """See `Disk.append`; takes everything."""
@@ -131,7 +133,8 @@ class MemoryDisk(Disk):
             raise _error(_NOT_WRITABLE[node.kind], path)
         node.data += data
         node.modified = self._now()
-        self.mutations.append(Mutation("append", name, node.number, len(data), bytes(data), made=made))
+        directory = self._above(name) if made else 0
+        self.mutations.append(Mutation("append", name, node.number, len(data), bytes(data), "", made, directory))
         return len(data)
 
     def truncate(self, path: StrPath, size: int) -> None:
@@ -155,14 +158,19 @@ class MemoryDisk(Disk):
     def replace(self, source: StrPath, target: StrPath) -> None:
         """See `Disk.replace`."""
         old, new = self._resolved(source), self._resolved(target)
+        for name, path in ((old, source), (new, target)):
+            parent = self._nodes.get(posixpath.dirname(name))
+            if parent is None or parent.kind is not _Kind.DIRECTORY:
+                raise self._absent(posixpath.dirname(name), path)
         node = self._nodes.get(old)
         if node is None:
-            raise self._absent(old, source)
+            raise _error(errno.ENOENT, source)
         self._check_replaceable(node, old, new, target)
         if old == new:
             return
         self._move(node, old, new)
-        self.mutations.append(Mutation("replace", old, node.number, len(node.data), target=new))
+        mutation = Mutation("replace", old, node.number, len(node.data), target=new, directory=self._above(new))
+        self.mutations.append(mutation)
 
     def remove(self, path: StrPath) -> None:
         """See `Disk.remove`."""
@@ -173,7 +181,7 @@ class MemoryDisk(Disk):
         if node.kind is _Kind.DIRECTORY:
             raise _error(errno.EISDIR, path)
         self._unlink(name)
-        self.mutations.append(Mutation("remove", name, node.number))
+        self.mutations.append(Mutation("remove", name, node.number, directory=self._above(name)))
 
     def remove_tree(self, path: StrPath) -> None:
         """See `Disk.remove_tree`."""
@@ -188,7 +196,7 @@ class MemoryDisk(Disk):
         for inner in self._below(name):
             removed = self._nodes[inner].number
             self._unlink(inner)
-            self.mutations.append(Mutation("remove", inner, removed))
+            self.mutations.append(Mutation("remove", inner, removed, directory=self._above(inner)))
 
     def mkdir(self, path: StrPath) -> None:
         """See `Disk.mkdir`."""
@@ -201,7 +209,7 @@ class MemoryDisk(Disk):
             raise _error(errno.EEXIST if node.kind is _Kind.LINK else errno.ENOTDIR, path)
         for new in reversed(missing):
             made = self._link(new, _Kind.DIRECTORY)
-            self.mutations.append(Mutation("mkdir", new, made.number))
+            self.mutations.append(Mutation("mkdir", new, made.number, directory=self._above(new)))
 
     def listdir(self, path: StrPath) -> list[str]:
         """See `Disk.listdir`."""
@@ -277,16 +285,13 @@ class MemoryDisk(Disk):
         """
         done = self.mutations if operations is None else self.mutations[:operations]
         synced_later: set[int] = set()
-        numbers = {m.path: m.node for m in done if m.operation in ("mkdir", "fsync")} | {"/": self._nodes["/"].number}
         losses = []
         for number in range(len(done) - 1, -1, -1):
             mutation = done[number]
             if mutation.operation == "fsync":
                 synced_later.add(mutation.node)
             for part in reversed(mutation.parts):
-                holder = mutation.node
-                if part is Part.ENTRY:
-                    holder = numbers.get(posixpath.dirname(mutation.target or mutation.path), -1)
+                holder = mutation.directory if part is Part.ENTRY else mutation.node
                 if holder not in synced_later:
                     losses.append(Loss(number, part))
         return losses[::-1]
@@ -351,6 +356,10 @@ class MemoryDisk(Disk):
             name = posixpath.dirname(name)
         return _error(errno.ENOENT if node.kind in (_Kind.DIRECTORY, _Kind.LINK) else errno.ENOTDIR, path)
 
+    def _above(self, name: str) -> int:
+        """The number of the directory that `name` is in."""
+        return self._nodes[name.rpartition("/")[0] or "/"].number
+
     def _link(self, name: str, kind: _Kind) -> _Node:
         """Make a node of that kind under a name that is free."""
         node = self._new(kind)
@@ -383,12 +392,11 @@ class MemoryDisk(Disk):
 
     def _check_replaceable(self, node: _Node, old: str, new: str, target: StrPath) -> None:
         there = self._nodes.get(new)
-        parent = self._nodes.get(posixpath.dirname(new))
         is_directory = node.kind is _Kind.DIRECTORY
-        if parent is None or parent.kind is not _Kind.DIRECTORY:
-            raise self._absent(posixpath.dirname(new), target)
         if is_directory and new.startswith(old + "/"):
             raise _error(errno.EINVAL, target)
+        if old.startswith(new + "/"):
+            raise _error(errno.ENOTEMPTY, target)
         if there is None or there is node:
             return
         if there.kind is _Kind.DIRECTORY:
@@ -440,20 +448,29 @@ class _Replay:
         node = self._node(mutation)
         if not kept:
             return
-        if mutation.operation in ("remove", "replace") and image._nodes.get(mutation.path) is node:
-            for name in image._below(mutation.path) if mutation.operation == "remove" else [mutation.path]:
-                image._unlink(name)
-        if mutation.operation != "remove":
-            self._name(mutation.target or mutation.path, node)
+        there = image._nodes.get(mutation.path) is node
+        target = mutation.target or mutation.path
+        if mutation.operation == "remove":
+            self._clear(mutation.path if there else "")
+        elif not self._has_room(target):
+            self._clear(mutation.path if there and mutation.target else "")
+        else:
+            self._clear(target)
+            if there and mutation.target:
+                image._move(node, mutation.path, target)
+            else:
+                image._enter(target, node)
 
-    def _name(self, name: str, node: _Node) -> None:
-        """Give `node` that name, unless the directory for it was lost."""
+    def _has_room(self, name: str) -> bool:
+        """Whether the directory for `name` is there; it may have been lost."""
         parent = self._image._nodes.get(posixpath.dirname(name))
-        if parent is None or parent.kind is not _Kind.DIRECTORY:
-            return
+        return parent is not None and parent.kind is _Kind.DIRECTORY
+
+    def _clear(self, name: str) -> None:
+        """Take away what has that name, with everything in it."""
         if name in self._image._nodes:
-            self._image._unlink(name)
-        self._image._enter(name, node)
+            for inner in self._image._below(name):
+                self._image._unlink(inner)
 
     def _data(self, mutation: Mutation, kept: bool) -> None:
         node = self._node(mutation)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from backends.disk import Disk, LockHeld, RealDisk
+from backends.disk import Disk, FileInfo, LockHeld, RealDisk
 from backends.memory_disk import MemoryDisk
 
 Misuse = Callable[[Disk, str], object]
@@ -236,3 +238,53 @@ def test_free_bytes_is_positive_where_there_is_room(place: Place) -> None:
     """For a directory and for a file."""
     assert place.disk.free_bytes(place.root) > 0
     assert place.disk.free_bytes(place / "file") > 0
+
+
+NAMES = ("a", "b", "a/x", "b/x", "a/x/y")
+
+OPERATIONS: tuple[Callable[[Disk, str, str], object], ...] = (
+    lambda d, one, _: d.read(one),
+    lambda d, one, _: d.write(one, b"w"),
+    lambda d, one, _: d.append(one, b"+"),
+    lambda d, one, _: d.truncate(one, 1),
+    lambda d, one, _: d.fsync(one),
+    lambda d, one, other: d.replace(one, other),
+    lambda d, one, other: d.replace(one, other),
+    lambda d, one, _: d.remove(one),
+    lambda d, one, _: d.remove_tree(one),
+    lambda d, one, _: d.mkdir(one),
+    lambda d, one, _: d.listdir(one),
+    lambda d, one, _: d.info(one),
+)
+
+
+def tried(operation: Callable[[], object]) -> object:
+    """What came of it: an answer without its times and directory sizes, or the name of the code."""
+    try:
+        answer = operation()
+    except OSError as refusal:
+        return errno.errorcode[refusal.errno or 0]
+    if isinstance(answer, FileInfo):
+        return (answer.is_file, answer.is_dir, answer.size if answer.is_file else None)
+    return answer
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the codes are those of Linux")
+@pytest.mark.parametrize("seed", range(12))
+def test_both_disks_go_through_the_same_story_alike(tmp_path: Path, seed: int) -> None:
+    """A hundred operations drawn at random, each with the same answer; a replay of the log ends in the same place."""
+    chance = random.Random(seed)
+    root = str(tmp_path)
+    memory = MemoryDisk()
+    memory.mkdir(root)
+    for step in range(100):
+        operation = chance.choice(OPERATIONS)
+        one, other = (f"{root}/{chance.choice(NAMES)}" for _ in range(2))
+        answers = [tried(partial(operation, disk, one, other)) for disk in (RealDisk(), memory)]
+        assert answers[0] == answers[1], f"seed {seed}, step {step}"
+
+    image = memory.crash_image()
+    assert image.paths() == memory.paths()
+    assert [tried(partial(image.read, p)) for p in image.paths()] == [
+        tried(partial(memory.read, p)) for p in image.paths()
+    ]

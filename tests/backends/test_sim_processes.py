@@ -1,0 +1,154 @@
+"""The simulated process table."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+import pytest
+
+from backends.clock import VirtualClock, Waker
+from backends.processes import Completed, Liveness, ProcessIdentity
+from backends.simulated_processes import SimulatedProcessTable
+
+
+@pytest.fixture
+def table() -> SimulatedProcessTable:
+    """A host with nothing but this process on it."""
+    return SimulatedProcessTable()
+
+
+def test_pids_host_and_boot_are_the_same_in_every_simulation(table: SimulatedProcessTable) -> None:
+    """A run can be replayed to the byte."""
+    assert table.me() == ProcessIdentity(1000, 1_767_225_600.0, "boot-1")
+    assert [table.spawn().pid, table.spawn().pid] == [1001, 1002]
+    assert (table.host(), table.boot_id()) == ("simhost", "boot-1")
+
+
+def test_a_process_lives_until_it_exits(table: SimulatedProcessTable) -> None:
+    """Its pid alone is not enough to be it, nor is another boot."""
+    process = table.spawn()
+    assert table.liveness(process) is Liveness.ALIVE
+    assert table.identify(process.pid) == process
+    assert table.liveness(ProcessIdentity(process.pid, process.started - 1, "boot-1")) is Liveness.DEAD
+    assert table.liveness(ProcessIdentity(process.pid, process.started, "boot-0")) is Liveness.DEAD
+
+    table.exit(process.pid)
+    table.exit(process.pid)
+
+    assert table.liveness(process) is Liveness.DEAD
+    assert table.identify(process.pid) is None
+
+
+def test_a_process_that_cannot_be_looked_at_is_unknown(table: SimulatedProcessTable) -> None:
+    """Not dead."""
+    process = table.spawn()
+    table.unknowable.add(process.pid)
+
+    assert table.liveness(process) is Liveness.UNKNOWN
+    assert table.identify(process.pid) is None
+
+
+def test_a_tree_holds_all_descendants(table: SimulatedProcessTable) -> None:
+    """Children and their children, and nobody else's."""
+    parent = table.spawn()
+    child = table.spawn(parent=parent.pid)
+    grandchild = table.spawn(parent=child.pid)
+    table.spawn()
+
+    assert table.tree(parent) == [parent, child, grandchild]
+    table.exit(parent.pid)
+    assert table.tree(parent) == []
+
+
+def test_processes_are_found_by_a_variable(table: SimulatedProcessTable) -> None:
+    """Only those that run, and only by the whole value."""
+    one = table.spawn({"TOKEN": "t1"})
+    two = table.spawn({"TOKEN": "t1"})
+    table.spawn({"TOKEN": "t12"})
+    table.exit(two.pid)
+
+    assert table.carrying("TOKEN", "t1") == [one]
+
+
+@pytest.mark.parametrize(("signum", "lives"), [(0, True), (signal.SIGCONT, True), (signal.SIGTERM, False), (9, False)])
+def test_a_signal_does_what_it_does_by_default(table: SimulatedProcessTable, signum: int, lives: bool) -> None:
+    """And is remembered, if it found its process."""
+    process = table.spawn()
+
+    assert table.signal(process, signum) is True
+    assert (table.liveness(process) is Liveness.ALIVE) is lives
+    assert table.sent == [(process.pid, signum)]
+    assert table.signal(process, 0) is lives
+    assert table.signal(ProcessIdentity(process.pid, 0.0, "boot-1"), 9) is False
+
+
+def test_a_process_may_decide_what_a_signal_does(table: SimulatedProcessTable) -> None:
+    """It is told the number, and ends only if it says so."""
+    told: list[int] = []
+    process = table.spawn(on_signal=told.append)
+
+    table.signal(process, signal.SIGTERM)
+
+    assert told == [signal.SIGTERM]
+    assert table.liveness(process) is Liveness.ALIVE
+
+
+def test_after_a_reboot_everything_is_gone_and_pids_begin_anew(table: SimulatedProcessTable) -> None:
+    """The same pid at the same second is another process."""
+    before = table.me()
+    child = table.spawn()
+
+    table.reboot()
+
+    assert table.boot_id() == "boot-2"
+    assert table.me().pid == before.pid
+    assert [table.liveness(identity) for identity in (before, child)] == [Liveness.DEAD, Liveness.DEAD]
+
+
+def test_a_restarted_driver_is_another_process(table: SimulatedProcessTable) -> None:
+    """The one before it is proven dead."""
+    before = table.me()
+
+    after = table.replace_me()
+
+    assert after == table.me() != before
+    assert table.liveness(before) is Liveness.DEAD
+    assert table.running() == [after]
+
+
+def test_commands_answer_from_a_table(table: SimulatedProcessTable) -> None:
+    """What is not in it was never installed."""
+    asked: list[Sequence[str]] = []
+
+    def verify(argv: Sequence[str]) -> Completed:
+        asked.append(argv)
+        return Completed(tuple(argv), 3, b"out", b"err")
+
+    table.commands["verify"] = verify
+
+    assert table.run(["verify", "-q"], timeout_s=1).status == 3
+    assert asked == [["verify", "-q"]]
+    assert [table.run([word], timeout_s=1).status for word in ("true", "false")] == [0, 1]
+    with pytest.raises(FileNotFoundError):
+        table.run(["pytest"], timeout_s=1)
+
+
+def test_a_command_is_refused_or_given_up_as_on_a_host(table: SimulatedProcessTable) -> None:
+    """A NUL in its argv, a waker that was set."""
+    waker = Waker()
+    waker.wake()
+
+    with pytest.raises(ValueError, match="null"):
+        table.run(["true", "a\0"], timeout_s=1)
+    with pytest.raises(InterruptedError):
+        table.run(["true"], timeout_s=1, waker=waker)
+
+
+def test_start_times_are_those_of_the_clock() -> None:
+    """In seconds since the epoch."""
+    clock = VirtualClock(wall=50.0)
+    table = SimulatedProcessTable(clock)
+    clock.sleep(10)
+
+    assert (table.me().started, table.spawn().started) == (50.0, 60.0)
