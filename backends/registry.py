@@ -25,6 +25,7 @@ __all__ = [
     "ENVIRONMENT_VARIABLE",
     "BackendInfo",
     "Factory",
+    "chosen_multiplexer",
     "get_multiplexer",
     "known_multiplexers",
     "register_multiplexer",
@@ -66,9 +67,13 @@ def get_multiplexer(
     `name` may be `module:Attribute`. `environment` stands in for this process's. Raises `BackendNotFound` where there is
     none of that name or it cannot be loaded; whatever the backend's own constructor raises passes through.
     """
+    return _factory(chosen_multiplexer(name, environment))(**options)
+
+
+def chosen_multiplexer(name: str | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """The name of the backend that `get_multiplexer` would make; it need not exist."""
     given = os.environ if environment is None else environment
-    chosen = name or given.get(ENVIRONMENT_VARIABLE) or _PLATFORM_DEFAULTS.get(sys.platform, _DEFAULT)
-    return _factory(chosen)(**options)
+    return name or given.get(ENVIRONMENT_VARIABLE) or _PLATFORM_DEFAULTS.get(sys.platform, _DEFAULT)
 
 
 def known_multiplexers() -> list[BackendInfo]:
@@ -100,8 +105,8 @@ def _factory(name: str) -> Factory:
         return _loaded(name, points[name])
     known = sorted({*points, *_builtin, *_registered})
     near = difflib.get_close_matches(name, known, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise BackendNotFound(f"no backend named {name}{hint} Known: {', '.join(known)}", known=known)
+    hint = f"; did you mean {near[0]}?" if near else ";"
+    raise BackendNotFound(f"no backend named {name}{hint} known are {', '.join(known)}", known=known)
 
 
 def _entry_points() -> dict[str, str]:
