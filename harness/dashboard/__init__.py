@@ -1,7 +1,17 @@
 """What people see of runs: one rendering for lists, the status screen, the dashboard and reports."""
 
 from harness.dashboard.reader import AskSession, RunView, read_run, read_runs
-from harness.dashboard.render import header, header_text, list_row, list_text, literal, screen, status_line, task_table
+from harness.dashboard.render import (
+    header,
+    header_text,
+    list_row,
+    list_screen,
+    list_text,
+    literal,
+    screen,
+    status_line,
+    task_table,
+)
 
 __all__ = [
     "AskSession",
@@ -9,6 +19,7 @@ __all__ = [
     "header",
     "header_text",
     "list_row",
+    "list_screen",
     "list_text",
     "literal",
     "read_run",

@@ -23,6 +23,7 @@ __all__ = [
     "header",
     "header_text",
     "list_row",
+    "list_screen",
     "list_text",
     "literal",
     "screen",
@@ -83,7 +84,7 @@ def status_line(status: Status) -> Text:
 
 
 def list_row(status: Status, state: RunState | None, run_id: str = "") -> Text:
-    """One run in one line: glyph and word, id, progress, badges, reason."""
+    """One run in one line: glyph and word, id, progress, badges, reason; `.plain` is the line as text."""
     row = Text(no_wrap=True, overflow="ellipsis")
     row.append(f"{GLYPHS[status.name]} {status.name.value:<11}", STYLES[status.name])
     row.append(f"  {literal(state.run_id if state is not None else run_id, 60):<28}")
@@ -229,6 +230,11 @@ def screen(view: RunView, events: int = 10) -> RenderableType:
     return Group(*parts)
 
 
+def list_screen(views: Iterable[RunView]) -> RenderableType:
+    """All runs for a terminal, one row each, cut at its width."""
+    return Group(*(list_row(view.status, view.state, view.run_id) for view in views))
+
+
 def list_text(views: Iterable[RunView]) -> Text:
-    """All runs, one row each."""
+    """All runs as text of any width, one line each."""
     return Text("\n").join(list_row(view.status, view.state, view.run_id) for view in views)

@@ -86,13 +86,17 @@ def rebuild(events: Iterable[Event], run_id: str) -> RunState | None:
 
 
 def replay(state: RunState, events: Iterable[Event]) -> RunState:
-    """The state after those events of `events` that it does not tell of yet; `state` itself may be changed."""
+    """The state after those events of `events` that it does not tell of yet; `state` itself may be changed.
+
+    An ending of its epoch stands, whatever the snapshot says after it: a crash always, another where it has none.
+    """
+    events = list(events)
     for event in events:
-        if (event["epoch"], event["seq"]) <= (state.epoch, state.seq):
-            continue
-        if event["epoch"] < state.epoch:
-            continue
-        state = _apply(state, event)
+        if event["epoch"] >= state.epoch and event["seq"] > state.seq:
+            state = _apply(state, event)
+    for event in events:
+        if event["epoch"] == state.epoch:
+            _end(state, event)
     return state
 
 
@@ -115,9 +119,20 @@ def _apply(state: RunState, event: Event) -> RunState:
     ending = ending_of(event)
     if ending is not None and not state.crashed:
         state.ending = ending
+    _remember(state, event, ending)
+    return state
+
+
+def _remember(state: RunState, event: Event, ending: Ending | None) -> None:
     if isinstance(ending, Crashed):
         remember_crash(state, CrashRef(event["epoch"], event["seq"], ending.error, ending.record))
-    return state
+
+
+def _end(state: RunState, event: Event) -> None:
+    ending = ending_of(event)
+    _remember(state, event, ending)
+    if ending is not None and not state.crashed and (state.ending is None or isinstance(ending, Crashed)):
+        state.ending = ending
 
 
 def remember_crash(state: RunState, crash: CrashRef) -> None:

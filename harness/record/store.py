@@ -196,8 +196,9 @@ class RunStore:
             remember_crash(state, CrashRef(witness.epoch, witness.seq, witness.ending.error, witness.ending.record))
             if witness.epoch > state.epoch:
                 state.rearm(witness.epoch)
-            if witness.epoch == state.epoch and not state.crashed:
-                state.ending = witness.ending
+        crashes = [crash for crash in state.crashes if crash.epoch == state.epoch]
+        if crashes and not state.crashed:
+            state.ending = Crashed(crashes[-1].error, crashes[-1].record)
 
     def _remove_leftovers(self, notes: list[str]) -> None:
         for directory in (self._dir, self.path("crash")):

@@ -1,0 +1,139 @@
+"""What the journal tells beyond the snapshot is part of the run."""
+
+from typing import Any
+
+import pytest
+
+from harness.record import (
+    Crashed,
+    Ending,
+    Event,
+    Finished,
+    Paused,
+    RunState,
+    SessionOutcome,
+    Stopped,
+    TaskPhase,
+    TaskState,
+)
+from harness.record.replay import ending_of, rebuild, replay
+
+
+def event(name: str, seq: int = 5, epoch: int = 1, **fields: Any) -> Event:
+    """A journal line."""
+    return {"seq": seq, "epoch": epoch, "at": 7.0, "event": name, **fields}
+
+
+def state(seq: int = 4) -> RunState:
+    """A snapshot with one task, up to line `seq`."""
+    return RunState("r", seq=seq, tasks=[TaskState("a")])
+
+
+@pytest.mark.parametrize(
+    ("line", "ending"),
+    [
+        (event("run-complete"), Finished()),
+        (event("run-complete", deferred=["a"], failed=["make"]), Finished(["a"], ["make"])),
+        (event("run-paused", reason="why", stage="gate", task="a"), Paused("why", "gate", "a")),
+        (event("run-stopped", by="SIGTERM", signum=15), Stopped("SIGTERM", 15)),
+        (event("run-crash", error="X: y", record="crash/1-5.json"), Crashed("X: y", "crash/1-5.json")),
+        (event("run-crash", error=3), Crashed("unknown error")),
+        (event("run-paused"), Paused("unknown reason")),
+        (event("run-stopped", by=None), Stopped("unknown")),
+        (event("run-complete", deferred=7), Finished()),
+        (event("anything", ending={"kind": "stopped", "by": "request"}), Stopped("request")),
+        (event("anything", ending={"kind": "nonsense"}), None),
+        (event("task-done", task="a"), None),
+    ],
+)
+def test_a_line_tells_an_ending(line: Event, ending: Ending | None) -> None:
+    """An ending is read from the line's fields, and stands even where they are wrong."""
+    assert ending_of(line) == ending
+
+
+def test_lines_that_the_snapshot_tells_of_are_passed_over() -> None:
+    """Only what came after the snapshot changes it."""
+    old = [event("task-done", 4, task="a"), event("task-done", 9, epoch=0, task="a")]
+
+    assert replay(state(), old) == state()
+    assert replay(state(), [event("task-done", 5, task="a")]).task("a").phase is TaskPhase.DONE
+
+
+def test_an_attempt_is_rolled_forward() -> None:
+    """Start, window and outcome of a session are taken over, by number."""
+    lines = [
+        event("attempt", 5, task="a", number=1),
+        event("session-started", 6, task="a", number=1, window="@4"),
+        event("session-ended", 7, task="a", number=1, outcome="timed_out", reason="late", exit_code=3, counted=False),
+        event("task-retry", 8, task="a", reason="late"),
+    ]
+
+    task = replay(state(), lines).task("a")
+
+    (attempt,) = task.attempts
+    assert (task.phase, task.reason, attempt.window_id) == (TaskPhase.PENDING, "late", "@4")
+    assert (attempt.outcome, attempt.exit_code, attempt.counted) == (SessionOutcome.TIMED_OUT, 3, False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"task": 3}, {"task": "a", "number": "x"}, {"task": "a", "number": True}, {"task": "a", "number": 1, "outcome": "great"},
+     {"task": "a", "number": 1, "window": 4, "reason": [], "nudges": "no", "exit_code": "1"}, {"task": None}],
+)  # fmt: skip
+def test_fields_of_the_wrong_type_are_passed_over(fields: dict[str, Any]) -> None:
+    """A line that makes no sense changes nothing that it makes no sense about."""
+    found = replay(state(), [event("session-ended", **fields)])
+
+    assert found.task("a").phase is TaskPhase.PENDING
+    assert all((one.outcome, one.window_id, one.nudges) == (None, None, 0) for one in found.task("a").attempts)
+    RunState.from_dict(found.to_dict())
+
+
+def test_teardown_and_nested_runs_are_rolled_forward() -> None:
+    """What was torn down, and which child was begun, is not forgotten."""
+    found = replay(
+        state(),
+        [event("nested-run", 5, run="r-2"), event("nested-run", 6, run="r-2"), event("teardown", 7, outcome="failed")],
+    )
+
+    assert (found.nested, found.teardown, found.seq) == (["r-2"], "failed", 7)
+
+
+def test_a_later_epoch_clears_the_ending() -> None:
+    """A line of the next epoch proves that the run was resumed."""
+    paused = state()
+    paused.ending = Paused("why")
+
+    found = replay(paused, [event("run-resumed", 5, epoch=2)])
+
+    assert (found.epoch, found.ending) == (2, None)
+
+
+def test_a_crash_of_the_epoch_stands_whatever_the_snapshot_says() -> None:
+    """A snapshot saved after the crash, with another ending, does not hide it."""
+    finished = state(seq=9)
+    finished.ending = Finished()
+
+    found = replay(finished, [event("run-crash", 5, error="X: y", record="crash/1-5.json")])
+
+    assert found.ending == Crashed("X: y", "crash/1-5.json")
+    assert [crash.seq for crash in found.crashes] == [5]
+
+
+def test_a_journal_without_its_first_line_still_rebuilds_something() -> None:
+    """Tasks that later lines name are there; without any line there is no run."""
+    found = rebuild([event("task-done", 5, epoch=3, task="b"), event("run-crash", 6, epoch=3, error="X")], "r-1")
+
+    assert found is not None
+    assert (found.run_id, found.epoch, found.crash_error, found.task("b").phase) == ("r-1", 3, "X", TaskPhase.DONE)
+    assert rebuild([], "r-1") is None
+
+
+def test_earlier_crashes_are_kept_when_rebuilding() -> None:
+    """The history of crashes goes through the epochs."""
+    lines = [event("run-crash", 5, error="X"), event("run-resumed", 6, epoch=2), event("run-complete", 7, epoch=2)]
+
+    found = rebuild(lines, "r")
+
+    assert found is not None
+    assert (found.ending, [crash.error for crash in found.crashes]) == (Finished(), ["X"])

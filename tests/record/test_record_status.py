@@ -1,0 +1,182 @@
+"""What a status is judged to be, over the whole cross product of evidence."""
+
+import itertools
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from backends.processes import Liveness
+from harness.record import (
+    Badge,
+    Crashed,
+    Ending,
+    Evidence,
+    Finished,
+    Hint,
+    Paused,
+    RunStatus,
+    Stopped,
+    Witness,
+    classify,
+    exit_code,
+)
+
+NAMES = {
+    Finished: RunStatus.FINISHED,
+    Paused: RunStatus.PAUSED,
+    Stopped: RunStatus.STOPPED,
+    Crashed: RunStatus.CRASHED,
+}
+ENDINGS: list[Ending | None] = [None, Finished(), Paused("why"), Stopped("SIGTERM", 15), Crashed("X: y")]
+OVER_WITHOUT_SESSION = (RunStatus.CRASHED, RunStatus.STOPPED, RunStatus.INTERRUPTED)
+
+
+def witnesses(source: str, seq: int) -> list[Witness | None]:
+    """A source that is missing, or tells any ending in either of two epochs."""
+    return [None, *(Witness(source, epoch, seq, 100.0, ending) for epoch in (1, 2) for ending in ENDINGS)]
+
+
+def everything() -> Iterator[Evidence]:
+    """Every combination of what there can be."""
+    crashes = [
+        (),
+        (Witness("crash/1-3.json", 1, 3, 0.0, Crashed("A")),),
+        (Witness("crash/2-9.json", 2, 9, 0.0, Crashed("B")),),
+    ]
+    sources = itertools.product(
+        witnesses("state", 5), [*witnesses("backup", 4)[:4], None], witnesses("journal", 6), crashes
+    )
+    rest = list(itertools.product((False, True), Liveness, Liveness, (None, 50.0)))
+    for number, (state, backup, journal, crash) in enumerate(sources):
+        for lock_held, driver, session, degraded in rest[number % 5 :: 5]:
+            yield Evidence(state, backup, journal, crash, lock_held, driver, "pid 1", session, degraded, now=160.0)
+
+
+def expected(evidence: Evidence) -> RunStatus:
+    """The table of engine.md, row by row."""
+    newest = max((w.epoch for w in evidence.witnesses), default=None)
+    told = sorted(
+        (w.seq, NAMES[type(w.ending)]) for w in evidence.witnesses if w.epoch == newest and w.ending is not None
+    )
+    if any(name is RunStatus.CRASHED for _, name in told):
+        return RunStatus.CRASHED
+    if told:
+        return told[-1][1]
+    if evidence.lock_held or evidence.driver is Liveness.ALIVE:
+        return RunStatus.UNKNOWN if newest is None and evidence.driver is Liveness.UNKNOWN else RunStatus.RUNNING
+    return RunStatus.INTERRUPTED if evidence.driver is Liveness.DEAD else RunStatus.UNKNOWN
+
+
+def test_every_combination_of_evidence_has_the_status_of_the_table() -> None:
+    """Classification is total, and agrees with the table everywhere."""
+    wrong = [
+        (evidence, status) for evidence in everything() if (status := classify(evidence)).name is not expected(evidence)
+    ]
+
+    assert wrong[:3] == []
+
+
+def test_every_combination_of_evidence_has_honest_hints() -> None:
+    """Attach only to what is proven alive, and never to a run that is over; resume only what nobody drives."""
+    for evidence in everything():
+        status = classify(evidence)
+        if Hint.ATTACH in status.hints:
+            assert evidence.session is Liveness.ALIVE
+            assert status.name not in OVER_WITHOUT_SESSION
+        if Hint.RESUME in status.hints:
+            assert not evidence.lock_held
+            assert evidence.driver is Liveness.DEAD or (status.ending and evidence.driver is Liveness.ALIVE)
+            assert status.name not in (RunStatus.FINISHED, RunStatus.RUNNING, RunStatus.UNKNOWN)
+        assert (Hint.STOP in status.hints) == (status.name is RunStatus.RUNNING)
+        assert (Badge.DEGRADED in status.badges) <= (evidence.degraded_since is not None)
+        assert (Badge.ORPHANED in status.badges) <= (evidence.session is Liveness.ALIVE)
+        assert (status.name is RunStatus.UNKNOWN) <= (Badge.STALE in status.badges)
+
+
+def test_a_crash_beats_a_finish_that_the_state_tells_of() -> None:
+    """A crash recorded anywhere in this epoch makes the run CRASHED."""
+    finished = Witness("state.json", 1, 9, 0.0, Finished())
+
+    for where in (
+        Witness("journal.jsonl", 1, 7, 0.0, Crashed("X")),
+        Witness("crash/1-7.json", 1, 7, 0.0, Crashed("X")),
+    ):
+        assert classify(Evidence(state=finished, crashes=(where,))).name is RunStatus.CRASHED
+    assert classify(Evidence(state=finished, journal=Witness("j", 1, 7, 0.0, Crashed("X")))).reason == "X"
+
+
+def test_a_crash_of_an_earlier_epoch_is_history() -> None:
+    """After a resume, the crash before it says nothing about now."""
+    evidence = Evidence(
+        state=Witness("s", 2, 9), crashes=(Witness("crash/1-7.json", 1, 7, 0.0, Crashed("X")),), lock_held=True
+    )
+
+    assert classify(evidence).name is RunStatus.RUNNING
+
+
+def test_an_ending_stands_whatever_is_journaled_after_it() -> None:
+    """Lines after the ending, in the same epoch, do not take it back."""
+    evidence = Evidence(
+        state=Witness("s", 1, 9, 0.0, Stopped("SIGINT", 2)), journal=Witness("j", 1, 12), lock_held=True
+    )
+
+    assert classify(evidence).name is RunStatus.STOPPED
+
+
+def test_a_run_on_another_host_is_unknown_with_its_age() -> None:
+    """Where the driver cannot be asked, the last known status and its age are told."""
+    status = classify(
+        Evidence(state=Witness("s", 1, 9, 100.0), driver=Liveness.UNKNOWN, driver_text="pid 7 on far", now=160.0)
+    )
+
+    assert (status.name, status.last_known, status.age_s) == (RunStatus.UNKNOWN, RunStatus.RUNNING, 60.0)
+    assert "pid 7 on far" in status.reason
+    assert status.hints == ()
+
+
+def test_what_a_newer_version_wrote_is_unknown() -> None:
+    """Nothing is concluded from a record that can only half be understood."""
+    evidence = Evidence(journal=Witness("j", 1, 1, 0.0, Finished()), unusable="schema 2", driver=Liveness.DEAD)
+
+    assert classify(evidence).name is RunStatus.UNKNOWN
+    assert classify(evidence).reason == "schema 2"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "name"),
+    [
+        (Evidence(), RunStatus.UNKNOWN),
+        (Evidence(driver=Liveness.DEAD), RunStatus.INTERRUPTED),
+        (Evidence(driver=Liveness.DEAD, damaged=True, notes=("state.json is torn",)), RunStatus.UNKNOWN),
+        (Evidence(driver=Liveness.ALIVE, lock_held=True), RunStatus.RUNNING),
+    ],
+)
+def test_a_run_without_any_record_is_judged_by_its_driver(evidence: Evidence, name: RunStatus) -> None:
+    """A run that had not begun is INTERRUPTED if its driver is gone, and cannot be resumed; damage is not absence."""
+    status = classify(evidence)
+
+    assert status.name is name
+    assert Hint.RESUME not in status.hints
+
+
+@pytest.mark.parametrize(
+    ("ending", "deferred", "code"),
+    [
+        (Finished(), None, 0),
+        (Finished(["a"]), None, 1),
+        (Finished([], ["make"]), None, 1),
+        (Finished(), ["a"], 1),
+        (Finished(["a"]), [], 0),
+        (Paused("x"), None, 75),
+        (Crashed("x"), ["a"], 70),
+        (None, None, 70),
+        (Stopped("SIGINT", signal.SIGINT), None, 130),
+        (Stopped("SIGTERM", signal.SIGTERM), None, 143),
+        (Stopped("SIGHUP", signal.SIGHUP), None, 129),
+        (Stopped("request"), None, 143),
+    ],
+)
+def test_each_ending_has_its_exit_code(ending: Ending | None, deferred: list[str] | None, code: int) -> None:
+    """Exit codes are those of engine.md; a stop without a signal counts as SIGTERM."""
+    assert exit_code(ending, deferred) == code

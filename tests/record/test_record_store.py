@@ -1,0 +1,498 @@
+"""A run's directory: whatever fails or is damaged, nothing acknowledged is lost."""
+
+import errno
+import io
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from record_world import RUN, World
+
+from backends.processes import Liveness
+from harness.record import (
+    CrashContext,
+    Crashed,
+    CrashRef,
+    Finished,
+    NewerSchema,
+    Paused,
+    RecordError,
+    RunLocked,
+    RunState,
+    RunStatus,
+    RunStore,
+    TaskPhase,
+    classify,
+    gather,
+    runs,
+)
+
+STATE, BACKUP, JOURNAL = f"{RUN}/state.json", f"{RUN}/state.json.bak", f"{RUN}/journal.jsonl"
+
+
+def told(world: World) -> RunStatus:
+    """The status that another process sees."""
+    return classify(gather(world.store())).name
+
+
+def failing(*needles: str, only: str = "") -> Callable[[str, str], int | None]:
+    """Makes every operation fail (or those named `only`) on paths that contain one of `needles`."""
+    return lambda operation, path: (
+        errno.ENOSPC
+        if any(needle in path for needle in needles) and operation not in ("read",) and only in ("", operation)
+        else None
+    )
+
+
+def test_a_new_run_has_every_file_and_directory() -> None:
+    """What engine.md draws is there, and nothing temporary is left."""
+    world = World()
+    world.begun()
+
+    assert world.disk.listdir(RUN) == ["crash", "events", "journal.jsonl", "logs", "plan.toml", "state.json", "tasks"]
+    assert world.disk.read(f"{RUN}/plan.toml") == b"[run]\n"
+    assert world.disk.unsynced() == []
+
+
+def test_a_run_is_not_made_twice() -> None:
+    """What is there already is never written over."""
+    world = World()
+    store, state = world.begun()
+    before = world.disk.read(STATE)
+
+    with pytest.raises(RecordError, match="already"):
+        store.create(state, "")
+    assert world.disk.read(STATE) == before
+
+
+def test_a_saved_state_is_loaded_and_its_predecessor_kept() -> None:
+    """State and backup are the last two that were saved."""
+    world = World()
+    store, state = world.begun()
+    state.task("a").phase = TaskPhase.DONE
+    world.clock.sleep(5)
+    store.save(state)
+
+    loaded = world.store().load()
+
+    assert (loaded.state, loaded.source, loaded.notes) == (state, "state.json", [])
+    assert loaded.state.updated_at == world.clock.wall()
+    assert RunState.from_dict(msgspec.json.decode(world.disk.read(BACKUP))).task("a").phase is TaskPhase.PENDING
+
+
+@pytest.mark.parametrize("operation", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
+def test_a_save_that_fails_leaves_the_old_state(operation: str, code: int) -> None:
+    """At whichever step the disk fails, the old state stands and no temporary file stays."""
+    world = World()
+    store, state = world.begun()
+    store.save(state)
+    before = world.disk.read(STATE)
+    state.project = "/other"
+    failed: list[str] = []
+    world.disk.fails = lambda op, path: failed.append(path) or code if op == operation and not failed else None  # type: ignore[func-returns-value]  # append then answer
+
+    with pytest.raises(OSError, match=errno.errorcode[code]):
+        store.save(state)
+
+    assert world.disk.read(STATE) == before
+    assert not [name for name in world.disk.listdir(RUN) if name.endswith(".tmp")]
+    store.save(state)
+    assert world.store().load().state.project == "/other"
+
+
+def test_every_moment_of_a_save_is_readable_after_a_kill() -> None:
+    """Between any two changes to the disk, a state loads: the old one or the new one."""
+    world = World()
+    store, state = world.begun()
+    store.save(state)
+    begin = len(world.disk.mutations)
+    state.project = "/other"
+    store.save(state)
+
+    seen = set()
+    for count in range(begin, len(world.disk.mutations) + 1):
+        for lost in ([], world.disk.unsynced(count)):
+            image = world.disk.crash_image(count, lost)
+            found = RunStore(
+                RUN, disk=image, clock=world.clock, entropy=world.entropy, processes=world.processes
+            ).load()
+            seen.add(found.state.project)
+    assert seen == {"/project", "/other"}
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{}", b"\0" * 400, b'{"run_id":3}', b"\xff", b'{"run_id":"r-1","tasks":7,"schema":1}']
+)
+def test_a_damaged_state_gives_way_to_its_backup(damage: bytes) -> None:
+    """The backup is used and rolled forward, it is said so, and the next save does not destroy it first."""
+    world = World()
+    store, state = world.begun()
+    store.save(state)
+    store.journal.append("task-done", task="a")
+    world.put(STATE, damage)
+    backup = world.disk.read(BACKUP)
+    fresh = world.store()
+
+    loaded = fresh.load()
+
+    assert (loaded.source, loaded.state.task("a").phase) == ("state.json.bak", TaskPhase.DONE)
+    assert any("state.json cannot be read" in note for note in loaded.notes)
+    fresh.save(loaded.state)
+    assert world.disk.read(BACKUP) == backup
+    assert world.store().load().source == "state.json"
+
+
+def test_a_state_cut_at_every_byte_loses_nothing() -> None:
+    """Whatever is left of the newest snapshot, the run loads as it was."""
+    world = World()
+    store, state = world.begun()
+    store.journal.append("task-done", task="a")
+    state.task("a").phase = TaskPhase.DONE
+    store.save(state)
+    whole = world.disk.read(STATE)
+
+    for length in range(len(whole)):
+        world.put(STATE, whole[:length])
+        assert world.store().load().state.task("a").phase is TaskPhase.DONE, length
+        assert told(world) is RunStatus.RUNNING
+
+
+def test_without_any_snapshot_the_journal_rebuilds_the_run() -> None:
+    """The journal's first line has the whole state, and the others tell what came of it."""
+    world = World()
+    store, _ = world.begun()
+    store.journal.append("task-done", task="a")
+    store.journal.append("task-deferred", task="b", reason="no luck")
+    store.journal.append("run-complete", deferred=["b"])
+    world.put(STATE, b"\0")
+
+    loaded = world.store().load()
+
+    assert (loaded.source, loaded.state.project, loaded.state.ending) == ("journal", "/project", Finished(["b"]))
+    assert [task.phase for task in loaded.state.tasks] == [TaskPhase.DONE, TaskPhase.DEFERRED]
+    assert told(world) is RunStatus.FINISHED
+
+
+def test_the_highest_epoch_and_number_win() -> None:
+    """A newer backup beats an older snapshot."""
+    world = World()
+    store, state = world.begun()
+    old = world.disk.read(STATE)
+    state.rearm(2)
+    store.save(state)
+    world.put(BACKUP, world.disk.read(STATE))
+    world.put(STATE, old)
+
+    loaded = world.store().load()
+
+    assert (loaded.source, loaded.state.epoch, loaded.epoch) == ("state.json.bak", 2, 2)
+
+
+def test_the_journal_tells_of_an_epoch_that_no_snapshot_knows() -> None:
+    """A resume that was killed before it saved anything still used its epoch up."""
+    world = World()
+    store, state = world.begun()
+    state.ending = Paused("wait")
+    store.save(state)
+    store.journal.epoch = 2
+    store.journal.append("run-resumed")
+
+    loaded = world.store().load()
+
+    assert (loaded.epoch, loaded.state.epoch, loaded.state.ending) == (2, 2, None)
+    assert told(world) is RunStatus.RUNNING
+
+
+def test_a_newer_schema_is_not_replaced_by_an_older_backup() -> None:
+    """A run of a newer version is left alone, and says why."""
+    world = World()
+    store, state = world.begun()
+    store.save(state)
+    world.put(STATE, msgspec.json.encode(state.to_dict() | {"schema": 2}))
+
+    with pytest.raises(NewerSchema, match="newer version"):
+        world.store().load()
+    assert told(world) is RunStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("files", [[], ["state.json"], ["state.json", "journal.jsonl", "state.json.bak"]])
+def test_a_directory_without_a_run_is_a_clear_error(files: list[str]) -> None:
+    """Nothing, or nothing but garbage, is one line that names the directory."""
+    world = World()
+    world.disk.mkdir(RUN)
+    for name in files:
+        world.put(f"{RUN}/{name}", b"\0garbage")
+
+    with pytest.raises(RecordError, match=r"no run can be read in /runs/r-1"):
+        world.store().load()
+    assert told(world) is RunStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "name", ["state.json", "state.json.bak", "journal.jsonl", "crash.txt", "run.lock", "ATTENTION"]
+)
+@pytest.mark.parametrize("kind", ["fifo", "directory", "link"])
+def test_a_thing_in_the_place_of_a_file_is_skipped(name: str, kind: str) -> None:
+    """A FIFO, a directory or a link is never waited on, followed or fatal to a reader."""
+    world = World()
+    store, state = world.begun()
+    store.save(state)
+    path = f"{RUN}/{name}"
+    if world.disk.info(path) is not None:
+        world.disk.remove(path)
+    make = {"fifo": world.disk.plant_fifo, "directory": world.disk.mkdir}
+    if kind == "link":
+        world.disk.plant_link(path, "/etc/passwd")
+    else:
+        make[kind](path)
+
+    assert world.store().load().state.run_id == "r-1"
+    assert told(world) is RunStatus.RUNNING
+    assert world.store().read_attention() == ""
+
+
+def test_one_drives_and_the_others_are_told_who() -> None:
+    """The lock names its holder, and is free once it is given back."""
+    world = World()
+    with world.store().lock(1) as lock:
+        assert lock.held
+        with pytest.raises(RunLocked, match=r"r-1 is being driven by pid 1000 on simhost"):
+            world.store().lock(2)
+        lock.set_epoch(4)
+        assert msgspec.json.decode(world.disk.read(f"{RUN}/run.lock"))["epoch"] == 4
+    assert world.disk.info(f"{RUN}/run.lock") is None
+    world.store().lock(2).release()
+
+
+def test_a_lock_that_cannot_say_who_holds_it_is_not_held() -> None:
+    """Where the text cannot be written, the lock itself is given back."""
+    world = World()
+    world.disk.fails = failing("run.lock", only="write")
+    with pytest.raises(OSError, match="ENOSPC"):
+        world.store().lock(1)
+    world.disk.fails = failing()
+
+    world.store().lock(1).release()
+
+
+def test_only_the_owner_of_the_lock_removes_leftovers() -> None:
+    """A reader leaves a temporary file alone, because a writer may be about to rename it."""
+    world = World()
+    world.begun()
+    leftovers = [f"{RUN}/.state.json.abc.tmp", f"{RUN}/crash/.1-2.json.abc.tmp"]
+    for path in leftovers:
+        world.put(path, b"half")
+
+    world.store().load()
+    assert all(world.disk.info(path) for path in leftovers)
+    owner = world.store()
+    owner.lock(1)
+    owner.load()
+    assert not any(world.disk.info(path) for path in leftovers)
+
+
+def test_a_driver_that_died_leaves_an_interrupted_run() -> None:
+    """Killed with the lock held: the kernel gives the lock back, its text stays, and names a process that is gone."""
+    world = World()
+    world.store().lock(1)
+    world.begun()
+    assert told(world) is RunStatus.RUNNING
+
+    world.disk.forget_locks()
+    assert told(world) is RunStatus.RUNNING
+    world.processes.replace_me()
+    assert told(world) is RunStatus.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"pid": 1000, "started": 1.0}, RunStatus.INTERRUPTED),
+        ({"boot_id": "boot-0"}, RunStatus.INTERRUPTED),
+        ({"host": "elsewhere"}, RunStatus.UNKNOWN),
+    ],
+)
+def test_a_driver_is_told_by_pid_start_boot_and_host(change: dict[str, object], status: RunStatus) -> None:
+    """A pid that is used again, or of another boot, is not the driver; another host cannot be asked."""
+    world = World()
+    store, state = world.begun()
+    assert state.driver is not None
+    state.driver = msgspec.structs.replace(state.driver, **change)
+    store.save(state)
+
+    assert told(world) is status
+
+
+def test_a_crash_lands_in_every_sink() -> None:
+    """JSON, text and journal hold it, durably, and the ending that the engine makes of it loads."""
+    world = World()
+    store, state = world.begun()
+
+    filing = store.file_crash(ValueError("boom"), state, CrashContext(seam_calls=["kill_window(@1)"]), child="nested/c")
+
+    assert (filing.landed, filing.problems, filing.record) == (["json", "text", "journal"], [], "crash/1-2.json")
+    record = msgspec.json.decode(world.disk.read(f"{RUN}/crash/1-2.json"))
+    assert (record["error"], record["seam_calls"], record["child"]) == (
+        "ValueError: boom",
+        ["kill_window(@1)"],
+        "nested/c",
+    )
+    assert world.disk.read(f"{RUN}/crash.txt").startswith(b"CRASHED: ValueError: boom\nrun r-1, epoch 1, seq 2, ")
+    assert world.disk.unsynced() == []
+    assert (told(world), world.stderr.getvalue()) == (RunStatus.CRASHED, "")
+
+
+SINKS = ["json", "text", "journal"]
+
+
+@pytest.mark.parametrize("broken", [set(), {"json"}, {"text"}, {"journal"}, {"json", "text"}, {"json", "journal"},
+                                    {"text", "journal"}, {"json", "text", "journal"}], ids=str)  # fmt: skip
+def test_where_a_sink_fails_the_next_one_takes_the_record(broken: set[str]) -> None:
+    """Whichever sinks fail, one holds the record, the failures are told, and the run is CRASHED if any file has it."""
+    world = World()
+    store, state = world.begun()
+    paths = {"json": "1-2.json", "text": "crash.txt", "journal": "journal.jsonl"}
+    world.disk.fails = failing(*(paths[sink] for sink in broken)) if broken else world.disk.fails
+
+    filing = store.file_crash(ValueError("boom"), state)
+
+    assert filing.landed == ([sink for sink in SINKS if sink not in broken] or ["stderr"])
+    assert [problem.split(":")[0] for problem in filing.problems] == [sink for sink in SINKS if sink in broken]
+    world.disk.fails = failing()
+    assert (told(world) is RunStatus.CRASHED) == (len(broken) < 3)
+    assert ("ValueError: boom" in world.stderr.getvalue()) == (len(broken) == 3)
+    assert world.store().load().state.crashed == (len(broken) < 3)
+
+
+def test_the_journal_takes_the_whole_record_where_no_file_does() -> None:
+    """If JSON and text fail, the traceback is in the journal's line."""
+    world = World()
+    store, state = world.begun()
+    world.disk.fails = failing("1-2.json", "crash.txt")
+
+    store.file_crash(ValueError("boom"), state)
+
+    line = world.store().events()[-1]
+    assert (line["event"], line["record"]) == ("run-crash", None)
+    assert line["crash"]["exceptions"][0]["error"] == "ValueError: boom"
+
+
+@pytest.mark.parametrize("stderr", [None, io.StringIO()])
+def test_a_crash_that_nothing_can_hold_still_returns(stderr: io.StringIO | None) -> None:
+    """With every sink broken, standard error closed or missing, the problems come back and nothing is raised."""
+    if stderr is not None:
+        stderr.close()
+    world = World(stderr=stderr or io.StringIO())
+    store, state = world.begun()
+    world.disk.fails = lambda operation, path: errno.EIO
+
+    filing = store.file_crash(ValueError("boom"), state)
+
+    assert (filing.error, filing.record) == ("ValueError: boom", None)
+    assert len(filing.problems) == (3 if stderr is None else 4)
+
+
+def test_two_crashes_of_one_epoch_have_two_records() -> None:
+    """No record is ever written over, even where the journal could not count."""
+    world = World()
+    store, state = world.begun()
+    world.disk.fails = failing("journal.jsonl")
+
+    names = [store.file_crash(ValueError(str(number)), state).record for number in range(3)]
+
+    assert len(set(names)) == 3
+    assert [crash.error for crash in world.store().load().state.crashes] == [f"ValueError: {n}" for n in range(3)]
+
+
+def test_a_crash_outlives_everything_but_one_file() -> None:
+    """The JSON record alone, its bare name, or the text alone make the run CRASHED."""
+    for kept in ("crash/1-2.json", "crash.txt", "journal.jsonl", "name only"):
+        world = World()
+        store, state = world.begun()
+        state.ending = Finished()
+        store.file_crash(ValueError("boom"), state)
+        journal = b"\n".join(world.disk.read(JOURNAL).split(b"\n")[:1]) + b"\n"
+        for name in {"crash/1-2.json", "crash.txt", "journal.jsonl"} - {kept}:
+            world.disk.remove(f"{RUN}/{name}")
+        if kept != "journal.jsonl":
+            world.put(JOURNAL, journal)
+        if kept == "name only":
+            world.put(f"{RUN}/crash/1-2.json", b"\0")
+        store.save(state)
+        assert told(world) is RunStatus.CRASHED, kept
+        assert world.store().load().state.crashed
+
+
+def test_a_crash_already_in_the_history_is_not_added_again() -> None:
+    """What the engine put into the state is recognized in journal and crash record."""
+    world = World()
+    store, state = world.begun()
+    filing = store.file_crash(ValueError("boom"), state)
+    state.ending = Crashed(filing.error, filing.record)
+    state.crashes.append(CrashRef(1, state.seq, filing.error, filing.record))
+    store.save(state)
+
+    assert len(world.store().load().state.crashes) == 1
+
+
+def test_attention_is_written_cleaned_and_taken_away() -> None:
+    """What a person should know is one file, with nothing in it that reaches a terminal."""
+    world = World(environment={"API_TOKEN": "canary-value"})
+    store, _ = world.begun()
+    store.attention("look: canary-value \x1b[31m")
+
+    assert world.store().read_attention() == "look: <env API_TOKEN> \\x1b[31m\n"
+    store.attention(None)
+    store.attention(None)
+    assert world.store().read_attention() == ""
+
+
+def test_two_hundred_canaries_reach_no_file() -> None:
+    """Values of the environment are in no file of the run, whatever text they came in with."""
+    canaries = [f"can{number:03d}ary/{number * 7919:x}=" for number in range(200)]
+    world = World(environment={f"VALUE_{number}": canary for number, canary in enumerate(canaries)})
+    store, state = world.begun()
+    text = " ".join(canaries)
+    state.task("a").reason = state.task("a").feedback = state.task("b").summary = text
+    store.journal.append("task-deferred", task="a", reason=text, notes=canaries)
+    filing = store.file_crash(ValueError(text), state, CrashContext(extra={"text": text}))
+    state.ending = Crashed(filing.error, filing.record)
+    store.save(state)
+    store.attention(text)
+
+    files = [path for path in world.disk.paths() if (found := world.disk.info(path)) and found.is_file]
+    written = b"".join(world.disk.read(path) for path in files)
+    assert not [canary for canary in canaries if canary.encode() in written]
+    assert not [canary for canary in canaries if canary in filing.error]
+
+
+def test_runs_are_listed_whatever_state_they_are_in() -> None:
+    """A damaged run is listed beside the others; what is no run is not."""
+    world = World()
+    for name in ("b", "a"):
+        world.begun(f"/runs/{name}")
+    world.put("/runs/damaged/state.json", b"\0")
+    world.put("/runs/file", b"")
+    world.disk.mkdir("/runs/empty")
+
+    assert [path.name for path in runs(world.disk, "/runs")] == ["a", "b", "damaged"]
+    assert runs(world.disk, "/nowhere") == []
+
+
+def test_an_older_document_without_a_driver_is_not_called_dead() -> None:
+    """The older shape names no driver, so whether one lives cannot be known."""
+    world = World()
+    world.put(STATE, b'{"run_id": "r-1", "tasks": {}}')
+
+    assert told(world) is RunStatus.UNKNOWN
+    assert world.store().load().state.schema == 0
+
+
+def test_the_session_is_the_callers_knowledge() -> None:
+    """The record asks no multiplexer; what the caller knows comes in as evidence."""
+    world = World()
+    world.begun()
+
+    assert gather(world.store(), Liveness.ALIVE).session is Liveness.ALIVE
+    assert gather(world.store()).session is Liveness.UNKNOWN
