@@ -10,6 +10,7 @@ wait. What a program raises therefore comes out of that wait, not out of the mul
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from subprocess import TimeoutExpired
@@ -38,7 +39,7 @@ class ServerLost(ConnectionResetError):
     """The server went away while it was being asked."""
 
     def __init__(self) -> None:
-        super().__init__("server exited unexpectedly")
+        super().__init__(errno.ECONNRESET, "server exited unexpectedly")
 
 
 class FakeWindow:
