@@ -109,9 +109,11 @@ def crash_recorded(report: Report) -> Iterator[str]:
         if not held:
             yield "the engine crashed and no sink holds the record"
         return
-    for key in ("error", "traceback", "seam_calls"):
-        if key not in report.crash:
-            yield f"the crash record lacks {key}"
+    raised = report.crash.get("exceptions")
+    if not (isinstance(raised, list) and raised and raised[0].get("frames")):
+        yield "the crash record lacks the traceback"
+    if not isinstance(report.crash.get("seam_calls"), list):
+        yield "the crash record lacks the seam calls"
     if report.crash.get("error") != report.summary.crash_error:
         yield f"the crash record says {report.crash.get('error')!r:.200}, the summary {report.summary.crash_error!r:.200}"
     epoch = report.crash.get("epoch")
@@ -149,9 +151,15 @@ def single_agent(report: Report) -> Iterator[str]:
             yield f"two agents were at work on {entry['task']} at the same time"
         if entry["what"] == "prompt":
             prompts[(str(entry["token"]), str(entry.get("text")))] += 1
-    for (token, _), count in prompts.items():
-        if count > 1:
+    typed: Counter[str] = Counter()
+    for (token, text), count in prompts.items():
+        if text in report.typed:
+            typed[text] += count
+        elif count > 1:
             yield f"a prompt was executed {count} times by launch {token[:8]}"
+    for text, count in typed.items():
+        if count > report.typed[text]:
+            yield f"a text that was typed {report.typed[text]} times was executed {count} times"
 
 
 def no_leftovers(report: Report) -> Iterator[str]:

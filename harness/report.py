@@ -44,7 +44,8 @@ class Report:
 
     `summary` is `None` where the engine did not return one: it was killed (`killed`), or raised (`raised`). `crash` is the
     crash record as read back from the disk. `list_row` and `header` are what a dashboard shows, as plain text. `elapsed_s`
-    is in seconds of the world's clock. `violations` are what was noticed while the run went on.
+    is in seconds of the world's clock. `typed` counts how often the engine asked for each text to be typed, by its digest in
+    the ledger, in every run of the stage so far. `violations` are what was noticed while the run went on.
     """
 
     plan: RunPlan
@@ -70,6 +71,7 @@ class Report:
     killed: bool = False
     raw: Sequence[str] = ()
     ledger: Sequence[Mapping[str, Any]] = ()
+    typed: Mapping[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from harness.engine.plan import RunPlan, TaskPlan
 from harness.oracles import check
 from harness.record import RecordError, RunState, RunStore, classify
 from harness.report import Report
+from harness.scripted import digest_of
 from harness.world import WORLDS, World
 
 __all__ = ["Stage", "catalog_of", "run_scenario"]
@@ -58,6 +60,7 @@ class Stage:
         self.reports: list[Report] = []
         self.engine: Engine | None = None
         self.injector: Injector | None = None
+        self.typed: Counter[str] = Counter()
         self._faults = faults
         self._plan: RunPlan | None = None
         self._run_dir: Path | None = None
@@ -231,6 +234,7 @@ class Stage:
             killed=injector.dead,
             raw=tuple(watch.raw),
             ledger=tuple(self.world.ledger()),
+            typed=dict(self.typed),
             violations=watch.violations,
         )
 
@@ -257,6 +261,8 @@ class _Watch:
         self.violations: list[str] = []
 
     def call(self, call: Call) -> None:
+        if call.operation.name == "send_text":
+            self._stage.typed[digest_of(str(call.arguments["text"]))] += 1
         if call.error is not None and not isinstance(call.error, MultiplexerError | SimulatedDeath):
             self.raw.append(f"{call.operation.name}: {type(call.error).__name__}")
 

@@ -32,7 +32,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-__all__ = ["STEPS", "Effect", "Script", "Signalled", "Step", "check_script", "ledger_record"]
+__all__ = ["STEPS", "Effect", "Script", "Signalled", "Step", "check_script", "digest_of", "ledger_record"]
 
 Step = Mapping[str, Any]
 
@@ -331,7 +331,7 @@ class Script:
         return waits
 
     def _prompted(self, text: str) -> Flow:
-        yield Note("prompt", hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16])
+        yield Note("prompt", digest_of(text))
         yield self._emit("Prompt", {"prompt": text[:200]})
         shown = "".join(c if c.isprintable() else " " for c in text[:60])
         yield Say(f"> {shown}\n".encode("utf-8", "backslashreplace"))
@@ -401,6 +401,11 @@ def _takes_time(steps: Sequence[Step]) -> bool:
         or (step["do"] == "loop" and step.get("times", 1) != 0 and _takes_time(step["steps"]))
         for step in steps
     )
+
+
+def digest_of(text: str) -> str:
+    """What stands for a prompt in the ledger."""
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def ledger_record(note: Note, environ: Mapping[str, str], *, at: float, pid: int) -> dict[str, Any]:
