@@ -60,6 +60,11 @@ class TerminalMultiplexer(ABC):
         return seam
 
     @property
+    def backend_name(self) -> str:
+        """What a record calls this backend."""
+        return type(self).__name__
+
+    @property
     def clock(self) -> Clock:
         """The clock that deadlines are counted on."""
         return self.seam.clock

@@ -97,6 +97,17 @@ class _Pane:
     in_mode: bool
     parked: str
 
+    @property
+    def exit(self) -> WindowExit | None:
+        """How its process ended, as far as tmux knows."""
+        if self.parked.isdecimal():
+            return WindowExit(code=int(self.parked))
+        if self.dead and self.signal.isdecimal():
+            return WindowExit(signal=int(self.signal))
+        if self.dead and self.status.isdecimal():
+            return WindowExit(code=int(self.status))
+        return None
+
 
 class TmuxFamily(TerminalMultiplexer):
     """Everything that tmux and what speaks its language have in common; leaves choose binary, socket and floor."""
@@ -485,13 +496,11 @@ class TmuxFamily(TerminalMultiplexer):
     def window_exit(self, target: str) -> WindowExit | None:
         """See `TerminalMultiplexer.window_exit`; before 3.3a a death by signal cannot be told."""
         pane = self._pane(target)
-        if pane.parked.isdecimal():
-            return WindowExit(code=int(pane.parked))
-        if pane.dead and pane.signal.isdecimal():
-            return WindowExit(signal=int(pane.signal))
-        if pane.dead and pane.status.isdecimal():
-            return WindowExit(code=int(pane.status))
-        return None
+        if pane.dead and pane.exit is None:
+            # tmux may show a pane as dead and leave its process unreaped until another child of it ends.
+            self._silently(("run-shell", ":"))
+            pane = self._pane(target)
+        return pane.exit
 
     # The terminal that this process runs in.
 

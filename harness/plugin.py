@@ -26,6 +26,9 @@ from harness.world import WORLDS, World
 LIVE_SCALE = 5.0
 """How many times as fast a live scenario's clock runs unless its marker says otherwise."""
 
+_NOWHERE = "nowhere"
+"""Stands for the worlds of a test that runs in none of the selected ones: it is deselected."""
+
 _STAGE = pytest.StashKey[Stage]()
 _TALLY = pytest.StashKey["_Tally"]()
 
@@ -97,18 +100,21 @@ def _worlds_of(definition: Any, config: pytest.Config) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests of multiplexers in every world; a world without any is a parameter set of its own that is not collected."""
     if "mux_world" in metafunc.fixturenames:
-        names = _worlds_of(metafunc.definition, metafunc.config)
+        names = _worlds_of(metafunc.definition, metafunc.config) or [_NOWHERE]
         params = [pytest.param(name, id=name, marks=()) for name in names]
         metafunc.parametrize("mux_world", params, indirect=True, scope="function")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse fault plans that name nothing, before anything runs."""
+    nowhere = [item for item in items if _world_of(item) == _NOWHERE]
+    if nowhere:
+        config.hook.pytest_deselected(items=nowhere)
+        items[:] = [item for item in items if _world_of(item) != _NOWHERE]
     text = config.getoption("--mux-faults")
     for item in items:
         marker = item.get_closest_marker("faults")
-        callspec = getattr(item, "callspec", None)
-        world = None if callspec is None else callspec.params.get("mux_world")
+        world = _world_of(item)
         given = text if text is not None else None if marker is None else marker.args[0]
         if world is None or given is None:
             continue
@@ -117,6 +123,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         except FaultPlanError as error:
             where = "--mux-faults" if text is not None else item.nodeid
             raise pytest.UsageError(f"{where}: {error}") from error
+
+
+def _world_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return None if callspec is None else callspec.params.get("mux_world")
 
 
 def _plan_of(given: FaultPlan | str, config: pytest.Config, world: type[World]) -> FaultPlan:

@@ -24,6 +24,7 @@ from backends.disk import Disk, RealDisk
 from backends.entropy import Entropy, SeededEntropy, SystemEntropy
 from backends.errors import MultiplexerError
 from backends.fake import FakeMultiplexer
+from backends.fake_transport import FakeTransport
 from backends.memory_disk import MemoryDisk
 from backends.processes import Liveness, ProcessIdentity, ProcessTable, SystemProcessTable
 from backends.simulated_processes import SimulatedProcessTable
@@ -34,7 +35,7 @@ from harness.agents import PROGRAM
 from harness.engine.windows import RUN_OPTION
 from harness.simulated import Agents
 
-__all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "World"]
+__all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "SimulatedTmuxWorld", "World"]
 
 Wrap = Callable[[Transport], Transport]
 
@@ -192,6 +193,27 @@ class FakeWorld(World):
         """See `World.close`; a simulation leaves nothing."""
 
 
+class SimulatedTmuxWorld(FakeWorld):
+    """A simulated host on which the real tmux backend speaks to a simulated tmux."""
+
+    name = "simulated-tmux"
+    layers = FakeWorld.layers | {"transport"}
+
+    def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
+        """See `World.multiplexer`."""
+        transport: Transport = FakeTransport(self.server)
+        return TmuxMultiplexer(
+            Path("/sim/socket"),
+            transport=transport if wrap is None else wrap(transport),
+            clock=self.clock,
+            call_timeout_s=call_timeout_s,
+            processes=self.processes,
+            disk=self.disk,
+            environment={},
+            prepare=self.disk.mkdir,
+        )
+
+
 class LiveTmuxWorld(World):
     """This host, with a tmux server of its own, real agent processes and real files; all of it ends with `close`."""
 
@@ -296,6 +318,7 @@ class LiveTmuxWorld(World):
 
 WORLDS: Mapping[str, type[World]] = {
     "fake": FakeWorld,
+    "simulated-tmux": SimulatedTmuxWorld,
     "tmux": LiveTmuxWorld,
 }
 """The worlds that scenarios can happen in, by the name that `--mux` knows them by."""

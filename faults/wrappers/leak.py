@@ -25,6 +25,11 @@ class _Proxy(TerminalMultiplexer, guarded=False):
         self._ledger = ledger
         self.capabilities = inner.capabilities
 
+    @property
+    def backend_name(self) -> str:
+        """See `TerminalMultiplexer.backend_name`."""
+        return self._inner.backend_name
+
     def abandon(self) -> None:
         """See `TerminalMultiplexer.abandon`."""
         self._inner.abandon()

@@ -348,7 +348,7 @@ class Engine:
         return RunState(
             run_id=self.run_id,
             project=self.plan.project,
-            backend=type(self.outside.multiplexer).__name__,
+            backend=self.outside.multiplexer.backend_name,
             mux_session=self.run_id[:64],
             created_at=now,
             updated_at=now,

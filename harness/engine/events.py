@@ -96,7 +96,7 @@ class EventReader:
             repeated, self._listing_failed = said == self._listing_failed, said
             return [], [] if repeated else [said]
         self._listing_failed = None
-        # Names that begin with a dot are files that the relay has not finished.
+        # Sorted names are in the order of their numbers. Names that begin with a dot are files that the relay has not finished.
         for name in [n for n in names if n not in self._seen and not n.startswith(".")]:
             self._seen.add(name)
             found = self._read(name)
@@ -104,7 +104,6 @@ class EventReader:
                 events.append(found)
             else:
                 notes.append(printable(f"{self._dir.name}/{name}: {found}", 300))
-        events.sort(key=lambda event: event.seq)
         return events, notes
 
     def _read(self, name: str) -> Event | str:

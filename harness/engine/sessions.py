@@ -66,6 +66,8 @@ class Session:
     parked_until_s: float | None = None
     liveness: Liveness = Liveness.UNKNOWN
     exit: WindowExit | None = None
+    exit_awaited: bool = False
+    """Whether one more poll was spent on learning how the window ended."""
 
     @property
     def token(self) -> str:

@@ -297,8 +297,15 @@ class Supervisor:
             session.liveness = Liveness.DEAD
         else:
             session.liveness = self._process_liveness(session)
-        if session.liveness is Liveness.DEAD and session.exit is None and listing.ids:
-            session.exit = self.windows.exit(session.window_id)
+        if session.liveness is Liveness.DEAD and listing.ids is not None and session.window_id in listing.ids:
+            self._ask_for_exit(session)
+
+    def _ask_for_exit(self, session: Session) -> None:
+        """Learn how a dead window ended; a multiplexer may see the end of the output before it has reaped the process."""
+        session.exit = session.exit or self.windows.exit(session.window_id)
+        if session.exit is None and not session.exit_awaited:
+            session.exit_awaited = True
+            session.liveness = Liveness.UNKNOWN
 
     def _process_liveness(self, session: Session) -> Liveness:
         """Ask about a listed window by itself only where its process is not seen running."""
