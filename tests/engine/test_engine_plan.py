@@ -162,7 +162,9 @@ def test_a_plan_that_makes_no_sense_is_refused_in_one_line(text: str, expected: 
     assert "\n" not in found[0]
 
 
-@pytest.mark.parametrize("key", ["", "..", "a b", "-a", "é", "x" * 65, "a\nb", "a\0", "#(touch x)", "a/b", "\x1b[0m"])
+@pytest.mark.parametrize(
+    "key", ["", "..", "a b", "-a", "é", "x" * 65, "a\nb", "a\n", "a\0", "#(touch x)", "a/b", "\x1b[0m"]
+)
 def test_a_key_that_is_no_name_is_refused(key: str) -> None:
     """Keys become names of windows, directories and files."""
     with pytest.raises(PlanError) as caught:
@@ -184,6 +186,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     found = problems(f"[run]\nnudges = -1\nnonsense = 2\n{TASK}verify = 3\n[[task]]\nkey = 'b c'\n")
 
     assert [line.split(": ")[0] for line in found] == ["plan.toml:2", "plan.toml:3", "plan.toml:6", "plan.toml:8"]
+    assert problems(f"{TASK}verify = 3\n[run]\nnudges = -1\n")[0].startswith("plan.toml:3")
 
 
 def test_lines_are_found_behind_texts_that_look_like_keys() -> None:

@@ -22,6 +22,7 @@ STORIES: dict[str, tuple[ScriptedAgent, list[Move]]] = {
     "is told to go": (works(2).then_completes(), [(3, signal.SIGTERM)]),
     "loses its terminal": (works(2).then_completes(), [(3, signal.SIGHUP)]),
     "is interrupted at work": (works(9000).then_completes(), [(2, signal.SIGINT), (3, signal.SIGINT)]),
+    "is interrupted and stays": (works(100).then_dies(), [(2, signal.SIGINT), (3, "go on")]),
     "is told to go at work": (works(9000).then_completes(), [(2, signal.SIGTERM)]),
     "does not listen": (stops().ignoring_signals("SIGTERM").then_works(40).then_exits(4), [(3, signal.SIGTERM)]),
     "dies with a code": (works(2).then_dies(code=7), []),
@@ -79,6 +80,7 @@ def test_a_script_is_played_the_same_by_both_interpreters(story: str, tmp_path: 
         ("completes", ["Stop"], "fine", None),
         ("is told to go", ["Stop", "SessionEnd"], "done", 143),
         ("is interrupted at work", ["Interrupted", "SessionEnd"], None, 0),
+        ("is interrupted and stays", ["Interrupted", "Prompt", "Stop"], None, None),
         ("does not listen", ["Stop", "SessionEnd"], None, 4),
         ("dies of a signal", [], None, -11),
         ("is killed", [], None, -9),
@@ -96,7 +98,7 @@ def test_a_story_leaves_behind_what_it_tells(story: str, events: list[str], resu
 
 
 def test_two_agents_at_work_on_one_task_are_noticed() -> None:
-    """The ledger says `overlap` where a second one begins while the first one lives."""
+    """The ledger says `overlap` where a second one begins while the first one lives, and only there."""
     stage = SimulatedStage()
     stage.launch(completes())
     first = stage.agents.agents[0].process
@@ -104,10 +106,12 @@ def test_two_agents_at_work_on_one_task_are_noticed() -> None:
     stage.mux.new_window("run", "again", "/", first.env, window)
     stage.mux.new_window("run", "other", "/", {**first.env, "SEAMRIPPER_TASK": "b"}, window)
     stage.pass_time()
+    for agent in stage.agents.agents:
+        agent.process.die(signal.SIGKILL)
+    stage.mux.new_window("run", "third", "/", first.env, window)
+    stage.pass_time()
 
-    assert [record["what"] for record in stage.agents.ledger if record["what"] != "prompt"] == [
-        *("start", "start", "overlap", "start"),
-    ]
+    assert [what for what in stage.ledger() if what != "prompt"] == ["start", "start", "overlap", "start", "start"]
 
 
 @pytest.mark.live

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import sys
 from collections.abc import Mapping
@@ -93,9 +94,13 @@ def test_a_payload_that_cannot_be_read_loses_no_event(tmp_path: Path, garbage: b
 
 
 def test_a_payload_without_end_is_cut_off(tmp_path: Path) -> None:
-    """A caller that writes for ever is read up to the limit."""
-    with Path("/dev/zero").open("rb") as endless:
-        assert relay.read_payload(endless.fileno()) == {"unreadable": f"longer than {relay.PAYLOAD_LIMIT} bytes"}
+    """A caller that writes for ever is read up to the limit, and no further."""
+    file = tmp_path / "stdin"
+    file.touch()
+    os.truncate(file, 100 * relay.PAYLOAD_LIMIT)
+    with file.open("rb") as stdin:
+        assert relay.read_payload(stdin.fileno()) == {"unreadable": f"longer than {relay.PAYLOAD_LIMIT} bytes"}
+        assert os.lseek(stdin.fileno(), 0, os.SEEK_CUR) < 2 * relay.PAYLOAD_LIMIT
 
 
 def test_no_payload_is_an_empty_one() -> None:
