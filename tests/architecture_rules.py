@@ -49,12 +49,17 @@ LAYERS: tuple[Layer, ...] = (
     Layer("dashboard", ("harness.dashboard", "harness.dashboard.*"), ("ground", "record")),
     Layer(
         "stage",
-        tuple(f"harness.{m}" for m in ("report", "oracles", "agents", "simulated", "world")),
+        tuple(
+            f"harness.{m}" for m in ("report", "oracles", "agents", "simulated", "world", "probe", "runs", "waiting")
+        ),
         ("ground", "seam", "transport", "backend", "faults", "record", "engine", "dashboard", "standalone"),
     ),
     Layer(
         "meeting",
-        ("harness", "harness.runner", "harness.cli", "harness.plugin", "harness.conformance", "harness.conformance.*"),
+        (
+            *("harness", "harness.runner", "harness.cli", "harness.commands", "harness.commands.*", "harness.plugin"),
+            *("harness.conformance", "harness.conformance.*"),
+        ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
             *("faults", "record", "engine", "dashboard", "stage", "standalone"),
@@ -69,7 +74,7 @@ LAYERS: tuple[Layer, ...] = (
         ),
     ),
 )
-"""From the ground up: `backend` is every concrete one, `stage` what a story is played on, `meeting` where all meet."""
+"""From the ground up: `backend` is every concrete one, `stage` what stories and commands use, `meeting` where all meet."""
 
 PROJECT = ("backends", "faults", "harness", "scenarios")
 

@@ -70,7 +70,7 @@ def test_every_subcommand_that_is_named_exists(capsys: pytest.CaptureFixture[str
     cli = pytest.importorskip("harness.cli")
     named = set(re.findall(r"\$ seamripper ([a-z]+)", README))
 
-    assert named == {"run", "resume", "list", "status"}
+    assert {"run", "resume", "list", "status"} <= named
     for command in sorted(named):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--help"])
