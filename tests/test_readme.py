@@ -73,7 +73,7 @@ def test_every_subcommand_that_is_named_exists(capsys: pytest.CaptureFixture[str
     assert {"run", "resume", "list", "status"} <= named
     for command in sorted(named):
         with pytest.raises(SystemExit) as ended:
-            cli.main([command, "--help"])
+            cli.parser().parse_args([command, "--help"])
         assert ended.value.code == 0
         assert command in capsys.readouterr().out
 
