@@ -19,6 +19,7 @@ from harness.record import Attempt, Badge, Event, Hint, RunState, RunStatus, Sta
 
 __all__ = [
     "GLYPHS",
+    "STYLES",
     "events_text",
     "header",
     "header_text",
@@ -51,6 +52,7 @@ STYLES: Mapping[RunStatus, str] = {
     RunStatus.INTERRUPTED: "bold yellow",
     RunStatus.UNKNOWN: "bold",
 }
+"""One per status, for terminals that have colours."""
 
 _PHASE_GLYPHS: Mapping[TaskPhase, str] = {
     TaskPhase.PENDING: "·",
@@ -70,15 +72,18 @@ def literal(text: object, limit: int = 300) -> str:
     return shown.replace("\t", "\\t").replace("\n", "\\n")
 
 
-def status_line(status: Status) -> Text:
-    """The status in words with what to do about it, as in `✖ engine crashed - see crash.txt - press e to resume`."""
+def status_line(status: Status, *, keys: bool = True) -> Text:
+    """The status in words with what to do about it, as in `✖ engine crashed - see crash.txt - press e to resume`.
+
+    Without `keys`, where nobody listens to them, what to do is left to whoever shows the line.
+    """
     words = "engine crashed" if status.name is RunStatus.CRASHED else status.name.value.lower()
     parts = [f"{GLYPHS[status.name]} {words}"]
     if status.see:
         parts.append(f"see {literal(status.see)}")
-    if Hint.ATTACH in status.hints:
+    if keys and Hint.ATTACH in status.hints:
         parts.append("press a to attach and answer" if status.name is RunStatus.PAUSED else "press a to attach")
-    if Hint.RESUME in status.hints:
+    if keys and Hint.RESUME in status.hints:
         parts.append("press e to resume")
     return Text(" - ".join(parts), style=STYLES[status.name])
 
@@ -98,9 +103,9 @@ def list_row(status: Status, state: RunState | None, run_id: str = "") -> Text:
     return row
 
 
-def header(status: Status, state: RunState | None, run_id: str = "") -> Text:
+def header(status: Status, state: RunState | None, run_id: str = "", *, keys: bool = True) -> Text:
     """A run's head: what it is, its status and what to do, the error or reason below, badges, notes."""
-    lines = [_title(state, run_id), status_line(status)]
+    lines = [_title(state, run_id), status_line(status, keys=keys)]
     if status.reason:
         style = "red" if status.name is RunStatus.CRASHED else ""
         lines.append(Text(f"  {literal(status.reason, 2000)}", style=style))
@@ -217,9 +222,9 @@ def events_text(events: Sequence[Event], count: int = 10) -> Text:
     return Text("\n").join(lines)
 
 
-def screen(view: RunView, events: int = 10) -> RenderableType:
+def screen(view: RunView, events: int = 10, *, keys: bool = True) -> RenderableType:
     """Everything about one run: head, tasks, last events, what wants attention."""
-    parts: list[RenderableType] = [header(view.status, view.state, view.run_id)]
+    parts: list[RenderableType] = [header(view.status, view.state, view.run_id, keys=keys)]
     if view.state is not None and view.state.tasks:
         parts += [Text(), task_table(view.state.tasks)]
     if view.events:

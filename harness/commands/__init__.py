@@ -1,0 +1,1 @@
+"""The commands of `seamripper`, one module each; `harness.cli` parses their arguments and stands behind them."""

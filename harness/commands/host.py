@@ -1,0 +1,142 @@
+"""What a command may use of the machine it runs on: everything as an argument, so that a story may put in its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from backends.base import TerminalMultiplexer
+from backends.clock import Clock, SystemClock
+from backends.disk import Disk, RealDisk
+from backends.entropy import Entropy, SystemEntropy
+from backends.processes import ProcessTable, SystemProcessTable
+from backends.registry import chosen_multiplexer, get_multiplexer
+from backends.transport import SubprocessTransport, Transport
+from harness.agents import profiles_for
+from harness.engine.plan import RunPlan
+from harness.engine.profiles import AgentProfile
+from harness.engine.summary import RunSummary
+from harness.record import RunStore
+
+__all__ = ["CommandError", "Host", "MakeMultiplexer", "this_host"]
+
+AGAIN = (sys.executable, "-P", "-m", "harness.cli")
+"""Runs this command line again, in any directory: `-P` keeps a project's own `harness` out of it."""
+
+
+class CommandError(Exception):
+    """Something that was to be expected went wrong: one line for people, what to do next, and an exit code."""
+
+    def __init__(self, message: str, advice: str = "", code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+        self.code = code
+
+
+class MakeMultiplexer(Protocol):
+    """Makes the backend called `name` (`None`: the one that is usual here) for the runs below `root`."""
+
+    def __call__(
+        self,
+        name: str | None,
+        root: Path,
+        *,
+        call_timeout_s: float | None = None,
+        wrap: Callable[[Transport], Transport] | None = None,
+    ) -> TerminalMultiplexer:
+        """`wrap` goes around the backend's transport, where it has one."""
+
+
+def _no_notice(summary: RunSummary) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine with a terminal. `notify` is told how a run ended; `again` is the argv that starts this command line."""
+
+    stdout: TextIO
+    stderr: TextIO
+    environment: Mapping[str, str]
+    cwd: Path
+    clock: Clock
+    disk: Disk
+    processes: ProcessTable
+    entropy: Entropy
+    multiplexer: MakeMultiplexer
+    profiles: Callable[[RunPlan], Mapping[str, AgentProfile]]
+    notify: Callable[[RunSummary], None] = _no_notice
+    again: tuple[str, ...] = AGAIN
+
+    def store(self, run_dir: Path) -> RunStore:
+        """The record in `run_dir`."""
+        return RunStore(
+            run_dir,
+            disk=self.disk,
+            clock=self.clock,
+            entropy=self.entropy,
+            processes=self.processes,
+            stderr=self.stderr,
+            environment=self.environment,
+        )
+
+
+def this_host() -> Host:
+    """The machine that this process runs on."""
+    clock = SystemClock()
+    disk = RealDisk()
+    processes = SystemProcessTable(clock)
+
+    def multiplexer(
+        name: str | None,
+        root: Path,
+        *,
+        call_timeout_s: float | None = None,
+        wrap: Callable[[Transport], Transport] | None = None,
+    ) -> TerminalMultiplexer:
+        options: dict[str, Any] = {"clock": clock, "call_timeout_s": call_timeout_s}
+        if chosen_multiplexer(name) == "tmux":
+            transport: Transport = SubprocessTransport(processes)
+            options |= {
+                "root": root,
+                "processes": processes,
+                "disk": disk,
+                "transport": transport if wrap is None else wrap(transport),
+            }
+        return get_multiplexer(name, **options)
+
+    return Host(
+        stdout=_forgiving(sys.stdout),
+        stderr=_forgiving(sys.stderr),
+        environment=os.environ,
+        cwd=Path.cwd(),
+        clock=clock,
+        disk=disk,
+        processes=processes,
+        entropy=SystemEntropy(),
+        multiplexer=multiplexer,
+        profiles=lambda plan: profiles_for(plan, disk),
+        notify=lambda summary: _ring(sys.stdout),
+    )
+
+
+def _forgiving(stream: TextIO) -> TextIO:
+    """`stream`, showing what its encoding lacks as an escape instead of failing."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if callable(reconfigure):
+        reconfigure(errors="backslashreplace")
+    return stream
+
+
+def _ring(terminal: TextIO) -> None:
+    """The bell: a run may take hours, and its terminal may be out of sight."""
+    if terminal.isatty():
+        with contextlib.suppress(OSError):
+            terminal.write("\a")
+            terminal.flush()

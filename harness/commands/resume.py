@@ -1,0 +1,54 @@
+"""`seamripper resume`: go on with a run that has crashed, was stopped or interrupted, or waits for a person."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.commands.driving import Drive, Order, backend_of, drive, where_of
+from harness.commands.host import CommandError, Host
+from harness.commands.output import Output
+from harness.engine.plan import PlanError, RunPlan, load_plan
+from harness.record import RunState, RunStatus, RunStore, classify
+from harness.runs import find_run, resolve_root, root_of
+
+__all__ = ["resume"]
+
+
+def resume(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
+    """Go on with the run; see `seamripper resume --help`."""
+    output = Output(host, as_json=arguments.json)
+    root = resolve_root(arguments.root, host.environment, host.cwd)
+    run_dir = find_run(host.disk, root, arguments.run, host.cwd)
+    current.run_dir = run_dir
+    backend_of(host, arguments.mux)
+    state = _resumable(host.store(run_dir))
+    plan = _plan_of(host, run_dir, state)
+    order = Order(plan, run_dir, root_of(run_dir), arguments.mux, resume=True, where=where_of(arguments))
+    return drive(host, output, order, current)
+
+
+def _resumable(store: RunStore) -> RunState:
+    """The state of a run that can go on; `CommandError` says why it cannot, `RecordError` that it cannot be read."""
+    name = store.run_dir.name
+    state = store.load().state
+    status = classify(store.evidence())
+    if status.name is RunStatus.FINISHED:
+        raise CommandError(
+            f"run {name} is finished", "there is nothing to resume; `seamripper run` begins another one", 2
+        )
+    if status.name is RunStatus.UNKNOWN:
+        raise CommandError(f"run {name} cannot be resumed from here: {status.reason}", "resume it on its own host")
+    if state.parent is not None:
+        raise CommandError(f"run {name} is a part of run {state.parent}", f"`seamripper resume {state.parent}`", 2)
+    return state
+
+
+def _plan_of(host: Host, run_dir: Path, state: RunState) -> RunPlan:
+    """The plan that the run was started with, as it lies in the run's directory."""
+    plan = load_plan(run_dir / "plan.toml", disk=host.disk)
+    known = {task.key for task in state.tasks}
+    strange = [task.key for task in plan.tasks if task.key not in known]
+    if strange:
+        raise PlanError([f"{run_dir / 'plan.toml'}: the run was started without the task {strange[0]!r}"])
+    return plan
