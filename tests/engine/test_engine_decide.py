@@ -1,0 +1,157 @@
+"""The decision table: every row, its order, and what it must never say."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from backends.operations import WindowExit
+from backends.processes import Liveness
+from harness.engine.decide import (
+    ROWS,
+    Budget,
+    Complete,
+    Crash,
+    Decision,
+    Nudge,
+    NudgeKind,
+    Observation,
+    Park,
+    Stall,
+    TimeOut,
+    Wait,
+    decide,
+)
+
+NOW = 1000.0
+CALM = Observation(now=NOW)
+BUDGET = Budget(deadline_s=2000.0, result_grace_s=15, stall_grace_s=600, nudges_left=2, wakes_left=2)
+STOPPED = replace(CALM, turn_ended_s=NOW - 20)
+SPENT = replace(BUDGET, nudges_left=0, wakes_left=0)
+
+CASES: dict[str, tuple[Observation, Budget, Decision]] = {
+    "nothing happened": (CALM, BUDGET, Wait("the agent is at work")),
+    "a result": (replace(CALM, has_result=True), BUDGET, Complete()),
+    "a result at the deadline": (replace(CALM, now=2000, has_result=True), BUDGET, Complete()),
+    "a result from a dead window": (replace(CALM, has_result=True, liveness=Liveness.DEAD), BUDGET, Complete()),
+    "a result while nobody answers": (replace(CALM, has_result=True, liveness=Liveness.UNKNOWN), BUDGET, Complete()),
+    "the session was ended": (
+        replace(CALM, session_ended=True, exit=WindowExit(code=0)),
+        BUDGET,
+        Crash("the agent ended its session without a result", WindowExit(code=0)),
+    ),
+    "the window died": (
+        replace(CALM, liveness=Liveness.DEAD, exit=WindowExit(signal=9)),
+        BUDGET,
+        Crash("the window died without a result", WindowExit(signal=9)),
+    ),
+    "a death beats the deadline": (
+        replace(CALM, now=2000, liveness=Liveness.DEAD),
+        BUDGET,
+        Crash("the window died without a result"),
+    ),
+    "the deadline": (replace(CALM, now=2000), BUDGET, TimeOut()),
+    "the deadline while nobody answers": (replace(CALM, now=2000, liveness=Liveness.UNKNOWN), BUDGET, TimeOut()),
+    "the deadline within a grace": (replace(CALM, now=2000, turn_ended_s=1999), BUDGET, TimeOut()),
+    "parked beyond the deadline": (replace(CALM, parked_until_s=2001), BUDGET, Park(2001)),
+    "parked until before it": (
+        replace(CALM, parked_until_s=1500),
+        BUDGET,
+        Wait("the agent waits for a limit to be lifted"),
+    ),
+    "no longer parked": (replace(CALM, parked_until_s=999), BUDGET, Wait("the agent is at work")),
+    "work in the background": (replace(STOPPED, turn_open=True), BUDGET, Wait("the turn is not over")),
+    "nobody answers": (replace(CALM, liveness=Liveness.UNKNOWN), BUDGET, Wait("the multiplexer does not answer")),
+    "a stop while nobody answers": (
+        replace(STOPPED, liveness=Liveness.UNKNOWN),
+        BUDGET,
+        Wait("the multiplexer does not answer"),
+    ),
+    "a turn is enough": (STOPPED, replace(BUDGET, turn_completes=True), Complete()),
+    "a failed turn is not": (
+        replace(STOPPED, turn_failed=True),
+        replace(BUDGET, turn_completes=True),
+        Nudge(NudgeKind.RESULT),
+    ),
+    "within the grace": (replace(CALM, turn_ended_s=NOW - 14), BUDGET, Wait("a result may still come")),
+    "the grace begins anew with a nudge": (
+        replace(STOPPED, asked_s=NOW - 1),
+        BUDGET,
+        Wait("a result may still come"),
+    ),
+    "after the grace": (STOPPED, BUDGET, Nudge(NudgeKind.RESULT)),
+    "no nudges left": (STOPPED, replace(BUDGET, nudges_left=0), Wait("there were signs of life")),
+    "log growth": (
+        replace(CALM, turn_ended_s=NOW - 700, grown_s=NOW - 10),
+        replace(BUDGET, nudges_left=0),
+        Wait("there were signs of life"),
+    ),
+    "silence": (replace(CALM, turn_ended_s=NOW - 700), replace(BUDGET, nudges_left=0), Nudge(NudgeKind.WAKE)),
+    "silence without wake-ups": (replace(CALM, turn_ended_s=NOW - 700), SPENT, Stall()),
+    "no stall grace": (STOPPED, replace(SPENT, stall_grace_s=0), Stall()),
+    "no stall grace, wake-ups left": (STOPPED, replace(BUDGET, nudges_left=0, stall_grace_s=0), Stall()),
+    "silence without a stop": (replace(CALM, grown_s=NOW - 900), SPENT, Wait("the agent is at work")),
+}
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_each_row_of_the_table_decides_as_specified(case: str) -> None:
+    """What is seen and what is left decide, row by row."""
+    seen, budget, expected = CASES[case]
+
+    assert decide(seen, budget) == expected
+
+
+def everything() -> list[tuple[Observation, Budget]]:
+    """A grid over every field, with the values on both sides of each border."""
+    seen = [
+        Observation(now, result, ended, liveness, None, turn, failed, opened, asked, grown, parked)
+        for now, result, ended, liveness, turn, failed, opened, asked, grown, parked in itertools.product(
+            (1000.0, 2000.0),
+            (False, True),
+            (False, True),
+            list(Liveness),
+            (None, 300.0, 999.0),
+            (False, True),
+            (False, True),
+            (None, 998.0),
+            (None, 990.0),
+            (None, 1500.0, 2500.0),
+        )
+    ]
+    budgets = [
+        Budget(2000.0, 15, stall, nudges, wakes, turn)
+        for stall, nudges, wakes, turn in itertools.product((0, 600), (0, 1), (0, 1), (False, True))
+    ]
+    return list(itertools.product(seen, budgets))
+
+
+def test_the_table_never_lies() -> None:
+    """Over the whole grid: a result completes, unknown is no crash, nothing outlives the deadline, nudges are counted."""
+    for seen, budget in everything():
+        decision = decide(seen, budget)
+        assert isinstance(decision, Complete) or not seen.has_result
+        if isinstance(decision, Crash):
+            assert seen.session_ended or seen.liveness is Liveness.DEAD
+        if seen.now >= budget.deadline_s:
+            assert isinstance(decision, Complete | Crash | TimeOut)
+        if isinstance(decision, Nudge):
+            left = budget.nudges_left if decision.kind is NudgeKind.RESULT else budget.wakes_left
+            assert left > 0
+            assert seen.liveness is Liveness.ALIVE
+        if isinstance(decision, Stall):
+            assert seen.turn_ended_s is not None
+
+
+def test_every_row_decides_something() -> None:
+    """No row of the table is dead: each one makes a decision that no other row would have made before it."""
+    deciding = set()
+    for seen, budget in everything():
+        for row in ROWS:
+            if row(seen, budget) is not None:
+                deciding.add(row)
+                break
+
+    assert deciding == set(ROWS)

@@ -1,0 +1,135 @@
+"""The pytest plugin, as its users meet it: a project of their own, run in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from backends.processes import Completed, Liveness, SystemProcessTable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SCENARIO = """
+import pytest
+from harness.agents import task, works
+from harness.record import RunStatus
+
+{marker}
+def test_story(mux_run):
+    report = mux_run(task("1-1", agent=works(3).then_completes()))
+    assert report.status is RunStatus.{status}
+"""
+
+
+def run_pytest(directory: Path, *options: str, environment: dict[str, str] | None = None) -> Completed:
+    """Run pytest on the files in `directory`, with nothing of the host's environment but what it needs."""
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin", *options, str(directory)]
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **(environment or {})}
+    return SystemProcessTable().run(argv, timeout_s=110, cwd=directory, env=env)
+
+
+def write(directory: Path, *, marker: str = "", status: str = "FINISHED", body: str = SCENARIO) -> Path:
+    """A test file with one scenario."""
+    (directory / "test_it.py").write_text(body.format(marker=marker, status=status))
+    return directory
+
+
+def text(done: Completed) -> str:
+    """Everything that was printed."""
+    return (done.stdout + done.stderr).decode("utf-8", "backslashreplace")
+
+
+def test_a_fault_that_does_not_fire_fails_and_lists_what_was_reached(tmp_path: Path) -> None:
+    """A vacuous scenario is a failure that says which points there were."""
+    done = run_pytest(write(tmp_path, marker='@pytest.mark.faults("switch_client=timeout")'), "--mux", "fake")
+
+    assert done.status == 1
+    assert "fired: `switch_client=timeout` never fired" in text(done)
+    assert "mux.list_window_ids x" in text(done)
+
+
+def test_an_unknown_point_is_an_error_at_collection_with_the_nearest_name(tmp_path: Path) -> None:
+    """A typing error in a fault plan stops the session before anything runs."""
+    done = run_pytest(write(tmp_path, marker='@pytest.mark.faults("list_window_idz=timeout")'), "--mux", "fake")
+
+    assert done.status == 4
+    assert "list_window_ids" in text(done)
+    assert "passed" not in text(done)
+
+
+def test_a_failure_explains_itself_and_how_to_repeat_it(tmp_path: Path) -> None:
+    """A failed assertion comes with the journal, the trace and one line that replays it."""
+    plan = "list_window_ids=1*timeout(3)"
+    done = run_pytest(write(tmp_path, status="CRASHED"), "--mux", "fake", "--mux-faults", plan, "--mux-seed", "7")
+
+    assert done.status == 1
+    assert "journal (newest last):" in text(done)
+    assert "mux.list_window_ids" in text(done)
+    assert f"--mux-faults '{plan}' --mux-seed 7" in text(done)
+
+
+def test_an_unknown_world_is_refused_in_one_line(tmp_path: Path) -> None:
+    """`--mux` with a name that nobody knows says which names there are."""
+    done = run_pytest(write(tmp_path), "--mux", "screen")
+
+    assert done.status == 4
+    assert "--mux screen: there is no such world; known are fake, simulated-tmux, tmux" in text(done)
+
+
+def test_without_tmux_live_scenarios_are_skipped_and_the_summary_says_so(tmp_path: Path) -> None:
+    """A host without tmux runs the fake, and one line says what it did not run and why."""
+    done = run_pytest(write(tmp_path), environment={"PATH": str(tmp_path)})
+
+    assert done.status == 0
+    assert "NOT RUN on tmux: 1 scenarios skipped, because tmux is not installed" in text(done)
+    assert "1 passed, 1 skipped" in text(done)
+
+
+def test_where_live_scenarios_are_required_a_skipped_one_fails(tmp_path: Path) -> None:
+    """With SEAMRIPPER_REQUIRE_LIVE a missing tmux is a failure."""
+    environment = {"PATH": str(tmp_path), "SEAMRIPPER_REQUIRE_LIVE": "1"}
+    done = run_pytest(write(tmp_path), environment=environment)
+
+    assert done.status == 1
+
+
+def test_a_scenario_that_no_selected_world_can_tell_is_deselected(tmp_path: Path) -> None:
+    """`--mux fake` leaves live scenarios out without calling them skipped."""
+    done = run_pytest(write(tmp_path, marker="@pytest.mark.live"), "--mux", "fake")
+
+    assert "1 deselected" in text(done)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process of that pid runs; one that nobody has reaped does not."""
+    table = SystemProcessTable()
+    found = table.identify(pid)
+    return found is not None and table.liveness(found) is not Liveness.DEAD
+
+
+FROZEN = """
+import os, pathlib, pytest, signal, time
+
+@pytest.mark.live(scale=1)
+@pytest.mark.timeout(4)
+def test_hangs(mux_world):
+    mux_world.multiplexer().new_session("victim", "/")
+    server = mux_world.server()
+    pathlib.Path(r"{status}").write_text(str(server.pid) + " " + str(mux_world.runs.parent))
+    mux_world.freeze()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.live
+def test_a_live_scenario_that_times_out_still_thaws_and_ends_its_server(tmp_path: Path) -> None:
+    """pytest-timeout ends the test, and the world's server and files go with it."""
+    told = tmp_path / "told"
+    done = run_pytest(write(tmp_path, body=FROZEN, status=str(told)), "--mux", "tmux", "--timeout-method", "signal")
+
+    pid, base = told.read_text().split()
+    assert "Timeout" in text(done)
+    assert not runs(int(pid))
+    assert not Path(base).exists()
