@@ -76,7 +76,7 @@ _UNUSUAL: Mapping[type[BaseException], Maker] = {
     UnicodeDecodeError: lambda message: UnicodeDecodeError("utf-8", b"\xff\xfe", 0, 1, message),
     UnicodeEncodeError: lambda message: UnicodeEncodeError("utf-8", "\udcff", 0, 1, message),
     UnicodeTranslateError: lambda message: UnicodeTranslateError("\udcff", 0, 1, message),
-    BaseExceptionGroup: lambda message: BaseExceptionGroup(message, [ValueError(message)]),
+    BaseExceptionGroup: lambda message: BaseExceptionGroup(message, [SystemExit(message)]),
     ExceptionGroup: lambda message: ExceptionGroup(message, [ValueError(message)]),
     subprocess.TimeoutExpired: lambda message: subprocess.TimeoutExpired([message], 0.0),
     subprocess.CalledProcessError: lambda message: subprocess.CalledProcessError(1, [message]),

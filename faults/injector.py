@@ -80,7 +80,7 @@ class Injector:
         return FaultyTransport(inner, self._ledger)
 
     def disk(self, inner: Disk) -> Disk:
-        """`inner` with the `disk.` points around it."""
+        """`inner` with the `disk.` points around it, for the engine; agents, who outlive it, write on `inner` itself."""
         return FaultyDisk(inner, self._ledger)
 
     def clock(self, inner: Clock) -> Clock:
@@ -101,10 +101,11 @@ class Injector:
     def agent(self, event: str, **about: object) -> Injection | None:
         """Reach `agent.<event>`: what shall happen to the agent there, if anything.
 
-        `about` is what rules may filter by: `task` and `attempt`.
+        `about` is what rules may filter by: `task` and `attempt`. An agent is a process of its own: it goes on when the engine
+        has died.
         """
         shown = ", ".join(f"{name}={value}" for name, value in about.items())
-        with self._ledger.reach(f"agent.{event}", shown, lambda: about) as reached:
+        with self._ledger.reach(f"agent.{event}", shown, lambda: about, outlives=True) as reached:
             if isinstance(reached.action, Raise):
                 raise self._ledger.failure(reached, reached.action)
             reached.ended("passed" if reached.injection is None else "occurs")
@@ -112,7 +113,7 @@ class Injector:
 
     @property
     def dead(self) -> bool:
-        """Whether a `die` has fired: every wrapper raises `SimulatedDeath` from then on."""
+        """Whether a `die` has fired: every wrapper and checkpoint raises `SimulatedDeath` from then on."""
         return self._ledger.dead
 
     @property

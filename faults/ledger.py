@@ -120,12 +120,21 @@ class Ledger:
         self._rules_at: dict[str, tuple[_Rule, ...]] = {}
         self._lock = threading.Lock()
 
-    def reach(self, point: str, about: object = "", arguments: Arguments = dict, *, quiet: bool = False) -> Reached:
+    def reach(
+        self,
+        point: str,
+        about: object = "",
+        arguments: Arguments = dict,
+        *,
+        quiet: bool = False,
+        outlives: bool = False,
+    ) -> Reached:
         """Count a call at `point` and say what shall happen to it; `SimulatedDeath` if the process is dead.
 
         `about` is what the trace shows of it. With `quiet` it shows the call only if something is injected.
+        With `outlives` somebody else's process is calling, which the death of this one does not touch.
         """
-        if self.dead:
+        if self.dead and not outlives:
             raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
         with self._lock:
             self.reached[point] += 1

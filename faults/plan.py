@@ -66,7 +66,7 @@ class FaultPlan:
             }
             for fault in self.faults
         ]
-        return json.dumps({"seed": self.seed, "faults": faults}, allow_nan=False)
+        return json.dumps({"seed": self.seed, "faults": faults})
 
     @classmethod
     def from_json(cls, document: str | bytes | Mapping[str, object], catalog: PointCatalog | None = None) -> FaultPlan:

@@ -95,10 +95,18 @@ def test_death_at_a_checkpoint_ends_every_wrapper() -> None:
         lambda: setting.mux.has_session(SESSION),
         lambda: leaking.has_session(SESSION),
         lambda: disk.read("/x"),
-        lambda: setting.injector.agent("die"),
     ):
         with pytest.raises(SimulatedDeath):
             use()
+
+
+def test_an_agent_outlives_the_engine() -> None:
+    """It is a process of its own, which nobody killed."""
+    injector = injector_of("engine.boot=die;agent.stall=1*occur")
+    with pytest.raises(SimulatedDeath):
+        injector.checkpoint("boot")
+
+    assert injector.agent("stall") is not None
 
 
 def test_no_handler_for_ordinary_exceptions_catches_a_death() -> None:

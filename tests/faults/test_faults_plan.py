@@ -39,7 +39,7 @@ STRINGS = [
     "\u2028",
     "%*",
 ]
-GLOBS = ["*", "run-?", "=run-1:*", "@1", "a,b", "x]y", '"', "", " pad ", "é*", "\udcff", "->;="]
+GLOBS = ["*", "run-?", "=run-1:*", "@1", "a,b", "x]y", '"', "", " pad ", "é*", "\udcff", "\ud800\udcff", "->;="]
 NUMBERS = [0, 1, 30, 0.1, 1e-9, 12.345678901234567, 2.0**53, 1e22, 1.7976931348623157e308, 5e-324]
 CATALOG = PointCatalog(("boot",), supports=LAYERS)
 
@@ -114,7 +114,7 @@ def test_checkpoint_rules_round_trip_as_well(text: str) -> None:
 @pytest.mark.parametrize("text", STRINGS)
 def test_the_text_form_is_one_printable_line(text: str) -> None:
     """A plan can be pasted into a bug report whatever its strings hold."""
-    written = FaultPlan((Fault("transport.new-window", (Term(Exit(1, text)),)),)).to_text()
+    written = FaultPlan((Fault("transport.new-window", (Term(Exit(1, text)),), {"argv": text}),)).to_text()
 
     assert written.isprintable()
     assert written.encode("utf-8")

@@ -85,6 +85,7 @@ WRONG = [
     ("transport.list-window=hang", 0, "transport.list-windows"),
     ("agent.dy=occur", 0, "agent.die"),
     ("clock.tik=jump(1)", 0, "clock.tick"),
+    ("has_session=1*pass->2*occur", 20, "output"),
 ]
 
 
@@ -112,6 +113,8 @@ MALFORMED = [
     ("has_session=timeout(1e999)", 20),
     ("has_session=oserror", 12),
     ("has_session=hang(1)", 17),
+    ("has_session=hang()", 17),
+    (f"has_session={'9' * 5000}*hang", 12),
     ("has_session=exit(1)", 18),
     ("has_session=exit(1, 'x')", 20),
     ('has_session=exit(1, "x)', 20),
@@ -128,7 +131,7 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "position"), MALFORMED, ids=[text for text, _ in MALFORMED])
+@pytest.mark.parametrize(("text", "position"), MALFORMED, ids=[text[:40] for text, _ in MALFORMED])
 def test_what_the_grammar_does_not_allow_is_an_error_with_its_position(text: str, position: int) -> None:
     """The error points at the first thing that does not fit."""
     with pytest.raises(FaultPlanError) as refused:
