@@ -44,6 +44,8 @@ def _encodable(text: str) -> str:
 
 
 def _plain(value: object, text: Callable[[str], str], depth: int) -> Any:
+    if type(value) is str:
+        return text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

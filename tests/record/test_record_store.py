@@ -3,11 +3,13 @@
 import errno
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from record_world import RUN, World
 
+from backends.disk import RealDisk
 from backends.processes import Liveness
 from harness.record import (
     CrashContext,
@@ -496,3 +498,24 @@ def test_the_session_is_the_callers_knowledge() -> None:
 
     assert gather(world.store(), Liveness.ALIVE).session is Liveness.ALIVE
     assert gather(world.store()).session is Liveness.UNKNOWN
+
+
+def test_on_a_real_disk_the_record_is_private_and_complete(tmp_path: Path) -> None:
+    """Directories are 0700, files 0600; what was saved, journaled and filed is there for another process."""
+    world = World()
+
+    def store() -> RunStore:
+        where = {"clock": world.clock, "entropy": world.entropy, "processes": world.processes}
+        return RunStore(tmp_path / "root" / "r-1", disk=RealDisk(), environment={}, **where)  # type: ignore[arg-type]  # each under its own name
+
+    with store().lock(1), pytest.raises(RunLocked):
+        store().lock(1)
+    state = world.state()
+    store().create(state, "[run]\n")
+    filing = store().file_crash(ValueError("boom"), state)
+
+    assert filing.landed == ["json", "text", "journal"]
+    assert store().load().state.crash_error == "ValueError: boom"
+    assert classify(gather(store())).name is RunStatus.CRASHED
+    for path in (tmp_path / "root").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
