@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.fake_options import OptionScope, check_value, scope_of
-from backends.fake_targets import current_session, find_session, find_window
+from backends.fake_targets import current_session, find_pane, find_session, find_window
 from backends.fake_words import Flags, Refused, ScriptError, read_flags, read_script
 from backends.simulated_shell import redirected_to
 from backends.simulation import FakeServer, FakeSession, FakeWindow
@@ -56,14 +56,14 @@ def run_commands(exchange: Exchange, commands: Sequence[Sequence[str]]) -> None:
     """
     read = [_read(words) for words in commands]
     for flags in read:
-        COMMANDS[flags.verb][1](exchange, flags)
+        COMMANDS[flags.verb].run(exchange, flags)
 
 
 def _read(words: Sequence[str]) -> Flags:
     known = COMMANDS.get(words[0])
     if known is None:
         raise Refused(f"unknown command: {words[0]}")
-    return read_flags(words, known[0])
+    return known.read(words)
 
 
 def _has_session(exchange: Exchange, flags: Flags) -> None:
@@ -193,7 +193,7 @@ def _select_window(exchange: Exchange, flags: Flags) -> None:
 
 def _rename_window(exchange: Exchange, flags: Flags) -> None:
     window = find_window(exchange.server, flags.value("t"))
-    window.name = expand(_argument(flags, 0), exchange.place.at(window.session, window))
+    window.name = expand(flags.rest[0], exchange.place.at(window.session, window))
 
 
 def _respawn(exchange: Exchange, flags: Flags) -> None:
@@ -207,7 +207,7 @@ def _respawn(exchange: Exchange, flags: Flags) -> None:
 
 
 def _set_option(exchange: Exchange, flags: Flags) -> None:
-    option = _argument(flags, 0)
+    option = flags.rest[0]
     options = _options(exchange, flags, option)
     if options is None:
         return
@@ -254,13 +254,10 @@ def _options(exchange: Exchange, flags: Flags, option: str | None) -> dict[str, 
 
 def _local_options(server: FakeServer, scope: OptionScope, target: str | None) -> dict[str, str]:
     what = "window" if scope is OptionScope.WINDOW else "session"
-    if target and target.startswith("=") and ":" not in target:
-        # Measured in every version: these two commands never find a session by `=NAME` without the colon.
-        raise Refused(f"no such {what}: {target}")
     try:
         if scope is OptionScope.WINDOW:
-            return find_window(server, target).options
-        return find_session(server, target).options
+            return find_pane(server, target).options
+        return find_pane(server, target).session.options
     except Refused as missing:
         raise Refused(f"no such {what}: {target}" if target else str(missing)) from None
 
@@ -270,7 +267,7 @@ def _display_message(exchange: Exchange, flags: Flags) -> None:
     if "p" not in flags:
         return
     try:
-        window = find_window(exchange.server, flags.value("t"))
+        window = find_pane(exchange.server, flags.value("t"))
     except Refused:
         exchange.say(form)
     else:
@@ -278,7 +275,7 @@ def _display_message(exchange: Exchange, flags: Flags) -> None:
 
 
 def _load_buffer(exchange: Exchange, flags: Flags) -> None:
-    path = _argument(flags, 0)
+    path = flags.rest[0]
     try:
         data = exchange.take_stdin() if path == "-" else exchange.server.disk.read(path)
     except OSError as failure:
@@ -287,7 +284,7 @@ def _load_buffer(exchange: Exchange, flags: Flags) -> None:
 
 
 def _paste_buffer(exchange: Exchange, flags: Flags) -> None:
-    window = find_window(exchange.server, flags.value("t"))
+    window = find_pane(exchange.server, flags.value("t"))
     name = flags.value("b") or "buffer0"
     data = exchange.server.buffers.get(name)
     if data is None:
@@ -304,7 +301,7 @@ def _delete_buffer(exchange: Exchange, flags: Flags) -> None:
 
 
 def _send_keys(exchange: Exchange, flags: Flags) -> None:
-    window = find_window(exchange.server, flags.value("t"))
+    window = find_pane(exchange.server, flags.value("t"))
     for key in flags.rest:
         if "l" in flags or key not in _KEYS:
             window.typing.append(key)
@@ -320,8 +317,9 @@ def _enter(window: FakeWindow) -> None:
 
 def _interrupt(window: FakeWindow) -> None:
     window.typing.clear()
-    if window.process is not None:
-        window.process.deliver(signal.SIGINT)
+    process = window.process
+    if process is not None:
+        window.clock.call_later(0.0, lambda: process.signal_group(signal.SIGINT))
 
 
 _KEYS: Mapping[str, Callable[[FakeWindow], None]] = {
@@ -336,11 +334,11 @@ _KEYS: Mapping[str, Callable[[FakeWindow], None]] = {
 
 
 def _copy_mode(exchange: Exchange, flags: Flags) -> None:
-    find_window(exchange.server, flags.value("t"))
+    find_pane(exchange.server, flags.value("t"))
 
 
 def _pipe_pane(exchange: Exchange, flags: Flags) -> None:
-    window = find_window(exchange.server, flags.value("t"))
+    window = find_pane(exchange.server, flags.value("t"))
     if window.dead:
         raise Refused("target pane has exited")
     if not flags.rest:
@@ -351,7 +349,7 @@ def _pipe_pane(exchange: Exchange, flags: Flags) -> None:
 
 
 def _source_file(exchange: Exchange, flags: Flags) -> None:
-    path = _argument(flags, 0)
+    path = flags.rest[0]
     try:
         data = exchange.take_stdin() if path == "-" else exchange.server.disk.read(path)
         lines = read_script(data.decode("utf-8", "surrogateescape"))
@@ -383,7 +381,7 @@ def _if_shell(exchange: Exchange, flags: Flags) -> None:
         raise Refused("if-shell runs no shell here: only -F")
     session = exchange.server.sessions and find_window(exchange.server, flags.value("t")).session
     place = exchange.place.at(session or None)
-    chosen = 1 if expand(_argument(flags, 0), place) not in ("", "0") else 2
+    chosen = 1 if expand(flags.rest[0], place) not in ("", "0") else 2
     if chosen < len(flags.rest):
         try:
             lines = read_script(flags.rest[chosen])
@@ -407,45 +405,58 @@ def _attach_session(exchange: Exchange, flags: Flags) -> None:
     raise Refused("open terminal failed: not a terminal")
 
 
-def _argument(flags: Flags, position: int) -> str:
-    if len(flags.rest) <= position:
-        raise Refused(f"command {flags.verb}: too few arguments (need at least {position + 1})")
-    return flags.rest[position]
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its flags as `getopt` writes them, how many arguments it takes (`None`: any number), and what it does."""
+
+    flags: str
+    least: int
+    most: int | None
+    run: Callable[[Exchange, Flags], None]
+
+    def read(self, words: Sequence[str]) -> Flags:
+        """The command that `words` are; raises `Refused` for a flag or a number of arguments that it does not take."""
+        flags = read_flags(words, self.flags)
+        if len(flags.rest) < self.least:
+            raise Refused(f"command {flags.verb}: too few arguments (need at least {self.least})")
+        if self.most is not None and len(flags.rest) > self.most:
+            raise Refused(f"command {flags.verb}: too many arguments (need at most {self.most})")
+        return flags
 
 
-COMMANDS: Mapping[str, tuple[str, Callable[[Exchange, Flags], None]]] = {
-    "attach-session": ("c:dEf:rt:x", _attach_session),
-    "copy-mode": ("eHMs:t:uq", _copy_mode),
-    "delete-buffer": ("b:", _delete_buffer),
-    "detach-client": ("aE:s:t:P", _detach_client),
-    "display-message": ("ac:d:INpt:F:v", _display_message),
-    "has-session": ("t:", _has_session),
-    "if-shell": ("bFt:", _if_shell),
-    "kill-pane": ("at:", _kill_window),
-    "kill-server": ("", _kill_server),
-    "kill-session": ("aCt:", _kill_session),
-    "kill-window": ("at:", _kill_window),
-    "list-clients": ("F:t:", _list_clients),
-    "list-panes": ("asF:f:t:", _list_panes),
-    "list-sessions": ("F:f:", _list_sessions),
-    "list-windows": ("F:f:at:", _list_windows),
-    "load-buffer": ("b:t:w", _load_buffer),
-    "new-session": ("Ac:dDe:EF:f:n:Ps:t:x:Xy:", _new_session),
-    "new-window": ("abc:de:F:kn:PSt:", _new_window),
-    "paste-buffer": ("db:prs:t:", _paste_buffer),
-    "pipe-pane": ("IOot:", _pipe_pane),
-    "rename-window": ("t:", _rename_window),
-    "respawn-pane": ("c:e:kt:", _respawn),
-    "respawn-window": ("c:e:kt:", _respawn),
-    "select-window": ("lnpTt:", _select_window),
-    "send-keys": ("FHlMN:Rt:X", _send_keys),
-    "set-option": ("aFgopqst:uUw", _set_option),
-    "show-options": ("AgHpqst:vw", _show_options),
-    "source-file": ("Fnqv", _source_file),
-    "start-server": ("", _start_server),
-    "switch-client": ("lc:EFnpt:rT:Z", _switch_client),
+COMMANDS: Mapping[str, Command] = {
+    "attach-session": Command("c:dEf:rt:x", 0, 0, _attach_session),
+    "copy-mode": Command("eHMs:t:uq", 0, 0, _copy_mode),
+    "delete-buffer": Command("b:", 0, 0, _delete_buffer),
+    "detach-client": Command("aE:s:t:P", 0, 0, _detach_client),
+    "display-message": Command("ac:d:INpt:F:v", 0, 1, _display_message),
+    "has-session": Command("t:", 0, 0, _has_session),
+    "if-shell": Command("bFt:", 2, 3, _if_shell),
+    "kill-pane": Command("at:", 0, 0, _kill_window),
+    "kill-server": Command("", 0, 0, _kill_server),
+    "kill-session": Command("aCt:", 0, 0, _kill_session),
+    "kill-window": Command("at:", 0, 0, _kill_window),
+    "list-clients": Command("F:t:", 0, 0, _list_clients),
+    "list-panes": Command("asF:f:t:", 0, 0, _list_panes),
+    "list-sessions": Command("F:f:", 0, 0, _list_sessions),
+    "list-windows": Command("F:f:at:", 0, 0, _list_windows),
+    "load-buffer": Command("b:t:w", 1, 1, _load_buffer),
+    "new-session": Command("Ac:dDe:EF:f:n:Ps:t:x:Xy:", 0, None, _new_session),
+    "new-window": Command("abc:de:F:kn:PSt:", 0, None, _new_window),
+    "paste-buffer": Command("db:prs:t:", 0, 0, _paste_buffer),
+    "pipe-pane": Command("IOot:", 0, 1, _pipe_pane),
+    "rename-window": Command("t:", 1, 1, _rename_window),
+    "respawn-pane": Command("c:e:kt:", 0, None, _respawn),
+    "respawn-window": Command("c:e:kt:", 0, None, _respawn),
+    "select-window": Command("lnpTt:", 0, 0, _select_window),
+    "send-keys": Command("FHlMN:Rt:X", 0, None, _send_keys),
+    "set-option": Command("aFgopqst:uUw", 1, 2, _set_option),
+    "show-options": Command("AgHpqst:vw", 0, 1, _show_options),
+    "source-file": Command("Fnqv", 1, None, _source_file),
+    "start-server": Command("", 0, 0, _start_server),
+    "switch-client": Command("lc:EFnpt:rT:Z", 0, 0, _switch_client),
 }
-"""Every command that there is: its flags, and what it does."""
+"""Every command that there is."""
 
 STARTING = frozenset({"attach-session", "new-session", "start-server"})
 """Commands whose client starts a server where none answers."""

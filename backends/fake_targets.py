@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from backends.fake_words import Refused
 from backends.simulation import FakeServer, FakeSession, FakeWindow
 
-__all__ = ["current_session", "find_session", "find_window", "look_up_session"]
+__all__ = ["current_session", "find_pane", "find_session", "find_window", "look_up_session"]
 
 
 def current_session(server: FakeServer) -> FakeSession:
@@ -34,7 +34,7 @@ def look_up_session(server: FakeServer, name: str) -> FakeSession | None:
 
 def find_session(server: FakeServer, target: str | None) -> FakeSession:
     """The session that `-t` names to a command about sessions."""
-    here = current_session(server)
+    here = _here(server, target)
     if not target:
         return here
     if target[0] in "@%":
@@ -48,7 +48,7 @@ def find_session(server: FakeServer, target: str | None) -> FakeSession:
 
 def find_window(server: FakeServer, target: str | None) -> FakeWindow:
     """The window that `-t` names to a command about windows or panes."""
-    here = current_session(server)
+    here = _here(server, target)
     if not target:
         return _current(here)
     if target.startswith("@"):
@@ -66,6 +66,21 @@ def find_window(server: FakeServer, target: str | None) -> FakeWindow:
         session = look_up_session(server, name)
         return _current(session) if session is not None else _in_session(here, name)
     return _in_session(find_session(server, target), inner)
+
+
+def find_pane(server: FakeServer, target: str | None) -> FakeWindow:
+    """The window of the pane that `-t` names to a command about panes: `=NAME` needs its colon here."""
+    if target and target.startswith("=") and ":" not in target:
+        _here(server, target)
+        raise Refused(f"can't find pane: {target}")
+    return find_window(server, target)
+
+
+def _here(server: FakeServer, target: str | None) -> FakeSession:
+    here = current_session(server)
+    if target == "=":
+        raise Refused("no mouse target")
+    return here
 
 
 def _in_session(session: FakeSession, word: str) -> FakeWindow:

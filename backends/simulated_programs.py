@@ -195,11 +195,11 @@ class FakeProcess:
         if self.alive and self.program is not None:
             self.program.typed(text)
 
-    def hang_up(self) -> None:
-        """The terminal is gone: SIGHUP to this process and to those that it runs in it."""
+    def signal_group(self, signum: int) -> None:
+        """What the terminal does on a hangup or an interrupt: the signal to this process and to those that it runs."""
         for child in tuple(self._programs):
-            child.hang_up()
-        self.deliver(signal.SIGHUP)
+            child.signal_group(signum)
+        self.deliver(signum)
 
     def lacks_directory(self, path: str) -> bool:
         """Whether that directory is missing in the simulation."""
@@ -219,7 +219,7 @@ class FakeProcess:
         for plain in self._children:
             self._stage.processes.exit(plain.pid)
         for child in tuple(self._programs):
-            child.hang_up()
+            child.signal_group(signal.SIGHUP)
         self._on_end(self)
 
 

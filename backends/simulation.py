@@ -159,7 +159,7 @@ class FakeWindow:
         if self.shell is not None:
             self.server.processes.exit(self.shell.pid)
         if self.process is not None:
-            self.process.hang_up()
+            self.process.signal_group(signal.SIGHUP)
 
 
 class FakeSession:
@@ -407,7 +407,7 @@ class FakeServer:
         assert self.identity is not None
         before, window.process = window.process, None
         if before is not None:
-            before.hang_up()
+            before.signal_group(signal.SIGHUP)
         window.dead, window.exit = False, None
         window.typing.clear()
         parent = self.identity.pid
