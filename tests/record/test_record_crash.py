@@ -269,6 +269,17 @@ def test_a_context_of_hostile_data_is_bounded() -> None:
     assert record["exceptions"][0]["error"] == "ValueError: kept"
 
 
+def test_a_cycle_in_the_context_ends() -> None:
+    """What contains itself is followed a few levels, and then no more."""
+    loop: dict[str, object] = {"name": "x"}
+    loop["again"] = loop
+
+    record = build_crash_record(ValueError(), CrashContext(extra=loop), redactor=NOTHING_SECRET)
+
+    assert record["extra"]["again"]["again"]["name"] == "x"
+    assert encode(record).count(b'"again"') < 20
+
+
 def test_a_mapping_becomes_a_context() -> None:
     """Known keys fill the fields, the others go into `extra`."""
     context = CrashContext.of({"server": "tmux 3.3a", "faults": ["x"], "plan": "a", "extra": {"seed": 1}})

@@ -45,10 +45,11 @@ def test_a_line_has_number_epoch_time_and_fields(disk: FailingDisk) -> None:
 def test_numbers_go_on_in_the_next_process(disk: FailingDisk) -> None:
     """A number is never used twice, and never below what the snapshot has."""
     opened(disk).append("one")
+    assert opened(disk).append("two") == 2
     journal = opened(disk)
     journal.at_least(7)
 
-    assert journal.append("two") == 8
+    assert journal.append("three") == 8
 
 
 @pytest.mark.parametrize("name", ["seq", "epoch", "at"])
