@@ -18,7 +18,7 @@ from backends.clock import timestamp
 from harness.engine.core import Core, SeamWatch, Surroundings
 from harness.engine.endings import Captured, Isolation, capture
 from harness.engine.events import EventReader
-from harness.engine.nested import absorb_child, child_of
+from harness.engine.nested import absorb_child, child_id, plan_of_deferred
 from harness.engine.plan import RunPlan
 from harness.engine.recovery import recover
 from harness.engine.settling import Settling
@@ -93,7 +93,7 @@ class Engine:
         self._parent = parent
         self._handle_signals = handle_signals and parent is None
         self._lock: RunLock | None = None
-        self._child: str | None = None
+        self._child: Engine | None = None
         self._begun = False
         self.store = RunStore(
             run_dir,
@@ -134,6 +134,28 @@ class Engine:
         if error is not None and (captured.foreign or self._parent is not None):
             raise error
         return self.summary
+
+    def nest(self, plan: RunPlan) -> Engine:
+        """A run of `plan` that belongs to this one: recorded below it, stopped with it; `run_nested` carries it out."""
+        run_id = child_id(self.core)
+        return Engine(
+            plan,
+            self.run_dir / "nested" / run_id,
+            self.outside,
+            run_id=run_id,
+            parent=Parent(self.run_id, self.switch),
+        )
+
+    def run_nested(self, child: Engine) -> RunSummary:
+        """Carry out, within a step of this run, a run that `nest` made; what comes out of it is this run's to record."""
+        core = self.core
+        core.state.nested.append(child.run_id)
+        core.save()
+        core.journal("nested-run", run=child.run_id, tasks=[task.key for task in child.plan.tasks])
+        self._child = child
+        summary = child.run()
+        self._child = None
+        return summary
 
     @contextmanager
     def _attached(self) -> Iterator[None]:
@@ -212,20 +234,8 @@ class Engine:
         if not deferred or self.plan.retry_deferred != "end" or self._parent is not None:
             return None
         core.checkpoint("nested")
-        plan, run_id = child_of(core, deferred)
-        core.state.nested.append(run_id)
-        core.save()
-        core.journal("nested-run", run=run_id, tasks=deferred)
-        child = Engine(
-            plan,
-            self.run_dir / "nested" / run_id,
-            self.outside,
-            run_id=run_id,
-            parent=Parent(self.run_id, self.switch),
-        )
-        self._child = f"nested/{run_id}"
-        summary = child.run()
-        self._child = None
+        child = self.nest(plan_of_deferred(core, deferred))
+        summary = self.run_nested(child)
         absorb_child(core, child.core.state)
         ending = summary.ending
         return ending if isinstance(ending, Paused) else None
@@ -279,9 +289,10 @@ class Engine:
     def _record_crash(self, error: BaseException) -> RunSummary:
         core = self.core
         recording = Isolation()
-        filing = self.store.file_crash(error, core.state, self._crash_context(recording), child=self._child)
+        child = self._child_record()
+        filing = self.store.file_crash(error, core.state, self._crash_context(recording), child=child)
         recording.problems.extend(filing.problems)
-        ending = Crashed(error=describe(error), record=filing.record, child=self._child)
+        ending = Crashed(error=describe(error), record=filing.record, child=child)
         core.state.ending = ending
         core.state.crashes.append(
             CrashRef(epoch=core.state.epoch, seq=core.state.seq, error=ending.error, record=filing.record)
@@ -290,6 +301,14 @@ class Engine:
         self._tear_down(recording)
         recording.step("attention", lambda: self.store.attention(f"crashed: {ending.error}"))
         return self._summarize(ending, recording.problems)
+
+    def _child_record(self) -> str | None:
+        """The crash record of the nested run that this run's failure came out of, or its directory if it left none."""
+        child = self._child
+        if child is None:
+            return None
+        record = None if child.summary is None else child.summary.crash_record
+        return "/".join(["nested", child.run_id, *([] if record is None else [record])])
 
     def _crash_context(self, recording: Isolation) -> CrashContext:
         extra: dict[str, object] = {}

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 
 from harness.engine.core import Core
 from harness.engine.plan import RunPlan
-from harness.record import RunState, TaskPhase
+from harness.record import RecordError, RunState, RunStore, TaskPhase
 
-__all__ = ["absorb_child", "child_of"]
+__all__ = ["absorb_child", "child_id", "nested_states", "plan_of_deferred"]
 
 
-def child_of(core: Core, deferred: list[str]) -> tuple[RunPlan, str]:
-    """The plan of a nested run for the tasks `deferred`, and its run id.
+def child_id(core: Core) -> str:
+    """The name of the next nested run."""
+    return f"{core.state.run_id[:48]}-n{core.state.epoch}-{len(core.state.nested) + 1}"
+
+
+def plan_of_deferred(core: Core, deferred: list[str]) -> RunPlan:
+    """The plan of a nested run for the tasks `deferred`.
 
     Needs outside of it are done already; gates were passed.
     """
@@ -22,15 +29,15 @@ def child_of(core: Core, deferred: list[str]) -> tuple[RunPlan, str]:
         for task in core.plan.tasks
         if task.key in chosen
     )
-    plan = dataclasses.replace(core.plan, tasks=tasks, retry_deferred="never", post_run=(), cleanup_session=True)
-    return plan, f"{core.state.run_id[:48]}-n{core.state.epoch}-{len(core.state.nested) + 1}"
+    return dataclasses.replace(core.plan, tasks=tasks, retry_deferred="never", post_run=(), cleanup_session=True)
 
 
 def absorb_child(core: Core, child: RunState) -> None:
     """Take over what a nested run has done, so that its finished tasks are finished here too."""
+    ours = {task.key: task for task in core.state.tasks}
     for inner in child.tasks:
-        outer = core.state.task(inner.key)
-        if outer.phase is TaskPhase.DONE:
+        outer = ours.get(inner.key)
+        if outer is None or outer.phase is TaskPhase.DONE:
             continue
         known = {attempt.token for attempt in outer.attempts}
         outer.attempts.extend(attempt for attempt in inner.attempts if attempt.token not in known)
@@ -40,3 +47,32 @@ def absorb_child(core: Core, child: RunState) -> None:
         outer.summary = inner.summary
     core.save()
     core.journal("nested-absorbed", run=child.run_id)
+
+
+def nested_states(core: Core) -> Iterator[tuple[str, RunState | None]]:
+    """Every run inside this one and inside those, outer ones first: its id, and its state if that can be read."""
+    waiting = [(core.run_dir, run_id) for run_id in core.state.nested]
+    while waiting:
+        above, run_id = waiting.pop(0)
+        directory = above / "nested" / run_id
+        state = _state_in(core, directory)
+        if state is not None:
+            waiting += [(directory, inner) for inner in state.nested]
+        yield run_id, state
+
+
+def _state_in(core: Core, run_dir: Path) -> RunState | None:
+    outside = core.outside
+    store = RunStore(
+        run_dir,
+        disk=outside.disk,
+        clock=outside.clock,
+        entropy=outside.entropy,
+        processes=outside.processes,
+        stderr=outside.stderr,
+    )
+    try:
+        return store.load().state
+    except RecordError as error:
+        core.journal("nested-unreadable", run=run_dir.name, problem=str(error))
+        return None

@@ -6,11 +6,11 @@ from backends.errors import MultiplexerError
 from harness.engine.core import Core
 from harness.engine.events import read_result
 from harness.engine.launching import launch_context
-from harness.engine.nested import absorb_child
+from harness.engine.nested import absorb_child, nested_states
 from harness.engine.supervisor import UNREACHABLE, Supervisor
 from harness.engine.teardown import TORN_DOWN, tear_down
 from harness.engine.windows import RUN_OPTION, Windows
-from harness.record import Attempt, Paused, RecordError, RunStore, SessionOutcome, TaskPhase, TaskState
+from harness.record import Attempt, Paused, RunState, SessionOutcome, TaskPhase, TaskState
 
 __all__ = ["recover"]
 
@@ -20,25 +20,34 @@ def recover(core: Core, windows: Windows, supervisor: Supervisor) -> Paused | No
 
     Answers the pause that the run goes back to if the multiplexer does not say whether the old session is gone.
     """
-    for name in [windows.session, *core.state.nested]:
-        old = Windows(windows.multiplexer, name, name if name in core.state.nested else core.state.run_id, windows.cwd)
+    children = list(nested_states(core))
+    own = (core.state.run_id, windows.session, _attempts(core.state))
+    for run_id, session, attempts in [own, *(_left_by(*child) for child in children)]:
+        old = Windows(windows.multiplexer, session, run_id, windows.cwd)
         old.claimed = True
-        paused = _end_leftovers(core, old)
+        paused = _end_leftovers(core, old, attempts)
         if paused is not None:
             return paused
     windows.forget()
-    _take_over_nested(core)
+    for _, child in children:
+        if child is not None:
+            absorb_child(core, child)
     for task in core.state.tasks:
         if task.phase in (TaskPhase.RUNNING, TaskPhase.VERIFYING):
             _pick_up(core, task, supervisor)
     return None
 
 
-def _end_leftovers(core: Core, old: Windows) -> Paused | None:
+def _left_by(run_id: str, state: RunState | None) -> tuple[str, str, list[Attempt]]:
+    """What a nested run may have left: its id, its multiplexer session, its attempts."""
+    return (run_id, run_id[:64], []) if state is None else (run_id, state.mux_session or run_id[:64], _attempts(state))
+
+
+def _end_leftovers(core: Core, old: Windows, attempts: list[Attempt]) -> Paused | None:
     began = core.now
     while True:
         core.checkpoint("kill")
-        if _is_foreign(old) or tear_down(core, old, _attempts(core)) == TORN_DOWN:
+        if _is_foreign(old) or tear_down(core, old, attempts) == TORN_DOWN:
             return None
         core.note_seam()
         if core.now - began >= core.plan.session_timeout_s:
@@ -58,27 +67,8 @@ def _is_foreign(old: Windows) -> bool:
         return False
 
 
-def _attempts(core: Core) -> list[Attempt]:
-    return [attempt for task in core.state.tasks for attempt in task.attempts]
-
-
-def _take_over_nested(core: Core) -> None:
-    outside = core.outside
-    for run_id in core.state.nested:
-        store = RunStore(
-            core.run_dir / "nested" / run_id,
-            disk=outside.disk,
-            clock=outside.clock,
-            entropy=outside.entropy,
-            processes=outside.processes,
-            stderr=outside.stderr,
-        )
-        try:
-            child = store.load().state
-        except RecordError as error:
-            core.journal("nested-unreadable", run=run_id, problem=str(error))
-        else:
-            absorb_child(core, child)
+def _attempts(state: RunState) -> list[Attempt]:
+    return [attempt for task in state.tasks for attempt in task.attempts]
 
 
 def _pick_up(core: Core, task: TaskState, supervisor: Supervisor) -> None:
