@@ -48,6 +48,10 @@ def _disk_was_faulty(report: Report) -> bool:
     return any(injection.point.startswith("disk.") for injection in report.injections)
 
 
+def _clock_was_faulty(report: Report) -> bool:
+    return any(injection.point == "clock.tick" for injection in report.injections)
+
+
 def no_escape(report: Report) -> Iterator[str]:
     """Nothing but the documented outcome comes out of `Engine.run()`."""
     raised = report.raised
@@ -90,13 +94,14 @@ def honest_status(report: Report) -> Iterator[str]:
 def no_false_crash(report: Report) -> Iterator[str]:
     """An agent that was alive and finished its work is never recorded as crashed, timed out or stalled."""
     yield from report.violations
-    if report.state is None:
+    if report.state is None or _disk_was_faulty(report) or _clock_was_faulty(report):
         return
-    finished = {entry["token"] for entry in report.ledger if entry["what"] == "result"}
+    finished = {entry["token"]: entry["at"] for entry in report.ledger if entry["what"] == "result"}
     wrong = (SessionOutcome.CRASHED, SessionOutcome.TIMED_OUT, SessionOutcome.STALLED)
     for task in report.state.tasks:
         for attempt in task.attempts:
-            if attempt.outcome in wrong and attempt.token in finished:
+            left_s = finished.get(attempt.token)
+            if attempt.outcome in wrong and left_s is not None and left_s <= (attempt.ended_at or 0):
                 yield f"{task.key} #{attempt.number} left a result and is recorded as {attempt.outcome}"
 
 
@@ -127,7 +132,7 @@ def crash_recorded(report: Report) -> Iterator[str]:
 
 def bounded(report: Report) -> Iterator[str]:
     """No session is waited for longer than its deadline, one call and one poll."""
-    if not report.virtual or any(injection.point == "clock.tick" for injection in report.injections):
+    if not report.virtual or _clock_was_faulty(report):
         return
     limit = report.plan.session_timeout_s + report.call_timeout_s + report.plan.poll_s
     started: dict[tuple[str, int, int], float] = {}

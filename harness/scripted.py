@@ -239,6 +239,8 @@ class Script:
         data = json.dumps(document).encode("ascii") + b"\n"
         half = self._fault("half_result") is not None or half
         yield Deliver(data[: len(data) // 2] if half else data, whole=not half)
+        if not half and not token:
+            yield Note("result")
         return False
 
     def _do_say(self, text: str) -> Flow:
