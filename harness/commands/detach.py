@@ -27,7 +27,7 @@ _BEGIN_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """A run that is to be driven in a control window; `words` are the options that the plan is run with, `where` see `Order`."""
+    """A run to be driven in a control window; `words` are the options that the plan is run with, `where` as of `Order`."""
 
     plan: Path
     root: Path

@@ -24,7 +24,7 @@ from harness.commands.output import Output
 from harness.commands.server import Claim, claim, end_idle_server, require_available
 from harness.commands.watching import Watch
 from harness.dashboard import literal
-from harness.dashboard.render import STYLES
+from harness.dashboard.render import STYLES, age
 from harness.engine.core import STEPS, Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
@@ -111,6 +111,7 @@ def drive(host: Host, output: Output, order: Order, current: Drive, *, quiet: bo
         current.summary = summary
     if not quiet:
         show_summary(output, order, engine, summary)
+        output.aside(f"took {age(watch.elapsed_s)}")
     code = rehearsal.judge(output, summary.exit_code)
     host.notify(summary)
     if not engine.switch.forced:

@@ -138,13 +138,18 @@ def next_steps(view: RunView, asker: SessionAsker, where: str = "") -> list[tupl
     if Hint.ATTACH in hints and view.state is not None:
         multiplexer = asker.multiplexer()
         argv = multiplexer.attach_target_argv(multiplexer.target(view.state.mux_session))
-        steps.append(("attach", shlex.join(argv)))
+        steps.append(("attach", _shell_line(argv)))
     if Hint.RESUME in hints:
         steps.append(("resume", f"seamripper resume {view.run_id}{where}"))
     driver = None if view.state is None else view.state.driver
     if Hint.STOP in hints and driver is not None:
         steps.append(("stop", f"kill -INT {driver.pid}"))
     return steps
+
+
+def _shell_line(argv: Sequence[str]) -> str:
+    """`argv` as something to paste; a word that begins with `=` is quoted as well, because zsh would look it up."""
+    return " ".join(f"'{word}'" if word.startswith("=") else shlex.quote(word) for word in argv)
 
 
 def _status_screen(view: RunView, steps: Sequence[tuple[str, str]], events: int) -> RenderableType:

@@ -12,6 +12,7 @@ from rich.text import Text
 from harness.commands.host import Host
 from harness.commands.output import Output
 from harness.dashboard import literal, task_table
+from harness.dashboard.render import age
 from harness.engine.engine import Engine
 from harness.record import RunStore, TaskPhase, TaskState
 
@@ -64,6 +65,11 @@ class Watch:
             except OSError:
                 self._gone = True
 
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it was entered."""
+        return self._host.clock.monotonic() - self._began
+
     def progress(self, line: str) -> None:
         """Take note of an event."""
         if self._gone:
@@ -71,9 +77,11 @@ class Watch:
         store = None if self._engine is None else self._engine.store
         shown = literal(line if store is None else store.clean(line, 400), 400)
         event, _, rest = shown.partition(" ")
-        when = f"{self._host.clock.monotonic() - self._began:8.1f} s  "
+        when = f"{self.elapsed_s:8.1f} s  "
         if self._live is not None:
-            self._events.append(Text.assemble((when, "dim"), f"{event}  ", (rest, "dim"), no_wrap=True))
+            self._events.append(
+                Text.assemble((when, "dim"), f"{event:<16} ", (rest, "dim"), no_wrap=True, overflow="ellipsis")
+            )
             self._refresh()
             return
         try:
@@ -99,16 +107,16 @@ class Watch:
         if self._engine is None:
             return Text()
         state = self._engine.core.state
-        seconds = self._host.clock.monotonic() - self._began
         done = sum(task.phase is TaskPhase.DONE for task in state.tasks)
-        head = Text.assemble(("▶ running  ", "cyan"), (literal(state.run_id), "bold"))
-        head.append(f"  {done}/{len(state.tasks)} done  {seconds:.0f} s", "not bold")
+        head = Text.assemble(("▶ running", "cyan"), f"  {done}/{len(state.tasks)} done  {age(self.elapsed_s)}")
         if state.degraded_since is not None:
             head.append("  the multiplexer does not answer", "yellow")
         if self._engine.switch.by is not None:
-            head.append("  stopping, once more forces it", "magenta")
+            head.append("  stopping; once more forces it", "magenta")
+        else:
+            head.append("  Ctrl-C stops it", "dim")
         table = task_table([_cleaned(task, self._engine.store) for task in state.tasks])
-        return Group(head, Text(), table, Text(), *self._events)
+        return Group(Text(), head, Text(), table, Text(), *self._events)
 
 
 def _cleaned(task: TaskState, store: RunStore) -> TaskState:

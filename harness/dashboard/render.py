@@ -63,6 +63,14 @@ _PHASE_GLYPHS: Mapping[TaskPhase, str] = {
     TaskPhase.ESCALATED: "!",
 }
 
+_PHASE_STYLES: Mapping[TaskPhase, str] = {
+    TaskPhase.RUNNING: "cyan",
+    TaskPhase.VERIFYING: "cyan",
+    TaskPhase.DONE: "green",
+    TaskPhase.DEFERRED: "yellow",
+    TaskPhase.ESCALATED: "bold yellow",
+}
+
 _OWN_EVENT_FIELDS = frozenset({"seq", "epoch", "at", "event", "state", "crash"})
 
 
@@ -179,18 +187,17 @@ def _progress(state: RunState | None) -> str:
 def task_table(tasks: Iterable[TaskState]) -> Table:
     """The tasks with phase, attempts, and how the last session went."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("task", "phase", "attempts", "last session", "reason"):
+    for title in ("task", "phase", "attempts", "last session", "what is said"):
         table.add_column(title, overflow="fold")
     for task in tasks:
         last = task.attempts[-1] if task.attempts else None
-        cells = (
-            literal(task.key),
-            f"{_PHASE_GLYPHS[task.phase]} {task.phase.value}",
-            str(sum(attempt.counted for attempt in task.attempts)),
-            _session(last),
-            literal(task.reason or (last.reason if last is not None else "") or task.summary),
+        table.add_row(
+            Text(literal(task.key)),
+            Text(f"{_PHASE_GLYPHS[task.phase]} {task.phase.value}", style=_PHASE_STYLES.get(task.phase, "")),
+            Text(str(sum(attempt.counted for attempt in task.attempts))),
+            Text(_session(last)),
+            Text(literal(task.reason or (last.reason if last is not None else "") or task.summary)),
         )
-        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
@@ -203,7 +210,7 @@ def _session(attempt: Attempt | None) -> str:
     if attempt.signal is not None:
         words.append(f"signal {attempt.signal}")
     if attempt.nudges:
-        words.append(f"{attempt.nudges} nudges")
+        words.append(f"{attempt.nudges} nudge{'s' if attempt.nudges > 1 else ''}")
     return ", ".join(words)
 
 
