@@ -8,7 +8,7 @@ from typing import Any
 
 from faults.plan import FaultPlan
 from faults.rule import Fault
-from faults.trace import Injection
+from faults.trace import Injection, TraceEntry
 from harness.engine.plan import RunPlan
 from harness.engine.summary import RunSummary
 from harness.record import Ending, Event, RunState, RunStatus, Status
@@ -43,9 +43,10 @@ class Report:
     """Everything that a scenario can assert on.
 
     `summary` is `None` where the engine did not return one: it was killed (`killed`), or raised (`raised`). `crash` is the
-    crash record as read back from the disk. `list_row` and `header` are what a dashboard shows, as plain text. `elapsed_s`
-    is in seconds of the world's clock. `typed` counts how often the engine asked for each text to be typed, by its digest in
-    the ledger, in every run of the stage so far. `violations` are what was noticed while the run went on.
+    crash record as read back from the disk. `entries` are what happened at the failpoints. `list_row` and `header` are what a
+    dashboard shows, as plain text. `elapsed_s` is in seconds of the world's clock. `typed` counts how often the engine asked
+    for each text to be typed, by its digest in the ledger, in every run of the stage so far. `violations` are what was
+    noticed while the run went on.
     """
 
     plan: RunPlan
@@ -59,7 +60,7 @@ class Report:
     injections: Sequence[Injection]
     unfired: Sequence[Fault]
     reached: Mapping[str, int]
-    trace: str
+    entries: Sequence[TraceEntry]
     elapsed_s: float
     list_row: str
     header: str
@@ -73,6 +74,11 @@ class Report:
     ledger: Sequence[Mapping[str, Any]] = ()
     typed: Mapping[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+
+    @property
+    def trace(self) -> str:
+        """Everything that happened at the failpoints, a line each: the same, byte for byte, for the same plan and seed."""
+        return "".join(f"{entry}\n" for entry in self.entries)
 
     @property
     def status(self) -> RunStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from collections import Counter
@@ -33,7 +34,12 @@ __all__ = ["Stage", "catalog_of", "run_scenario"]
 
 def catalog_of(world: type[World] | World) -> PointCatalog:
     """The failpoints that can be reached in that kind of world."""
-    return PointCatalog(STEPS, supports=world.layers)
+    return _catalog(world.layers)
+
+
+@functools.cache
+def _catalog(layers: frozenset[str]) -> PointCatalog:
+    return PointCatalog(STEPS, supports=layers)
 
 
 def run_scenario(
@@ -222,7 +228,7 @@ class Stage:
             injections=tuple(injector.injections),
             unfired=tuple(injector.unfired()),
             reached=dict(injector.reached),
-            trace=injector.trace_text(),
+            entries=tuple(injector.trace),
             elapsed_s=elapsed_s,
             list_row=list_row(verdict, state).plain,
             header=header_text(verdict, state),

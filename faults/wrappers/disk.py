@@ -6,7 +6,6 @@ import errno
 import os
 import re
 from collections.abc import Callable
-from pathlib import PurePath
 from typing import TypeVar
 
 from backends.disk import READ_LIMIT, Disk, FileInfo, LockHandle, LockHeld, StrPath
@@ -36,7 +35,8 @@ def file_kind(path: StrPath) -> str:
 
     Temporaries count as what they will be; directories of events and crashes as their files.
     """
-    grandparent, parent, name = ("", "", "", *PurePath(os.fspath(path)).parts)[-3:]
+    grandparent, parent, name = ("", "", *_slashed(path).rsplit("/", 2))[-3:]
+    grandparent = grandparent.rpartition("/")[2]
     temporary = _TEMPORARY.fullmatch(name)
     final = temporary.group(1) if temporary else name.removesuffix(".held")
     if final in _KIND_OF_NAME:
@@ -45,6 +45,11 @@ def file_kind(path: StrPath) -> str:
         # Tasks are named by people: one may be called `events`.
         return "other"
     return _KIND_OF_DIRECTORY.get(parent) or _KIND_OF_DIRECTORY.get(name) or "other"
+
+
+def _slashed(path: StrPath) -> str:
+    text = os.fspath(path)
+    return text if os.sep == "/" else text.replace(os.sep, "/")
 
 
 class FaultyDisk(Disk):

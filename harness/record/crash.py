@@ -24,7 +24,7 @@ import msgspec
 from backends.clock import timestamp
 from backends.errors import printable
 from harness.record.plain import encode
-from harness.record.redact import Redactor
+from harness.record.redact import Redactor, is_harmless
 
 __all__ = ["CrashContext", "build_crash_record", "crash_text", "describe", "isolated", "redactor_of"]
 
@@ -83,8 +83,9 @@ def isolated(step: Callable[[], object]) -> str | None:
 
 
 def redactor_of(environment: Mapping[str, str], secrets: Iterable[str] = ()) -> Redactor:
-    """A redactor for that environment, made once for the same one."""
-    return _redactor(tuple(environment.items()), tuple(secrets))
+    """A redactor for that environment, made once for all that hold the same secrets."""
+    kept = tuple(item for item in environment.items() if not is_harmless(item[0]))
+    return _redactor(kept, tuple(secrets))
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ import msgspec
 from backends.errors import printable
 from harness.record.plain import encode, plain
 
-__all__ = ["Redactor"]
+__all__ = ["Redactor", "is_harmless"]
 
 SHORTEST = 6
 """Characters; a shorter value is no secret worth the name, and would tear ordinary words apart."""
@@ -90,7 +91,7 @@ class Redactor:
     """Removes the values of `environment` that no allow-list names, the `secrets` given, and whatever looks like a secret."""
 
     def __init__(self, environment: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
-        found = {value: f"<env {printable(name, 80)}>" for name, value in environment.items() if not _harmless(name)}
+        found = {value: f"<env {printable(name, 80)}>" for name, value in environment.items() if not is_harmless(name)}
         found.update(dict.fromkeys(secrets, "<secret>"))
         self._values = _variants(found)
         self._needles = tuple({msgspec.json.encode(_encodable(value))[1:-1] for value, _ in self._values})
@@ -173,7 +174,9 @@ class Redactor:
         return [self._withheld(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _harmless(name: str) -> bool:
+@functools.lru_cache(maxsize=4096)
+def is_harmless(name: str) -> bool:
+    """Whether the value of the environment variable `name` is known to be no secret."""
     return _HARMLESS_NAMES.match(name) is not None
 
 
