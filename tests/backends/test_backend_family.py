@@ -563,3 +563,92 @@ def test_a_new_session_starts_no_second_server_beside_a_living_one() -> None:
 
     assert type(came.error) is TransportUnavailable
     assert all("new-session" not in argv for argv, _, _ in transport.calls)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("has_session", {"session_name": "run-10"}),
+        ("new_session", {"session_name": "run-20"}),
+        ("list_window_ids", {"window_id": ""}),
+        ("new_window", {"window_id": "%1"}),
+        ("window_exit", {"window_id": "@7"}),
+        ("window_exit", {"pane_dead": ""}),
+        ("window_alive", {"pane_dead": ""}),
+        ("window_alive", {"pane_dead": "2"}),
+        ("window_pids", {"pane_pid": ""}),
+        ("has_session", {"pid": "none"}),
+        ("has_session", {"start_time": ""}),
+        ("has_session", {"version": ""}),
+        ("server_identity", {"pid": "0"}),
+    ],
+)
+def test_an_answer_about_something_else_is_garbled(name: str, values: dict[str, str]) -> None:
+    """A well-formed line that does not hold what was asked for is no answer."""
+    mux, _ = canned(lambda argv, stdin: healthy(argv, stdin, **values))
+
+    assert type(outcome(mux, name, OPERATIONS[name].sample).error) is TransportGarbled
+
+
+@pytest.mark.parametrize("panes", [b"", b"lorem", b"%1 0/%2 ?/", b"%1 0"])
+def test_unreadable_panes_are_garbled(panes: bytes) -> None:
+    """A window without a readable pane is neither alive nor dead."""
+
+    def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
+        return completed(stdout=healthy(argv, stdin).stdout.replace(b"%1 0/", panes))
+
+    assert type(outcome(canned(reply)[0], "window_alive", OPERATIONS["window_alive"].sample).error) is TransportGarbled
+
+
+@pytest.mark.parametrize(("panes", "alive"), [(b"%1 0/%2 1/", True), (b"%2 0/%1 1/", False), (b"%10 0/%9 1/", False)])
+def test_a_window_lives_as_long_as_the_process_it_was_made_with(panes: bytes, alive: bool) -> None:
+    """Of several panes the oldest counts, in whichever order they are laid out."""
+
+    def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
+        return completed(stdout=healthy(argv, stdin).stdout.replace(b"%1 0/", panes))
+
+    assert canned(reply)[0].window_alive("run-1", "@1") is alive
+
+
+@pytest.mark.parametrize(("last_fallback", "switched"), [(False, False), (True, True)])
+def test_a_client_goes_back_where_it_came_from_if_told_so(last_fallback: bool, switched: bool) -> None:
+    """A refused switch is a refusal, unless the last session will do."""
+
+    def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
+        refused = argv[-2:] == ("-t", "=run-9:")
+        return completed(1, b"", b"can't find client: x\n") if refused else healthy(argv, stdin)
+
+    mux, transport = canned(reply)
+
+    assert mux.switch_client("=run-9", last_fallback) is switched
+    assert ("-l" in transport.calls[-1][0]) is last_fallback
+
+
+def test_without_a_client_nothing_is_switched() -> None:
+    """A server that nobody is attached to answers with an empty list: that is an answer here."""
+    mux, _ = canned(failing("list-clients", completed()))
+
+    assert outcome(mux, "switch_client", {"target": "=run-1"}) == Outcome(False)
+
+
+def test_only_a_window_of_our_own_server_can_detach_its_client() -> None:
+    """The caller's own tmux is not ours to command."""
+    mux, transport = canned(environment={"TMUX": "/elsewhere,99,0", "TMUX_PANE": "%5"})
+
+    assert type(outcome(mux, "detach_client", {}).degraded) is CommandRejected
+    assert transport.calls == []
+
+
+def test_an_option_that_is_unset_is_told_from_an_empty_one() -> None:
+    """Only sessions that have the option are answered for."""
+    values = {"run-1": b"demo\n", "run-2": b"", "run-3": b"\n", "run-4": b"a\nb\n"}
+
+    def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
+        if "list-sessions" in argv:
+            line = healthy(argv, stdin).stdout.decode()
+            return completed(stdout="".join(line.replace("run-1", name) for name in values).encode())
+        if "show-options" in argv:
+            return completed(stdout=b"".join(value + b"\t-- end of value --\t\n" for value in values.values()))
+        return healthy(argv, stdin)
+
+    assert canned(reply)[0].session_options("@x") == {"run-1": "demo", "run-3": "", "run-4": "a\nb"}

@@ -168,10 +168,11 @@ def test_the_recorded_answers_are_all_there() -> None:
         lambda line: line + "one more\n",
         lambda line: line.replace("run-1", "run-10"),
         lambda line: line.replace("run-1", "run-"),
+        lambda line: line.replace("run-1", "run-10").removesuffix("\n"),
         lambda line: " " + line,
         lambda line: line.upper(),
     ],
-    ids=["cut off", "two lines", "longer name", "shorter name", "moved", "shouted"],
+    ids=["cut off", "two lines", "longer name", "shorter name", "longer name cut off", "moved", "shouted"],
 )
 def test_a_line_that_is_nearly_proof_proves_nothing(text: str, spoiled: Callable[[str], str]) -> None:
     """Only the exact line about the exact target counts."""
@@ -201,3 +202,12 @@ def test_absence_told_by_a_server_of_another_version_is_unknown() -> None:
     assert type(came.error) is TransportUnavailable
     assert "3.3a" in str(came.error)
     assert "3.6b" in str(came.error)
+
+
+@pytest.mark.parametrize("line", [*SILENT_SERVER[:1], *NO_SOCKET])
+def test_silence_at_another_socket_proves_nothing(line: str) -> None:
+    """With our server gone, its own socket must be the one that is silent."""
+    answer = completed(1, b"", line.replace(SOCKET, SOCKET + "-2").encode())
+    mux, _ = canned(failing("list-windows", answer), server=Liveness.DEAD)
+
+    assert isinstance(outcome(mux, "has_session", {"name": "run-1"}).error, TransportError)

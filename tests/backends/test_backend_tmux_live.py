@@ -171,7 +171,9 @@ def test_text_reaches_the_windows_own_process_when_an_agent_splits_it(shared: Li
     shared.mux.send_text(made, "x")
 
     eventually(lambda: received.read_bytes() == b"x\r")
-    os.kill(shared.mux.window_pids(made)[0], signal.SIGKILL)
+    own_process = shared.processes.identify(shared.mux.window_pids(made)[0])
+    assert own_process is not None
+    shared.processes.signal(own_process, signal.SIGKILL)
     assert ended(shared, made) == WindowExit(signal=9)
     assert not shared.mux.window_alive("run-1", made)
     shared.mux.kill_window(made)
