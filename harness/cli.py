@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib.metadata
 import math
 import sys
@@ -19,6 +20,7 @@ from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host, this_host
 from harness.commands.looking import list_runs, status
 from harness.commands.mishaps import EXIT_CRASHED, EXIT_USAGE, as_expected, complain, record_crash
+from harness.commands.output import OutputGone
 from harness.commands.probing import probe
 from harness.commands.resume import resume
 from harness.commands.run import run
@@ -254,11 +256,9 @@ def _parsed(host: Host, argv: Sequence[str] | None) -> argparse.Namespace | int:
 
 def _answer_for(error: BaseException, host: Host, current: Drive) -> int:
     """The exit code for what came out of a command, once it was said and recorded."""
-    if isinstance(error, BrokenPipeError):
-        # Whoever read us has seen enough; a stream that is closed is not flushed once more on the way out.
-        with contextlib.suppress(OSError):
-            host.stdout.close()
-        return EXIT_BROKEN_PIPE if current.summary is None else current.summary.exit_code
+    if isinstance(error, OutputGone) and error.errno == errno.EPIPE:
+        # Whoever read us has seen enough.
+        return EXIT_BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
         return EXIT_INTERRUPTED if current.summary is None else current.summary.exit_code
     expected = as_expected(error)

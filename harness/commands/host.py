@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -89,6 +90,7 @@ class Host:
 
 def this_host() -> Host:
     """The machine that this process runs on."""
+    stdout = _forgiving(sys.stdout)
     clock = SystemClock()
     disk = RealDisk()
     processes = SystemProcessTable(clock)
@@ -112,7 +114,7 @@ def this_host() -> Host:
         return get_multiplexer(name, **options)
 
     return Host(
-        stdout=_forgiving(sys.stdout),
+        stdout=stdout,
         stderr=_forgiving(sys.stderr),
         environment=os.environ,
         cwd=Path.cwd(),
@@ -122,12 +124,14 @@ def this_host() -> Host:
         entropy=SystemEntropy(),
         multiplexer=multiplexer,
         profiles=lambda plan: profiles_for(plan, disk),
-        notify=lambda summary: _ring(sys.stdout),
+        notify=lambda summary: _ring(stdout),
     )
 
 
-def _forgiving(stream: TextIO) -> TextIO:
-    """`stream`, showing what its encoding lacks as an escape instead of failing."""
+def _forgiving(stream: TextIO | None) -> TextIO:
+    """`stream`, showing what its encoding lacks as an escape instead of failing; what is closed takes everything."""
+    if stream is None:
+        return io.StringIO()
     reconfigure = getattr(stream, "reconfigure", None)
     if callable(reconfigure):
         reconfigure(errors="backslashreplace")
@@ -136,7 +140,7 @@ def _forgiving(stream: TextIO) -> TextIO:
 
 def _ring(terminal: TextIO) -> None:
     """The bell: a run may take hours, and its terminal may be out of sight."""
-    if terminal.isatty():
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
+        if terminal.isatty():
             terminal.write("\a")
             terminal.flush()

@@ -9,6 +9,7 @@ from backends.errors import BackendNotFound, MultiplexerError, TransportError
 from faults.errors import FaultPlanError, SimulatedDeath
 from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host
+from harness.commands.output import OutputGone
 from harness.dashboard import literal
 from harness.engine.endings import Isolation
 from harness.engine.plan import PlanError
@@ -50,6 +51,8 @@ def as_expected(error: BaseException) -> CommandError | None:
             return CommandError(
                 f"the multiplexer refused: {error}", "`seamripper backends` says what this host can run"
             )
+        case OutputGone():
+            return CommandError(f"standard output cannot be written: {error}", "nothing else was done")
         case SimulatedDeath():
             code = 128 + signal.SIGKILL
             return CommandError("the fault plan killed the engine here", "`seamripper resume` goes on", code)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -13,7 +14,7 @@ from rich.text import Text
 from harness.commands.host import Host
 from harness.dashboard import literal
 
-__all__ = ["SCHEMA", "Output"]
+__all__ = ["SCHEMA", "Output", "OutputGone"]
 
 SCHEMA = 1
 """The shape of every JSON document that a command writes; raised when a key changes its meaning or goes."""
@@ -22,16 +23,76 @@ _PIPE_WIDTH = 2000
 """Columns of what is not shown on a terminal: wide enough that nothing is wrapped."""
 
 
+class OutputGone(Exception):
+    """Standard output takes nothing any more; `errno` says why, EPIPE that whoever read it has seen enough."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or type(error).__name__)
+        self.errno = error.errno
+
+
+class _Stream(io.TextIOBase):
+    """A standard stream that may go away: what is `lasting` goes on without it, anything else ends with `OutputGone`.
+
+    It is closed then, so that it is not flushed once more on the way out.
+    """
+
+    def __init__(self, stream: TextIO, *, lasting: bool) -> None:
+        self._stream = stream
+        self._lasting = lasting
+        self._gone = False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # the base declares an attribute, this one is another stream's
+        """The encoding of what is written."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        """Whether somebody may be looking."""
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        """See `io.TextIOBase`."""
+        if not self._is_gone():
+            try:
+                self._stream.write(text)
+            except OSError as error:
+                self._give_up(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """See `io.TextIOBase`."""
+        if not self._is_gone():
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self._give_up(error)
+
+    def _is_gone(self) -> bool:
+        return self._gone or self._stream.closed
+
+    def _give_up(self, error: OSError) -> None:
+        self._gone = True
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        if not self._lasting:
+            raise OutputGone(error) from error
+
+
 class Output:
     """The standard output and standard error of one command."""
 
-    def __init__(self, host: Host, *, as_json: bool = False) -> None:
-        """Speak on `host`; with `as_json` only documents go to standard output, and what is said meanwhile to the other."""
+    def __init__(self, host: Host, *, as_json: bool = False, lasting: bool = False) -> None:
+        """Speak on `host`; with `as_json` only documents go to standard output, and what is said meanwhile to the other.
+
+        A `lasting` command goes on where its terminal goes away: a run does not depend on who watches it.
+        """
         self.as_json = as_json
-        self._host = host
+        self._out = _Stream(host.stdout, lasting=lasting)
+        self._err = _Stream(host.stderr, lasting=True)
         terminal = host.stdout.isatty()
         self.console = Console(
-            file=host.stdout,
+            file=cast(TextIO, self._out),
             force_terminal=terminal,
             color_system="auto" if terminal else None,
             markup=False,
@@ -52,8 +113,8 @@ class Output:
             file=plain, width=_PIPE_WIDTH, color_system=None, markup=False, highlight=False, emoji=False, _environ={}
         )
         console.print(shown)
-        self._host.stdout.write("".join(f"{line.rstrip()}\n" for line in plain.getvalue().split("\n")[:-1]))
-        self._host.stdout.flush()
+        self._out.write("".join(f"{line.rstrip()}\n" for line in plain.getvalue().split("\n")[:-1]))
+        self._out.flush()
 
     def say(self, line: str, style: str = "") -> None:
         """One line of text, with nothing in it taken as markup or as a control character."""
@@ -62,13 +123,13 @@ class Output:
     def aside(self, line: str) -> None:
         """One line beside what was asked for: on standard output, or where that is for JSON on standard error."""
         if self.as_json:
-            self._host.stderr.write(literal(line, 2000) + "\n")
-            self._host.stderr.flush()
+            self._err.write(literal(line, 2000) + "\n")
+            self._err.flush()
         else:
             self.say(line, "dim")
 
     def document(self, content: Mapping[str, Any]) -> None:
         """A JSON document with its schema; one line, so that several can follow each other."""
         text = json.dumps({"schema": SCHEMA, **content}, allow_nan=False)
-        self._host.stdout.write(text + "\n")
-        self._host.stdout.flush()
+        self._out.write(text + "\n")
+        self._out.flush()

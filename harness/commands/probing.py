@@ -16,7 +16,7 @@ __all__ = ["probe"]
 
 def probe(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Probe the agent; see `seamripper probe --help`. Exit code 1 where it cannot be driven."""
-    output = Output(host, as_json=arguments.json)
+    output = Output(host, as_json=arguments.json, lasting=True)
     root = resolve_root(arguments.root, host.environment, host.cwd)
     base = load_plan(host.cwd / arguments.plan, disk=host.disk) if arguments.plan else None
     where = {} if base is not None else {"project": str(host.cwd)}

@@ -17,7 +17,7 @@ __all__ = ["resume"]
 
 def resume(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Go on with the run; see `seamripper resume --help`."""
-    output = Output(host, as_json=arguments.json)
+    output = Output(host, as_json=arguments.json, lasting=True)
     root = resolve_root(arguments.root, host.environment, host.cwd)
     run_dir = find_run(host.disk, root, arguments.run, host.cwd)
     current.run_dir = run_dir

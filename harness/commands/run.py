@@ -22,7 +22,7 @@ __all__ = ["run"]
 
 def run(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Carry out the plan; see `seamripper run --help`."""
-    output = Output(host, as_json=arguments.json)
+    output = Output(host, as_json=arguments.json, lasting=True)
     root = resolve_root(arguments.root, host.environment, host.cwd)
     path = host.cwd / arguments.plan
     plan = load_plan(path, disk=host.disk)

@@ -25,10 +25,7 @@ _EVENTS = 6
 
 
 class Watch:
-    """Shows the progress of one engine, while it is entered.
-
-    A terminal that goes away ends the show, never the run.
-    """
+    """Shows the progress of one engine, while it is entered."""
 
     def __init__(self, host: Host, output: Output) -> None:
         self._host = host
@@ -37,7 +34,6 @@ class Watch:
         self._live: Live | None = None
         self._began = self._shown = host.clock.monotonic()
         self._events: deque[Text] = deque(maxlen=_EVENTS)
-        self._gone = False
 
     def over(self, engine: Engine) -> Watch:
         """Show that engine's progress."""
@@ -60,10 +56,7 @@ class Watch:
 
     def __exit__(self, *exc_info: object) -> None:
         if self._live is not None:
-            try:
-                self._live.stop()
-            except OSError:
-                self._gone = True
+            self._live.stop()
 
     @property
     def elapsed_s(self) -> float:
@@ -72,8 +65,6 @@ class Watch:
 
     def progress(self, line: str) -> None:
         """Take note of an event."""
-        if self._gone:
-            return
         store = None if self._engine is None else self._engine.store
         shown = literal(line if store is None else store.clean(line, 400), 400)
         event, _, rest = shown.partition(" ")
@@ -84,10 +75,7 @@ class Watch:
             )
             self._refresh()
             return
-        try:
-            self._output.aside(f"{when}{shown}")
-        except (OSError, ValueError):
-            self._gone = True
+        self._output.aside(f"{when}{shown}")
 
     def tick(self, step: str) -> None:
         """Let the screen show that time passes; called at every step of the engine."""
@@ -95,13 +83,9 @@ class Watch:
             self._refresh()
 
     def _refresh(self) -> None:
-        if self._live is None or self._gone:
-            return
         self._shown = self._host.clock.monotonic()
-        try:
+        if self._live is not None:
             self._live.refresh()
-        except (OSError, ValueError):
-            self._gone = True
 
     def _screen(self) -> RenderableType:
         if self._engine is None:
