@@ -1,1 +1,21 @@
-"""Package."""
+"""How does it behave? The engine, its record, and the means to run and judge it."""
+
+from harness.agents import ScriptedAgent
+from harness.engine.engine import Engine
+from harness.engine.plan import RunPlan
+from harness.engine.summary import RunSummary
+from harness.record import RunState, RunStatus, classify
+from harness.report import Report
+from harness.runner import run_scenario
+
+__all__ = [
+    "Engine",
+    "Report",
+    "RunPlan",
+    "RunState",
+    "RunStatus",
+    "RunSummary",
+    "ScriptedAgent",
+    "classify",
+    "run_scenario",
+]

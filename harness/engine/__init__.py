@@ -1,1 +1,1 @@
-"""Package."""
+"""The engine: carries out a plan of tasks as agent sessions in windows, and records how that ended."""
