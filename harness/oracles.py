@@ -91,6 +91,24 @@ def honest_status(report: Report) -> Iterator[str]:
         yield "an attach hint is shown for a run whose session was torn down"
 
 
+def honest_nested(report: Report) -> Iterator[str]:
+    """A run inside an ended run has ended, and what went wrong in it went wrong for the outer one: nothing is swallowed."""
+    if report.summary is None:
+        return
+    for inner in report.nested:
+        if inner.status in (RunStatus.RUNNING, RunStatus.UNKNOWN) and not _disk_was_faulty(report):
+            yield f"the nested run {inner.run_id} is {inner.status} although the run around it has ended"
+        newest = inner.run_id == report.nested[-1].run_id and _began_in_this_epoch(report, inner.run_id)
+        failed = isinstance(inner.ending, Crashed | Stopped)
+        if newest and failed and not isinstance(report.summary.ending, Crashed | Stopped):
+            yield f"the nested run {inner.run_id} is {inner.status}, the run around it {report.status}"
+
+
+def _began_in_this_epoch(report: Report, run_id: str) -> bool:
+    epoch = max((entry["epoch"] for entry in report.journal), default=0)
+    return any(entry["run"] == run_id and entry["epoch"] == epoch for entry in report.events("nested-run"))
+
+
 def no_false_crash(report: Report) -> Iterator[str]:
     """An agent that was alive and finished its work is never recorded as crashed, timed out or stalled."""
     yield from report.violations
@@ -208,6 +226,7 @@ ORACLES: Mapping[str, Oracle] = MappingProxyType(
     {
         "no-escape": no_escape,
         "honest-status": honest_status,
+        "honest-nested": honest_nested,
         "no-false-crash": no_false_crash,
         "crash-recorded": crash_recorded,
         "bounded": bounded,

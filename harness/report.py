@@ -13,7 +13,7 @@ from harness.engine.plan import RunPlan
 from harness.engine.summary import RunSummary
 from harness.record import Ending, Event, RunState, RunStatus, Status
 
-__all__ = ["AttemptReport", "Report", "TaskReport"]
+__all__ = ["AttemptReport", "NestedReport", "Report", "TaskReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,27 @@ class TaskReport:
 AttemptReport = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class NestedReport:
+    """A run inside a run, as its own record tells of it; `path` is its directory inside the outermost run's."""
+
+    run_id: str
+    path: str
+    status: RunStatus
+    state: RunState | None
+    journal: Sequence[Event]
+    crash: Mapping[str, Any] | None
+
+    @property
+    def ending(self) -> Ending | None:
+        """How it ended, as recorded."""
+        return None if self.state is None else self.state.ending
+
+    def events(self, name: str) -> list[Event]:
+        """The journal's lines of that event."""
+        return [event for event in self.journal if event["event"] == name]
+
+
 @dataclass(slots=True)
 class Report:
     """Everything that a scenario can assert on.
@@ -45,8 +66,8 @@ class Report:
     `summary` is `None` where the engine did not return one: it was killed (`killed`), or raised (`raised`). `crash` is the
     crash record as read back from the disk. `entries` are what happened at the failpoints. `list_row` and `header` are what a
     dashboard shows, as plain text. `elapsed_s` is in seconds of the world's clock. `typed` counts how often the engine asked
-    for each text to be typed, by its digest in the ledger, in every run of the stage so far. `violations` are what was
-    noticed while the run went on.
+    for each text to be typed, by its digest in the ledger, in every run of the stage so far. `nested` are the runs
+    inside this one and inside those, outer ones first. `violations` are what was noticed while the run went on.
     """
 
     plan: RunPlan
@@ -73,6 +94,7 @@ class Report:
     raw: Sequence[str] = ()
     ledger: Sequence[Mapping[str, Any]] = ()
     typed: Mapping[str, int] = field(default_factory=dict)
+    nested: Sequence[NestedReport] = ()
     violations: list[str] = field(default_factory=list)
 
     @property

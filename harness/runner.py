@@ -6,7 +6,7 @@ import functools
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.oracles import check
 from harness.record import RecordError, RunState, RunStore, classify
-from harness.report import Report
+from harness.report import NestedReport, Report
 from harness.scripted import digest_of
 from harness.world import WORLDS, World
 
@@ -174,12 +174,15 @@ class Stage:
 
         self.world.at(seconds, deliver)
 
-    def store(self) -> RunStore:
-        """The record of the newest run, read without faults."""
-        assert self._run_dir is not None
+    def store(self, *inside: str) -> RunStore:
+        """The record of the newest run, or of what is `inside` its directory, read without faults."""
         world = self.world
         return RunStore(
-            self._run_dir, disk=world.disk, clock=world.clock, entropy=world.entropy, processes=world.processes
+            self.run_dir.joinpath(*inside),
+            disk=world.disk,
+            clock=world.clock,
+            entropy=world.entropy,
+            processes=world.processes,
         )
 
     @property
@@ -241,8 +244,20 @@ class Stage:
             raw=tuple(watch.raw),
             ledger=tuple(self.world.ledger()),
             typed=dict(self.typed),
+            nested=tuple(self._nested(state)),
             violations=watch.violations,
         )
+
+    def _nested(self, state: RunState | None) -> Iterator[NestedReport]:
+        """What the record says of the runs inside the newest one."""
+        waiting = [(run_id, f"nested/{run_id}") for run_id in (() if state is None else state.nested)]
+        while waiting:
+            run_id, path = waiting.pop(0)
+            store = self.store(path)
+            inner = _state_of(store)
+            waiting += [(below, f"{path}/nested/{below}") for below in (() if inner is None else inner.nested)]
+            status = classify(store.evidence(Liveness.UNKNOWN)).name
+            yield NestedReport(run_id, path, status, inner, store.events(), _crash_of(store, self.world, inner))
 
     def _leftovers(self, state: RunState | None) -> list[str] | None:
         """What the run left behind; `None` where the multiplexer does not answer."""
