@@ -269,6 +269,25 @@ def test_a_context_of_hostile_data_is_bounded() -> None:
     assert record["exceptions"][0]["error"] == "ValueError: kept"
 
 
+def test_each_exception_of_a_cycle_is_recorded_once() -> None:
+    """Causes that name each other are two exceptions, not endless ones."""
+    record = build_crash_record(cycle(), redactor=NOTHING_SECRET)
+
+    assert [item["error"] for item in record["exceptions"]] == ["ValueError: one", "KeyError: 'other'"]
+
+
+def test_a_record_that_would_be_too_large_keeps_what_tells_most() -> None:
+    """Of forty exceptions with megabytes of notes the first ones stay, and it is said that others went."""
+    members = [ValueError(str(number)) for number in range(40)]
+    for member in members:
+        member.__notes__ = ["n" * 2000] * 20
+
+    record = build_crash_record(ExceptionGroup("many", members), redactor=NOTHING_SECRET)
+
+    assert len(encode(record)) <= 1 << 20
+    assert (record["shortened"], record["exceptions"][1]["error"]) == (True, "ValueError: 0")
+
+
 def test_a_cycle_in_the_context_ends() -> None:
     """What contains itself is followed a few levels, and then no more."""
     loop: dict[str, object] = {"name": "x"}

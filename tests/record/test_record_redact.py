@@ -64,7 +64,8 @@ def test_assigned_secrets_and_private_keys_are_removed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["def task_key(key): return key", "the monkey=3", "basic authentication", "sk-", "tokens: 3"]
+    "text",
+    ["def task_key(key): return key", "the monkey=3", "basic authentication", "sk-", "tokens: 3", "unset MY_KEY="],
 )
 def test_ordinary_words_stay(text: str) -> None:
     """Code and prose that only mention keys are left alone."""
@@ -80,6 +81,13 @@ def test_a_secret_across_the_limit_leaves_no_half(before: int) -> None:
     for limit in range(40, 200, 7):
         shown = Redactor({"X": secret}).text(text, limit)
         assert not any(secret[:size] in shown for size in range(6, len(secret)))
+
+
+def test_a_long_secret_costs_no_ordinary_text() -> None:
+    """However long the longest secret is, text up to the limit is shown."""
+    shown = Redactor({"X": "s" * 5000}).text("word " * 2000, 100)
+
+    assert shown == "word " * 20 + "... (10000 characters in all)"
 
 
 @pytest.mark.parametrize(

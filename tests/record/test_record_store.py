@@ -103,6 +103,26 @@ def test_a_save_that_fails_leaves_the_old_state(operation: str, code: int) -> No
     assert world.store().load().state.project == "/other"
 
 
+def test_a_save_that_fails_at_its_last_rename_puts_the_old_state_back() -> None:
+    """When the new snapshot cannot take its place, the old one returns from where the backup is."""
+    world = World()
+    store, state = world.begun()
+    before = world.disk.read(STATE)
+    failed: list[str] = []
+
+    def once(operation: str, path: str) -> int | None:
+        if operation != "replace" or path != STATE or failed:
+            return None
+        failed.append(path)
+        return errno.EIO
+
+    world.disk.fails = once
+    with pytest.raises(OSError, match="EIO"):
+        store.save(state)
+
+    assert world.disk.read(STATE) == before
+
+
 def test_every_moment_of_a_save_is_readable_after_a_kill() -> None:
     """Between any two changes to the disk, a state loads: the old one or the new one."""
     world = World()
