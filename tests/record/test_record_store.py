@@ -415,14 +415,17 @@ def test_a_crash_that_nothing_can_hold_still_returns(stderr: io.StringIO | None)
     assert len(filing.problems) == (3 if stderr is None else 4)
 
 
-def test_two_crashes_of_one_epoch_have_two_records() -> None:
+@pytest.mark.parametrize("operations", [("append",), ("append", "read"), ("fsync",)])
+def test_two_crashes_of_one_epoch_have_two_records(operations: tuple[str, ...]) -> None:
     """No record is ever written over, even where the journal could not count."""
     world = World()
-    store, state = world.begun()
-    world.disk.fails = failing("journal.jsonl")
+    _, state = world.begun()
+    store = world.store()
+    world.disk.fails = lambda operation, path: errno.EIO if operation in operations and path == JOURNAL else None
 
     names = [store.file_crash(ValueError(str(number)), state).record for number in range(3)]
 
+    world.disk.fails = failing()
     assert len(set(names)) == 3
     assert [crash.error for crash in world.store().load().state.crashes] == [f"ValueError: {n}" for n in range(3)]
 
@@ -497,6 +500,7 @@ def test_runs_are_listed_whatever_state_they_are_in() -> None:
     world.put("/runs/damaged/state.json", b"\0")
     world.put("/runs/file", b"")
     world.disk.mkdir("/runs/empty")
+    world.disk.plant_link("/runs/link", "/runs/a")
 
     assert [path.name for path in runs(world.disk, "/runs")] == ["a", "b", "damaged"]
     assert runs(world.disk, "/nowhere") == []
