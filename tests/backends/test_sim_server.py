@@ -212,7 +212,8 @@ def test_a_change_that_timed_out_happens_at_the_thaw() -> None:
     stage.server.freeze()
     in_time(stage, lambda: stage.mux.new_window("run-1", "late", "/", {}, "record"))
     in_time(stage, lambda: stage.mux.send_text(window, "late"))
-    in_time(stage, lambda: stage.mux.set_session_option("run-1", "@x", "late"))
+    for value in ("late", "later"):
+        in_time(stage, partial(stage.mux.set_session_option, "run-1", "@x", value))
     assert len(stage.server.windows) == 2
 
     stage.server.thaw()
@@ -220,7 +221,7 @@ def test_a_change_that_timed_out_happens_at_the_thaw() -> None:
 
     assert stage.mux.list_windows("run-1", ["window_name"]) == [("sh",), ("agent",), ("late",)]
     assert [recorder.seen for recorder in stage.recorders] == [["start", "late"], ["start"]]
-    assert stage.mux.session_options("@x") == {"run-1": "late"}
+    assert stage.mux.session_options("@x") == {"run-1": "later"}
 
 
 def test_a_refusal_at_the_thaw_is_nobodys_any_more() -> None:
@@ -287,6 +288,7 @@ def test_what_dies_while_the_server_is_frozen_is_seen_after_the_thaw() -> None:
     process.exit(3)
     assert stage.server.processes.liveness(process.identity) is Liveness.DEAD
     assert stage.server.disk.info("/log") is None
+    assert not stage.server.windows[window].dead
 
     stage.server.thaw()
 

@@ -290,6 +290,17 @@ def test_a_window_dies_with_its_process_unless_told_otherwise() -> None:
     assert terminal.run("pipe-pane", "-t", "@2", "cat >> /f").stderr == b"target pane has exited\n"
 
 
+def test_a_server_ends_with_the_process_of_its_last_window() -> None:
+    """Without anybody asking for it; it stays if it was told to."""
+    for told, running in (("on", False), ("off", True)):
+        terminal = Terminal()
+        terminal.run("new-session", "-d", "-s", "a", "sleep 1", ";", "set-option", "-s", "exit-empty", told)
+        terminal.server.clock.sleep(2)
+
+        assert terminal.server.running is running
+        assert terminal.run("has-session", "-t", "=a").status == 1
+
+
 def test_a_missing_directory_runs_the_command_somewhere_else() -> None:
     """With status 0, as was measured; the path that was asked for is still shown."""
     terminal = Terminal()
@@ -312,11 +323,12 @@ def test_typed_text_is_delivered_with_the_key_that_ends_it() -> None:
     terminal.run("new-window", "-d", "-t", "=a:", "cat", ";", "pipe-pane", "-t", "@1", "cat >> /log")
     terminal.server.clock.sleep(1)
     terminal.run("load-buffer", "-b", "b", "-", stdin="grüße\n".encode())
-    terminal.run("paste-buffer", "-p", "-r", "-b", "b", "-t", "%1", ";", "send-keys", "-t", "%1", "-l", "Enter")
+    terminal.run("paste-buffer", "-p", "-r", "-d", "-b", "b", "-t", "%1", ";", "send-keys", "-t", "%1", "-l", "Enter")
     terminal.run("send-keys", "-t", "%1", "Space", "x", "C-u", "y", "Enter", "z", "C-c")
     terminal.server.clock.sleep(1)
 
     assert terminal.server.disk.read("/log") == b"y\n"
+    assert terminal.server.buffers == {}
     assert terminal.run("has-session", "-t", "@1").stderr == b"can't find window: @1\n"
 
 
@@ -392,14 +404,16 @@ def test_what_no_process_could_be_given_is_a_value_error() -> None:
 
 
 def test_a_window_can_be_given_another_process() -> None:
-    """The one that ran there is hung up on; its options stay."""
+    """The one that ran there is hung up on, and what was half typed is forgotten."""
     terminal = Terminal()
     one_session("a")(terminal)
     terminal.server.clock.sleep(1)
     before = terminal.out("display-message", "-p", "#{pane_pid}")
+    terminal.run("send-keys", "-t", "@0", "-l", "half")
 
     terminal.run("respawn-window", "-k", "-t", "@0", "sleep 700")
     terminal.server.clock.sleep(1)
+    assert terminal.server.windows["@0"].typing == []
 
     assert terminal.out("display-message", "-p", "#{pane_pid}") != before
     assert terminal.out("display-message", "-p", "#{pane_dead} #{pane_start_command}") == "0 sh -c sleep 700\n"
