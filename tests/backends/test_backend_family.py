@@ -305,9 +305,8 @@ def test_a_change_is_not_asked_of_another_server(name: str) -> None:
 
 def test_an_unreadable_record_proves_nothing_and_heals() -> None:
     """A broken file beside the socket makes silence unknown, and the next answer replaces it."""
-    mux, transport = canned(
-        everything(lambda: completed(1, b"", f"no server running on {SOCKET}\n".encode())), record=None
-    )
+    silence = completed(1, b"", f"error connecting to {SOCKET} (No such file or directory)\n".encode())
+    mux, transport = canned(everything(lambda: silence), record=None)
     disk = mux._disk
     disk.write(f"{os.path.dirname(SOCKET)}/server.json", b"{")
 

@@ -56,8 +56,8 @@ def test_the_directory_is_made_private(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("kind", ["open", "link", "file"])
-def test_a_directory_that_others_could_answer_in_is_refused(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "said"), [("open", "chmod 700"), ("link", "no directory"), ("file", "EEXIST")])
+def test_a_directory_that_others_could_answer_in_is_refused(tmp_path: Path, kind: str, said: str) -> None:
     """Group or world bits, a symbolic link and a plain file are no private directory."""
     place = tmp_path / "place"
     if kind == "open":
@@ -68,7 +68,7 @@ def test_a_directory_that_others_could_answer_in_is_refused(tmp_path: Path, kind
     else:
         place.touch()
 
-    with pytest.raises((CommandRejected, TransportUnavailable)):
+    with pytest.raises((CommandRejected, TransportUnavailable), match=said):
         private_directory(place)
 
 
