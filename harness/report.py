@@ -64,7 +64,8 @@ class Report:
     """Everything that a scenario can assert on.
 
     `summary` is `None` where the engine did not return one: it was killed (`killed`), or raised (`raised`). `crash` is the
-    crash record as read back from the disk. `entries` are what happened at the failpoints. `list_row` and `header` are what a
+    crash record as read back, `crash_sink` where from: `json`, `journal`, `text` (then the record has but `error`, `epoch` and
+    `text`), or `stderr`, which is not read. `entries` are what happened at the failpoints. `list_row` and `header` are what a
     dashboard shows, as plain text. `elapsed_s` is in seconds of the world's clock. `typed` counts how often the engine asked
     for each text to be typed, by its digest in the ledger, in every run of the stage so far. `nested` are the runs
     inside this one and inside those, outer ones first. `violations` are what was noticed while the run went on.
@@ -91,6 +92,7 @@ class Report:
     call_timeout_s: float
     raised: BaseException | None = None
     killed: bool = False
+    crash_sink: str | None = None
     raw: Sequence[str] = ()
     ledger: Sequence[Mapping[str, Any]] = ()
     typed: Mapping[str, int] = field(default_factory=dict)

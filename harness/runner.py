@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -24,7 +25,7 @@ from harness.engine.core import STEPS, Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.oracles import check
-from harness.record import RecordError, RunState, RunStore, classify
+from harness.record import Crashed, RecordError, RunState, RunStore, classify
 from harness.report import NestedReport, Report
 from harness.scripted import digest_of
 from harness.world import WORLDS, World
@@ -219,6 +220,7 @@ class Stage:
         store = self.store()
         state = _state_of(store)
         verdict = classify(store.evidence(Liveness.UNKNOWN))
+        sink, crash = _crash_of(store, self.world, state)
         return Report(
             plan=plan,
             faults=injector.plan,
@@ -226,7 +228,8 @@ class Stage:
             state=state,
             verdict=verdict,
             journal=store.events(),
-            crash=_crash_of(store, self.world, state),
+            crash=crash,
+            crash_sink=sink or ("stderr" if "CRASHED: " in stderr else None),
             leftovers=self._leftovers(state),
             injections=tuple(injector.injections),
             unfired=tuple(injector.unfired()),
@@ -257,7 +260,8 @@ class Stage:
             inner = _state_of(store)
             waiting += [(below, f"{path}/nested/{below}") for below in (() if inner is None else inner.nested)]
             status = classify(store.evidence(Liveness.UNKNOWN)).name
-            yield NestedReport(run_id, path, status, inner, store.events(), _crash_of(store, self.world, inner))
+            _, crash = _crash_of(store, self.world, inner)
+            yield NestedReport(run_id, path, status, inner, store.events(), crash)
 
     def _leftovers(self, state: RunState | None) -> list[str] | None:
         """What the run left behind; `None` where the multiplexer does not answer."""
@@ -335,17 +339,20 @@ def _state_of(store: RunStore) -> RunState | None:
         return None
 
 
-def _crash_of(store: RunStore, world: World, state: RunState | None) -> Mapping[str, Any] | None:
-    """The newest crash record of this epoch, from whichever sink holds it."""
+def _crash_of(store: RunStore, world: World, state: RunState | None) -> tuple[str | None, Mapping[str, Any] | None]:
+    """The newest crash record of this epoch and the sink that holds it: JSON, else the journal, else the text."""
     epoch = state.epoch if state is not None else 1
-    try:
-        names = [
-            n for n in world.disk.listdir(store.path("crash")) if n.startswith(f"{epoch}-") and n.endswith(".json")
-        ]
-        if names:
-            newest = max(names, key=lambda name: int(name[:-5].partition("-")[2]))
-            record: Mapping[str, Any] = json.loads(world.disk.read(store.path("crash", newest)))
-            return record
-    except (OSError, ValueError):
-        return None
-    return None
+    witnesses = [one for one in store.evidence().crashes if one.epoch == epoch]
+    for witness in sorted(witnesses, key=lambda one: one.seq, reverse=True):
+        if witness.source.endswith(".json"):
+            with contextlib.suppress(OSError, ValueError):
+                record: Mapping[str, Any] = json.loads(world.disk.read(store.path(witness.source)))
+                return "json", record
+    for event in reversed(store.events()):
+        if event["event"] == "run-crash" and event["epoch"] == epoch and isinstance(event.get("crash"), dict):
+            return "journal", event["crash"]
+    for witness in witnesses:
+        if witness.source == "crash.txt" and isinstance(witness.ending, Crashed):
+            text = world.disk.read(store.path("crash.txt")).decode("utf-8", "replace")
+            return "text", {"error": witness.ending.error, "epoch": epoch, "text": text}
+    return None, None
