@@ -110,8 +110,7 @@ def drive(host: Host, output: Output, order: Order, current: Drive, *, quiet: bo
             summary = engine.run()
         current.summary = summary
     if not quiet:
-        show_summary(output, order, engine, summary)
-        output.aside(f"took {age(watch.elapsed_s)}")
+        show_summary(output, order, engine, summary, watch.elapsed_s)
     code = rehearsal.judge(output, summary.exit_code)
     host.notify(summary)
     if not engine.switch.forced:
@@ -231,8 +230,8 @@ def where_of(arguments: argparse.Namespace) -> str:
     )
 
 
-def show_summary(output: Output, order: Order, engine: Engine, summary: RunSummary) -> None:
-    """Say how the run ended, and what can be done next."""
+def show_summary(output: Output, order: Order, engine: Engine, summary: RunSummary, elapsed_s: float) -> None:
+    """Say how the run ended, after how many seconds, and what can be done next."""
     if output.as_json:
         output.document(_clean(engine.store, summary_document(order.run_dir, summary)))
         return
@@ -243,6 +242,7 @@ def show_summary(output: Output, order: Order, engine: Engine, summary: RunSumma
         shown.append(literal(engine.store.clean(line), 2000) + "\n", style)
     shown.rstrip()
     output.show(shown)
+    output.aside(f"took {age(elapsed_s)}")
     if not isinstance(summary.ending, Finished):
         words = f"{summary.run_id}{order.where}"
         output.aside(f"`seamripper status {words}` explains, `seamripper resume {words}` goes on")

@@ -21,7 +21,7 @@ from backends.processes import Liveness
 from harness.commands.driving import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
-from harness.dashboard import RunView, list_text, literal, read_run, read_runs, screen
+from harness.dashboard import RunView, list_screen, list_text, literal, read_run, read_runs, screen
 from harness.record import Hint, RunState, RunStatus, TaskPhase
 from harness.runs import RunNotFound, find_run, resolve_root, root_of
 
@@ -76,7 +76,7 @@ def list_runs(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     if output.as_json:
         output.document({"root": str(root), "runs": [view_document(view) for view in views]})
     elif views:
-        output.show(list_text(views))
+        output.show(list_screen(views) if output.rich else list_text(views))
     else:
         output.aside(f"no runs in {root}")
     return 0
@@ -86,7 +86,8 @@ def status(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Explain one run; see `seamripper status --help`. Exit code 1 where nothing can be said about it."""
     output = Output(host, as_json=arguments.json)
     root = resolve_root(arguments.root, host.environment, host.cwd)
-    run_dir = find_run(host.disk, root, arguments.run, host.cwd) if arguments.run else _newest(host, root)
+    given: str | None = arguments.run
+    run_dir = _newest(host, root) if given is None else find_run(host.disk, root, given, host.cwd)
     asker = SessionAsker(host, root_of(run_dir), arguments.mux)
     view = read_run(host.store(run_dir), asker)
     steps = next_steps(view, asker, where_of(arguments))

@@ -32,7 +32,7 @@ def as_expected(error: BaseException) -> CommandError | None:
         case CommandError():
             return error
         case PlanError():
-            return CommandError(str(error), "correct the plan; `seamripper run PLAN --dry-run` checks it", EXIT_USAGE)
+            return CommandError(str(error), _advice_about(error), EXIT_USAGE)
         case FaultPlanError():
             return CommandError(f"--faults: {error}", "correct the fault plan", EXIT_USAGE)
         case RunNotFound():
@@ -57,6 +57,12 @@ def as_expected(error: BaseException) -> CommandError | None:
             code = 128 + signal.SIGKILL
             return CommandError("the fault plan killed the engine here", "`seamripper resume` goes on", code)
     return None
+
+
+def _advice_about(error: PlanError) -> str:
+    if isinstance(error.__cause__, OSError):
+        return "name a file that holds a plan"
+    return "correct the plan; `seamripper run PLAN --dry-run` checks it"
 
 
 def complain(host: Host, line: str) -> None:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from backends.base import TerminalMultiplexer
 from backends.transport import Transport
@@ -49,10 +49,7 @@ class CommandLine:
         """Run a command to its end; `changes` are fields of `Host` that are other for this command."""
         host = self.host(**{**self._changes, **changes})
         code = main(words, host)
-        written = [
-            stream.getvalue() if isinstance(stream, io.StringIO) else "" for stream in (host.stdout, host.stderr)
-        ]
-        return Answer(code, written[0], written[1])
+        return Answer(code, _written(host.stdout), _written(host.stderr))
 
     def host(self, **changes: Any) -> Host:
         """The machine that a command of this world sees."""
@@ -87,3 +84,7 @@ class CommandLine:
         text = plan.to_toml() if isinstance(plan, RunPlan) else plan
         self.world.disk.write(path, text if isinstance(text, bytes) else text.encode("utf-8"))
         return str(path)
+
+
+def _written(stream: TextIO) -> str:
+    return stream.getvalue() if isinstance(stream, io.StringIO) and not stream.closed else ""

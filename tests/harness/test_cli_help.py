@@ -1,0 +1,50 @@
+"""What the command line says about itself."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+
+from harness.cli import parser
+from harness.commands.staged import CommandLine
+from harness.world import FakeWorld
+
+COMMANDS = ("run", "resume", "list", "status", "probe", "backends")
+
+
+@pytest.fixture
+def seamripper() -> CommandLine:
+    """The command line of a simulated host."""
+    return CommandLine(FakeWorld())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples_that_can_be_read(seamripper: CommandLine, command: str) -> None:
+    """Each example of a command's help is a command line that the parser takes."""
+    answer = seamripper(command, "--help")
+
+    assert (answer.code, answer.stderr) == (0, "")
+    examples = answer.stdout.split("examples:\n")[1].split("exit codes:")[0].splitlines()
+    lines = [line.split("   ")[0].split() for line in map(str.strip, examples) if line]
+    assert lines
+    for words in lines:
+        assert words[:2] == ["seamripper", command]
+        parser().parse_args(words[1:])
+
+
+def test_the_overview_names_every_command_the_exit_codes_and_the_environment(seamripper: CommandLine) -> None:
+    """Everything that a newcomer has to know fits on one screen or two."""
+    answer = seamripper("--help")
+
+    assert answer.code == 0
+    for word in (*COMMANDS, "exit codes:", "70 crashed", "SEAMRIPPER_ROOT", "SEAMRIPPER_MUX", "NO_COLOR", "examples:"):
+        assert word in answer.stdout
+    assert len(answer.stdout.splitlines()) < 45
+
+
+def test_the_version_is_that_of_the_distribution(seamripper: CommandLine) -> None:
+    """So that a report can name it."""
+    answer = seamripper("--version")
+
+    assert (answer.code, answer.stdout) == (0, f"seamripper {importlib.metadata.version('seamripper')}\n")

@@ -1,0 +1,136 @@
+"""Bad input: one clear line, a meaningful exit code, nothing lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.agents import plan_of, task, works
+from harness.commands.staged import Answer, CommandLine
+from harness.world import FakeWorld
+
+GOOD = plan_of(task("1-1", works(1).then_completes()), project="/sim/project").to_toml()
+
+
+@pytest.fixture
+def seamripper() -> CommandLine:
+    """The command line of a simulated host."""
+    return CommandLine(FakeWorld())
+
+
+def assert_one_line(answer: Answer, code: int, *words: str) -> None:
+    """Exit code `code`, and one line on standard error that has these words and is no traceback."""
+    assert (answer.code, answer.stdout) == (code, "")
+    assert answer.stderr.startswith("error: ")
+    assert answer.stderr.endswith("\n")
+    assert answer.stderr.count("\n") == 1
+    for word in words:
+        assert word in answer.stderr
+
+
+TASK = '[[task]]\nkey = "a"\n'
+BAD_PLANS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
+    "unknown key": (TASK + 'promt = "x"\n', ("plan.toml:3", "unknown key", "did you mean prompt")),
+    "wrong type": (f'[run]\nnudges = "two"\n{TASK}', ("plan.toml:2", "nudges", "expected a whole number")),
+    "duplicate task": (TASK + TASK, ("plan.toml:4", "key of task 1")),
+    "cycle in needs": (TASK + 'needs = ["b"]\n[[task]]\nkey = "b"\nneeds = ["a"]\n', ("a cycle: a -> b -> a",)),
+    "no such agent": (f'[run]\nagent = "claud"\n{TASK}', ("did you mean claude",)),
+    "agent without a profile": (f'[run]\nagent = "claude"\n{TASK}', ("claude", "known: scripted")),
+    "not TOML": ("[run\n", ("plan.toml:1", "not TOML")),
+    "not UTF-8": (b"[run]\nagent = '\xff'\n", ("plan.toml:2", "not UTF-8")),
+    "empty": ("", ("at least one task",)),
+    "markup": (TASK + '"[/bold]\\u001b[31m" = 1\n', ("unknown key",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PLANS)
+def test_a_bad_plan_is_refused_in_one_line_and_begins_no_run(seamripper: CommandLine, case: str) -> None:
+    """File, line, key, what was expected; exit code 2; the root stays as empty as it was."""
+    text, words = BAD_PLANS[case]
+    answer = seamripper("run", seamripper.plan(text))
+
+    assert_one_line(answer, 2, *words)
+    assert "\x1b" not in answer.stderr
+    assert seamripper.world.disk.listdir(seamripper.root) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [("nowhere.toml", "No such file"), (".", "/sim/project:"), ("a\nb\x1b[31m", "a\\nb\\x1b[31m")],
+)
+def test_a_plan_that_is_no_file_is_named(seamripper: CommandLine, path: str, word: str) -> None:
+    """A missing file, a directory, a name full of control characters: said literally."""
+    assert_one_line(seamripper("run", path), 2, "cannot be read", word, "name a file")
+
+
+BAD_WORDS = {
+    "no command": ((), "COMMAND"),
+    "unknown command": (("rnu", "plan.toml"), "rnu"),
+    "unknown option": (("list", "--frob"), "--frob"),
+    "abbreviated option": (("run", "plan.toml", "--det"), "--det"),
+    "no plan": (("run",), "PLAN"),
+    "parallel nothing": (("run", "plan.toml", "--max-parallel", "0"), "expected 1 or more"),
+    "no number": (("status", "--events", "many"), "whole number"),
+    "no time": (("probe", "scripted", "--timeout", "nan"), "seconds above 0"),
+    "run id": (("run", "plan.toml", "--run-id", "../x"), "letters, digits"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WORDS)
+def test_words_that_mean_nothing_are_refused_with_where_to_look(seamripper: CommandLine, case: str) -> None:
+    """A usage error is one line, not a page, and points to the help that would explain it."""
+    words, shown = BAD_WORDS[case]
+    seamripper.plan(GOOD)
+
+    assert_one_line(seamripper(*words), 2, shown, "--help`")
+
+
+BAD_FAULTS = {
+    "unknown point": ("list_windw_ids=timeout", "'list_window_ids'"),
+    "unknown step": ("engine.verfy=raise(ValueError)", "'engine.verify'"),
+    "grammar": ("list_window_ids=2*", "position"),
+    "agents are real here": ("agent.die=occur", "no agent. points"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FAULTS)
+def test_a_fault_plan_that_names_nothing_is_refused_with_the_nearest_name(seamripper: CommandLine, case: str) -> None:
+    """A rehearsal that could not happen does not begin."""
+    text, shown = BAD_FAULTS[case]
+
+    assert_one_line(seamripper("run", seamripper.plan(GOOD), "--faults", text), 2, "--faults", shown)
+    assert seamripper.world.disk.listdir(seamripper.root) == []
+
+
+def test_a_run_that_is_none_is_named_with_what_is_there(seamripper: CommandLine) -> None:
+    """Unknown ids, missing paths and directories without a record each have their own sentence."""
+    disk = seamripper.world.disk
+    disk.mkdir("/sim/elsewhere")
+    disk.write("/sim/elsewhere/file", b"")
+    for reference, words in (
+        ("nope", ("there is no run 'nope'", "seamripper list")),
+        ("/sim/nowhere", ("does not exist",)),
+        ("/sim/elsewhere", ("is a directory, but no run",)),
+        ("/sim/elsewhere/file", ("is no directory",)),
+        ("", ("there is no run",)),
+    ):
+        for command in ("status", "resume"):
+            assert_one_line(seamripper(command, reference), 2, *words)
+
+
+def test_a_root_that_cannot_be_one_is_said(seamripper: CommandLine) -> None:
+    """A file where the root should be: nothing can be listed there, and nothing begun."""
+    seamripper.world.disk.write("/sim/file", b"")
+    plan = seamripper.plan(GOOD)
+
+    assert_one_line(seamripper("list", "--root", "/sim/file"), 2, "/sim/file is no directory")
+    assert_one_line(seamripper("run", plan, "--root", "/sim/file/runs"), 1, "cannot be written to", "--root")
+    assert_one_line(seamripper("status"), 2, "there are no runs")
+
+
+def test_the_multiplexer_in_memory_is_refused_for_real_runs(seamripper: CommandLine) -> None:
+    """By option and by environment: it has no real agents, so a run on it would be a lie."""
+    plan = seamripper.plan(GOOD)
+    environment = {"SEAMRIPPER_ROOT": "/sim/runs", "SEAMRIPPER_MUX": "fake"}
+
+    assert_one_line(seamripper("run", plan, "--mux", "fake"), 2, "lives in memory")
+    assert_one_line(seamripper("run", plan, environment=environment), 2, "lives in memory")

@@ -1,0 +1,158 @@
+"""Looking at runs: one bad run hides no other, and a hanging multiplexer delays little."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.agents import plan_of, task, works
+from harness.commands.staged import CommandLine
+from harness.record import RunStatus
+from harness.world import FakeWorld
+
+
+@pytest.fixture
+def seamripper() -> CommandLine:
+    """A simulated host with a finished run and a paused one, whose session is kept."""
+    made = CommandLine(FakeWorld())
+    project = str(made.world.project)
+    story = works(1).then_completes("done well")
+    done = plan_of(task("1-1", story), project=project)
+    paused = plan_of(task("1-1", story), task("1-2", story, gate="a word"), project=project)
+    for name, plan in (("done.toml", done), ("paused.toml", paused)):
+        made("run", made.plan(plan, name))
+        made.world.clock.sleep(60)
+    return made
+
+
+def run_dirs(seamripper: CommandLine) -> list[str]:
+    """The run directories, oldest first."""
+    return [run["run_dir"] for run in seamripper("list", "--json").document["runs"]]
+
+
+def damage(seamripper: CommandLine, run_dir: str, *names: str, content: bytes = b"\0\0\0") -> None:
+    """Overwrite files of a run."""
+    disk = seamripper.world.disk
+    for name in names:
+        if disk.info(f"{run_dir}/{name}") is not None:
+            disk.remove(f"{run_dir}/{name}")
+        disk.write(f"{run_dir}/{name}", content)
+
+
+def test_the_list_shows_each_run_in_one_line(seamripper: CommandLine) -> None:
+    """Glyph and word, id, progress, reason; the oldest first."""
+    first, second = seamripper("list").stdout.splitlines()
+
+    assert first.startswith("✔ FINISHED")
+    assert "1/1 done" in first
+    assert second.startswith("‖ PAUSED")
+    assert "a word is needed before 1-2" in second
+
+
+def test_the_status_of_the_newest_run_says_what_can_be_done(seamripper: CommandLine) -> None:
+    """The header, the tasks, the last events, and commands to copy; no keys of a dashboard that is not there."""
+    shown = seamripper("status").stdout
+
+    assert "‖ paused\n" in shown
+    assert "press" not in shown
+    assert "1-1   ✔ done" in shown
+    assert "run-paused" in shown
+    run_id = run_dirs(seamripper)[1].rpartition("/")[2]
+    assert f"resume  seamripper resume {run_id}\n" in shown
+    assert "attach  " in shown
+
+
+def test_an_attach_is_offered_only_while_the_session_is_proven_alive(seamripper: CommandLine) -> None:
+    """Once the server is gone, the resume is left."""
+    assert "attach" in seamripper("status", "--json").document["run"]["next"]
+
+    seamripper.world.kill_server()
+
+    assert seamripper("status", "--json").document["run"]["next"].keys() == {"resume"}
+
+
+def test_a_frozen_multiplexer_delays_list_and_status_little(seamripper: CommandLine) -> None:
+    """What is not answered within two seconds is unknown, for all runs together."""
+    world = seamripper.world
+    world.freeze()
+    for words in (("list",), ("status",)):
+        began = world.clock.monotonic()
+        answer = seamripper(*words)
+
+        assert answer.code == 0
+        assert "PAUSED" in answer.stdout.upper()
+        assert "attach" not in answer.stdout
+        assert world.clock.monotonic() - began <= 2
+
+
+def test_a_damaged_run_is_listed_and_hides_no_other(seamripper: CommandLine) -> None:
+    """UNKNOWN with the reason in the list, explained by `status` with exit code 1, not touched by `resume`."""
+    bad, good = run_dirs(seamripper)
+    damage(seamripper, bad, "state.json", "state.json.bak", "journal.jsonl")
+
+    listed = {run["run_dir"]: run for run in seamripper("list", "--json").document["runs"]}
+    explained = seamripper("status", bad)
+    resumed = seamripper("resume", bad)
+
+    assert (listed[bad]["status"], listed[good]["status"]) == (RunStatus.UNKNOWN, RunStatus.PAUSED)
+    assert explained.code == 1
+    assert "state.json cannot be read: not JSON" in explained.stdout
+    assert resumed.code == 1
+    assert resumed.stderr.count("\n") == 1
+    assert seamripper.world.disk.read(f"{bad}/state.json") == b"\0\0\0"
+
+
+def test_a_damaged_snapshot_costs_nothing_that_the_journal_knows(seamripper: CommandLine) -> None:
+    """The backup and the journal tell the rest; that one file is damaged is said."""
+    _, paused = run_dirs(seamripper)
+    damage(seamripper, paused, "state.json")
+
+    run = seamripper("status", "--json").document["run"]
+
+    assert run["status"] == RunStatus.PAUSED
+    assert any("state.json cannot be read" in note for note in run["notes"])
+    assert seamripper("resume", paused).code == 0
+
+
+def test_a_run_of_a_newer_version_is_left_alone(seamripper: CommandLine) -> None:
+    """It could lose something that this version does not know: one line, and not a byte is changed."""
+    _, paused = run_dirs(seamripper)
+    newer = b'{"schema": 99, "run_id": "x"}'
+    damage(seamripper, paused, "state.json", content=newer)
+
+    answer = seamripper("resume", paused)
+
+    assert answer.code == 1
+    assert "newer version" in answer.stderr
+    assert seamripper.world.disk.read(f"{paused}/state.json") == newer
+    assert seamripper("list").stdout.splitlines()[1].startswith("? UNKNOWN")
+
+
+def test_a_run_of_another_host_is_not_resumed_from_here(seamripper: CommandLine) -> None:
+    """Its engine may be alive where nobody here can see it."""
+    _, paused = run_dirs(seamripper)
+    state = seamripper.world.disk.read(f"{paused}/state.json").replace(b'"simhost"', b'"elsewhere"')
+    state = state.replace(b'"ending":{', b'"ending":null,"was":{').replace(b'"paused_reason":"', b'"was_reason":"')
+    damage(seamripper, paused, "state.json", content=state)
+    damage(seamripper, paused, "state.json.bak", "journal.jsonl", content=b"")
+
+    answer = seamripper("resume", paused)
+
+    assert answer.code == 1
+    assert "resume it on its own host" in answer.stderr
+
+
+def test_an_empty_root_is_no_error(seamripper: CommandLine) -> None:
+    """Before the first run there is nothing, and that is said."""
+    assert seamripper("list", "--root", "/sim/empty").stdout == "no runs in /sim/empty\n"
+    assert seamripper("list", "--root", "/sim/empty", "--json").document["runs"] == []
+
+
+def test_hostile_text_is_shown_literally(seamripper: CommandLine) -> None:
+    """Whatever an agent said: no control character, no markup that is carried out."""
+    story = works(1).then_writes_result("escalate", "\x1b]52;c;aGk=\x07[bold red]\u202e")
+    plan = plan_of(task("1-1", story.then_stops().then_idles()), project=str(seamripper.world.project))
+    answers = [seamripper("run", seamripper.plan(plan, "hostile.toml")), seamripper("list"), seamripper("status")]
+
+    for answer in answers:
+        assert "[bold red]" in answer.stdout
+        assert not [c for c in answer.stdout if not c.isprintable() and c != "\n"]

@@ -1,0 +1,205 @@
+"""Running from the command line: what is done, what is said, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from harness.agents import ScriptedAgent, dies, plan_of, task, works
+from harness.commands.staged import CommandLine
+from harness.record import RunStatus
+from harness.world import FakeWorld
+
+
+@pytest.fixture
+def seamripper() -> CommandLine:
+    """The command line of a simulated host."""
+    return CommandLine(FakeWorld())
+
+
+def plan(seamripper: CommandLine, *agents: ScriptedAgent, gate: str | None = None, **settings: Any) -> str:
+    """A plan with tasks 1-1, 1-2, ...; one agent each."""
+    stories = [task(f"1-{number}", agent, gate=gate) for number, agent in enumerate(agents, 1)]
+    return seamripper.plan(plan_of(*stories, project=str(seamripper.world.project), **settings))
+
+
+def starts(seamripper: CommandLine) -> list[str]:
+    """The tasks whose agents were started."""
+    return [entry["task"] for entry in seamripper.world.ledger() if entry["what"] == "start"]
+
+
+SOON = works(1).then_completes("all of it")
+
+
+def test_a_run_tells_what_happens_and_how_it_ended(seamripper: CommandLine) -> None:
+    """One line an event, then the summary; nothing on standard error, exit code 0."""
+    answer = seamripper("run", plan(seamripper, SOON))
+
+    assert (answer.code, answer.stderr) == (0, "")
+    lines = answer.stdout.splitlines()
+    assert lines[0].startswith("run 20260101-000000-")
+    assert any("session-ended task=1-1 number=1 outcome=completed" in line for line in lines)
+    assert "FINISHED" in lines
+    assert "  1-1: done - all of it" in lines
+
+
+def test_as_json_there_is_one_document_and_the_progress_goes_elsewhere(seamripper: CommandLine) -> None:
+    """A program reads standard output, a person may still follow standard error."""
+    answer = seamripper("run", plan(seamripper, SOON), "--json")
+
+    assert answer.stdout.count("\n") == 1
+    document = answer.document
+    assert (document["schema"], document["status"], document["exit_code"]) == (1, "FINISHED", 0)
+    assert document["tasks"] == [
+        {"key": "1-1", "phase": "done", "attempts": 1, "reason": "", "summary": "all of it"},
+    ]
+    assert "session-started" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("agent", "gate", "code", "word"),
+    [(dies(code=3), None, 1, "FINISHED: 1 deferred"), (SOON, "a word", 75, "PAUSED: a word is needed before 1-1")],
+)
+def test_the_exit_code_tells_how_it_ended(
+    seamripper: CommandLine, agent: ScriptedAgent, gate: str | None, code: int, word: str
+) -> None:
+    """1 for a deferred task, 75 for a pause, with the headline of each."""
+    answer = seamripper("run", plan(seamripper, agent, gate=gate, retry_deferred="never"))
+
+    assert answer.code == code
+    assert word in answer.stdout
+
+
+def test_a_crash_is_told_with_its_error_and_what_to_do(seamripper: CommandLine) -> None:
+    """A rehearsed crash: exit code 70, the line `CRASHED: Type: message`, and the resume that goes on."""
+    answer = seamripper("run", plan(seamripper, SOON, SOON), "--faults", "engine.outcome=1*raise(ValueError)")
+
+    assert answer.code == 70
+    assert "CRASHED: ValueError: injected by engine.outcome=1*raise(ValueError)" in answer.stdout
+    assert "`seamripper resume 2026" in answer.stdout
+    resumed = seamripper("resume", "2026")
+    assert resumed.code == 0
+    assert starts(seamripper) == ["1-1", "1-2"]
+
+
+def test_a_rehearsal_tells_which_faults_happened(seamripper: CommandLine) -> None:
+    """Injected into the seam of a real run: the hang is survived, and told."""
+    answer = seamripper("run", plan(seamripper, SOON), "--faults", "list_window_ids=2*timeout(30)", "--seed", "3")
+
+    assert answer.code == 0
+    assert "injection 2 at" in answer.stdout
+    assert "transport-degraded" in answer.stdout
+
+
+def test_a_fault_that_never_happens_fails_the_rehearsal(seamripper: CommandLine) -> None:
+    """A rehearsal that rehearsed nothing is not called a success."""
+    answer = seamripper("run", plan(seamripper, SOON), "--faults", "switch_client=timeout")
+
+    assert answer.code == 1
+    assert "never fired: switch_client=timeout" in answer.stdout
+
+
+def test_a_planned_death_is_no_crash(seamripper: CommandLine) -> None:
+    """The engine is gone as by SIGKILL: exit code 137, nothing recorded, and a resume picks up the pieces."""
+    answer = seamripper("run", plan(seamripper, SOON), "--faults", "engine.decide=die")
+    seamripper.world.driver_died()
+
+    assert answer.code == 137
+    assert "the fault plan killed the engine" in answer.stderr
+    assert seamripper("status", "--json").document["run"]["status"] == RunStatus.INTERRUPTED
+    assert seamripper("resume", "2026").code == 0
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(seamripper: CommandLine) -> None:
+    """The order of the tasks, who works on them, where it would be recorded; and the root stays empty."""
+    path = plan(seamripper, SOON, SOON)
+    answer = seamripper("run", path, "--dry-run")
+    document = seamripper("run", path, "--dry-run", "--json").document
+
+    assert answer.code == 0
+    assert "1-1  agent script-1" in answer.stdout
+    assert [one["key"] for one in document["tasks"]] == ["1-1", "1-2"]
+    assert seamripper.world.disk.listdir(seamripper.root) == []
+
+
+def test_sessions_at_once_can_be_chosen_on_the_command_line(seamripper: CommandLine) -> None:
+    """Three tasks of ten seconds each, all at the same time."""
+    path = plan(seamripper, *[works(10).then_completes()] * 3)
+    seamripper("run", path, "--max-parallel", "3")
+
+    assert seamripper.world.clock.monotonic() < 20
+
+
+def test_a_finished_run_has_nothing_to_resume(seamripper: CommandLine) -> None:
+    """Nothing is done twice, `post_run` included."""
+    seamripper("run", plan(seamripper, SOON))
+
+    answer = seamripper("resume", "2026")
+
+    assert answer.code == 2
+    assert "is finished; there is nothing to resume" in answer.stderr
+
+
+def test_a_run_that_is_being_driven_is_not_driven_twice(seamripper: CommandLine) -> None:
+    """The second says who holds it, and exits 1."""
+    seamripper("run", plan(seamripper, SOON, gate="a word"))
+    (run,) = seamripper("list", "--json").document["runs"]
+
+    with seamripper.world.disk.lock(f"{run['run_dir']}/run.lock"):
+        answer = seamripper("resume", "2026")
+
+    assert answer.code == 1
+    assert "is being driven by" in answer.stderr
+
+
+def test_a_plan_that_has_changed_under_a_run_is_refused(seamripper: CommandLine) -> None:
+    """A task that the run was started without has no state: one line, and the run as it was."""
+    disk = seamripper.world.disk
+    seamripper("run", plan(seamripper, SOON, gate="a word"))
+    (run,) = seamripper("list", "--json").document["runs"]
+    path = f"{run['run_dir']}/plan.toml"
+    changed = disk.read(path) + b'\n[[task]]\nkey = "new"\n'
+    disk.remove(path)
+    disk.write(path, changed)
+
+    answer = seamripper("resume", "2026")
+
+    assert answer.code == 2
+    assert "the run was started without the task 'new'" in answer.stderr
+    assert seamripper("status", "--json").document["run"]["status"] == RunStatus.PAUSED
+
+
+def test_a_detached_command_that_ends_before_its_run_begins_is_told(seamripper: CommandLine) -> None:
+    """Here nothing can run in the window: the id of a run that will never be is not printed."""
+    answer = seamripper("run", plan(seamripper, SOON), "--detach")
+
+    assert answer.code == 1
+    assert answer.stdout == ""
+    assert "the command ended before its run began (exit 127)" in answer.stderr
+
+
+def test_an_interrupt_outside_of_the_engine_is_quiet(seamripper: CommandLine) -> None:
+    """Ctrl-C while a plan is read: exit code 130, nothing to explain."""
+
+    def interrupted(given: object) -> Any:
+        raise KeyboardInterrupt
+
+    answer = seamripper("run", plan(seamripper, SOON), profiles=interrupted)
+
+    assert (answer.code, answer.stdout, answer.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("foreign", ["SystemExit", "GeneratorExit"])
+def test_control_flow_of_somebody_else_ends_as_a_recorded_crash(seamripper: CommandLine, foreign: str) -> None:
+    """The engine records it and hands it on; the command line exits 70, and records it no second time."""
+    answer = seamripper("run", plan(seamripper, SOON), "--faults", f"engine.settle=raise({foreign})")
+
+    assert answer.code == 70
+    assert answer.stderr.splitlines()[-1].startswith(f"error: {foreign}")
+    (run,) = seamripper("list", "--json").document["runs"]
+    assert run["status"] == RunStatus.CRASHED
+    names = seamripper.world.disk.listdir(f"{run['run_dir']}/crash")
+    assert len(names) == 1
+    assert json.loads(seamripper.world.disk.read(f"{run['run_dir']}/crash/{names[0]}"))["error"].startswith(foreign)
