@@ -100,10 +100,11 @@ class TmuxMultiplexer(TmuxFamily):
             self._end_server()
         except (OSError, subprocess.SubprocessError) as raw:
             raise translate(raw) or raw from raw
-        self._records.forget()
+        # The record goes last: a socket without one proves nothing, and would keep its directory in doubt for good.
         for name in (SOCKET_NAME, SOCKET_NAME + ".lock"):
             with contextlib.suppress(FileNotFoundError):
                 self._disk.remove(self.socket_path.parent / name)
+        self._records.forget()
 
     def _end_server(self) -> None:
         try:
