@@ -75,6 +75,18 @@ def test_signals_come_before_exceptions_at_a_checkpoint() -> None:
     assert [one.point for one in injector.injections] == ["signal.boot", "engine.boot"]
 
 
+def test_a_checkpoint_is_one_entry_of_the_trace() -> None:
+    """Its signal point is shown only when a signal was sent there."""
+    injector = injector_of("signal.boot=1*pass->1*signal(SIGHUP)")
+    delivered: list[int] = []
+    injector.deliver = delivered.append
+
+    injector.checkpoint("boot")
+    injector.checkpoint("boot")
+
+    assert [entry.point for entry in injector.trace] == ["engine.boot", "signal.boot", "engine.boot"]
+
+
 def test_a_signal_that_nobody_takes_is_an_error() -> None:
     """It must not look as if it had been delivered."""
     with pytest.raises(RuntimeError, match="deliver"):

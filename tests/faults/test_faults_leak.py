@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from faulty_setting import SESSION, call_sample, planned
 
-from backends.base import TerminalMultiplexer
+from backends.base import TerminalMultiplexer, Unsupported
 from backends.operations import OPERATIONS
 
 
@@ -34,6 +34,7 @@ def test_without_a_rule_the_proxy_answers_what_it_wraps(name: str) -> None:
     call_sample(mux, name)
 
     assert setting.injector.reached == {f"leak.{name}": 1, f"mux.{name}": 1}
+    assert [entry.layer for entry in setting.injector.trace] == ["mux"]
 
 
 def test_a_lost_leak_comes_after_the_effect() -> None:
@@ -50,6 +51,7 @@ def test_a_lost_leak_comes_after_the_effect() -> None:
 def test_the_proxy_shares_the_seam_of_what_it_wraps() -> None:
     """Clock, budget, hook, observers and capabilities are one and the same."""
     setting = planned("")
+    setting.mux.capabilities = {"version": Unsupported("for a test")}
     mux = setting.injector.leaking(setting.mux)
     seen: list[str] = []
     mux.observe(lambda call: seen.append(call.operation.name))

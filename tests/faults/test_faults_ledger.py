@@ -27,6 +27,13 @@ def test_terms_are_used_up_in_order_and_then_the_point_passes() -> None:
     assert actions_at(ledger, "mux.list_window_ids", 5) == ["-", "-", "timeout(30)", "-", "-"]
 
 
+def test_every_term_has_its_own_count() -> None:
+    """The second term's calls are counted from its turn on."""
+    ledger = ledger_of("version=2*hang->2*empty->2*undecodable")
+
+    assert actions_at(ledger, "mux.version", 7) == [*["hang"] * 2, *["empty"] * 2, *["undecodable"] * 2, "-"]
+
+
 def test_a_last_term_without_a_count_lasts_for_good() -> None:
     """Once it is reached, nothing else ever happens."""
     ledger = ledger_of("version=1*hang->empty")

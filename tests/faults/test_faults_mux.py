@@ -156,6 +156,14 @@ def test_an_output_is_an_answer_of_one_text_or_of_lines() -> None:
     assert setting.mux.new_window(SESSION, "x", "/", {}, "true") == "@9"
 
 
+def test_an_output_of_nothing_is_no_list() -> None:
+    """Exit 0 with nothing must not pass for an empty list, which would prove something."""
+    setting = planned('list_window_ids=1*output("")')
+
+    with pytest.raises(TransportGarbled):
+        setting.mux.list_window_ids(SESSION)
+
+
 def test_a_truncated_answer_keeps_its_first_items() -> None:
     """The effect happens, part of the answer does not arrive."""
     setting = planned("list_window_ids=1*truncate(1);new_window=1*truncate(1)")

@@ -102,6 +102,7 @@ def test_the_trace_shows_no_payload_no_path_and_no_address() -> None:
     with pytest.raises(CommandRejected):
         setting.mux.has_session(object())  # type: ignore[arg-type]  # the wrong type is the point
     setting.injector.disk(setting.disk).mkdir("/home/me/project")
+    setting.injector.agent("die", task="/home/me/task")
 
     text = setting.injector.trace_text()
 

@@ -47,6 +47,7 @@ def injected(text: str) -> tuple[Injector, Echo, VirtualClock]:
         (["tmux", "-L", "list-windows", "-C", "attach-session"], "attach-session"),
         (["tmux", "-2u", "-fx", "-T", "256", "has-session"], "has-session"),
         (["tmux", "-V"], "version"),
+        (["tmux", "-SV", "kill-server"], "kill-server"),
         (["tmux", "-S", "V", "list-keys"], "list-keys"),
         (["tmux", "-u"], "new-session"),
         (["tmux"], "new-session"),
@@ -114,7 +115,7 @@ def test_a_failure_comes_instead_of_the_command_or_after_it(
 
 def test_a_rule_can_filter_by_the_words_of_the_command() -> None:
     """The words from the verb on are the argument `argv`."""
-    injector, echo, _ = injected("transport.list-windows[argv=*=run-2*]=empty")
+    injector, echo, _ = injected('transport.list-windows[argv="list-windows * =run-2"]=empty')
     transport = injector.transport(echo)
 
     assert transport.run(ARGV, timeout_s=5).stdout
@@ -131,12 +132,10 @@ def test_the_transport_is_given_up_through_the_wrapper() -> None:
 
 
 def test_the_trace_of_a_command_has_no_paths_and_no_payloads() -> None:
-    """The verb, flags and targets are shown; a socket, a directory or a command line is not."""
+    """The verb, flags and targets are shown; a socket, a directory or a command line is not, nor how long it is."""
     injector, echo, _ = injected("transport.new-window=1*empty")
     argv = [*ARGV[:6], "new-window", "-t", "=run-1", "-c", "/home/me", "secret --token s3cr3t /etc/x"]
 
     injector.transport(echo).run(argv, timeout_s=5)
 
-    text = injector.trace_text()
-    assert "new-window -t =run-1" in text
-    assert not any(word in text for word in ("/", "secret", "s3cr3t"))
+    assert injector.trace[0].arguments == "tmux new-window -t =run-1 -c <6 chars> <6 chars>"
