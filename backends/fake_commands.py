@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from backends.fake_options import OptionScope, check_value, scope_of
 from backends.fake_targets import current_session, find_pane, find_session, find_window
-from backends.fake_words import Flags, Refused, ScriptError, read_flags, read_script
+from backends.fake_words import Flags, Refused, read_flags, read_script
 from backends.simulated_shell import redirected_to
 from backends.simulation import FakeServer, FakeSession, FakeWindow
 from backends.simulation_formats import Place, expand
@@ -352,16 +352,12 @@ def _source_file(exchange: Exchange, flags: Flags) -> None:
     path = flags.rest[0]
     try:
         data = exchange.take_stdin() if path == "-" else exchange.server.disk.read(path)
-        lines = read_script(data.decode("utf-8", "surrogateescape"))
-        for number, commands in lines:
-            for words in commands:
-                _readable(number, words)
     except OSError as failure:
         raise Refused(f"{failure.strerror}: {path}") from None
-    except ScriptError as wrong:
-        # Nothing is run, and the complaint goes to stdout.
-        exchange.out.append(f"{path}:{wrong.number}: {wrong.text}\n")
-        raise Refused("") from None
+    lines = read_script(data.decode("utf-8", "surrogateescape"))
+    for number, commands in lines:
+        for words in commands:
+            _check(exchange, f"{path}:{number}", words)
     for _, commands in lines:
         try:
             run_commands(exchange, commands)
@@ -369,11 +365,13 @@ def _source_file(exchange: Exchange, flags: Flags) -> None:
             exchange.complaints.append(str(refusal))
 
 
-def _readable(number: int, words: Sequence[str]) -> None:
+def _check(exchange: Exchange, where: str, words: Sequence[str]) -> None:
+    """Refuse a whole script for a command that does not exist; the complaint goes to stdout."""
     try:
         _read(words)
     except Refused as refusal:
-        raise ScriptError(number, str(refusal)) from None
+        exchange.out.append(f"{where}: {refusal}\n")
+        raise Refused("") from None
 
 
 def _if_shell(exchange: Exchange, flags: Flags) -> None:
@@ -383,10 +381,7 @@ def _if_shell(exchange: Exchange, flags: Flags) -> None:
     place = exchange.place.at(session or None)
     chosen = 1 if expand(flags.rest[0], place) not in ("", "0") else 2
     if chosen < len(flags.rest):
-        try:
-            lines = read_script(flags.rest[chosen])
-        except ScriptError as wrong:
-            raise Refused(wrong.text) from None
+        lines = read_script(flags.rest[chosen])
         run_commands(exchange, [words for _, commands in lines for words in commands])
 
 

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Flags", "Refused", "ScriptError", "read_flags", "read_script", "split_commands"]
+__all__ = ["Flags", "Refused", "read_flags", "read_script", "split_commands"]
 
 
 class Refused(Exception):
     """The server says no: one line on stderr, status 1, and the commands after it are not run."""
-
-
-class ScriptError(Exception):
-    """Line `number` of a script cannot be read, for the reason `text`."""
-
-    def __init__(self, number: int, text: str) -> None:
-        super().__init__(text)
-        self.number = number
-        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,60 +72,70 @@ def read_flags(words: Sequence[str], template: str) -> Flags:
 
 
 def read_script(text: str) -> list[tuple[int, list[list[str]]]]:
-    """The commands of each line of a script, with the line's number; raises `ScriptError` where it cannot be read."""
-    found = []
-    for number, line in enumerate(text.split("\n"), 1):
-        commands: list[list[str]] = [[]]
-        for kind, word in _script_words(line, number):
-            if kind == "end":
-                commands.append([])
-            else:
-                commands[-1].append(word)
-        commands = [command for command in commands if command]
-        if commands:
-            found.append((number, commands))
-    return found
+    """The commands of each line of a script, with the number of the line that they begin on.
+
+    Quotes reach over line ends, which are then not counted, and an open one to the end of the text.
+    """
+    found: list[tuple[int, list[list[str]]]] = []
+    commands: list[list[str]] = [[]]
+    number = 1
+    for kind, word in _script_words(text):
+        if kind == "word":
+            commands[-1].append(word)
+        elif kind == ";":
+            commands.append([])
+        else:
+            found.append((number, [command for command in commands if command]))
+            commands, number = [[]], number + 1
+    return [(number, commands) for number, commands in found if commands]
 
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b"}
 
 
-def _script_words(line: str, number: int) -> Iterator[tuple[str, str]]:
+def _script_words(text: str) -> Iterator[tuple[str, str]]:
+    """Words, and the ends of commands (`;`) and of lines."""
     at = 0
-    while at < len(line):
-        if line[at] in " \t":
+    while at < len(text):
+        if text[at] in " \t":
             at += 1
-        elif line[at] == "#":
-            return
-        elif line[at] == ";":
-            yield "end", ""
+        elif text[at] == "#":
+            at = _end_of_line(text, at)
+        elif text[at] in ";\n":
             at += 1
+            yield text[at - 1], ""
         else:
-            word, at = _script_word(line, at, number)
+            word, at = _script_word(text, at)
             yield "word", word
+    yield "\n", ""
 
 
-def _script_word(line: str, at: int, number: int) -> tuple[str, int]:
+def _end_of_line(text: str, start: int) -> int:
+    found = text.find("\n", start)
+    return len(text) if found < 0 else found
+
+
+def _script_word(text: str, at: int) -> tuple[str, int]:
     """The word that begins at `at`, unquoted, and where it ends."""
     found = []
     quote = ""
-    while at < len(line) and (quote or line[at] not in " \t;"):
-        character = line[at]
+    while at < len(text) and (quote or text[at] not in " \t;\n"):
+        character = text[at]
         at += 1
         if character == quote:
             quote = ""
         elif not quote and character in "'\"":
             quote = character
-        elif character == "\\" and quote != "'" and at < len(line):
-            octal = line[at : at + 3]
+        elif character == "\\" and quote != "'" and at < len(text):
+            octal = text[at : at + 3]
             if len(octal) == 3 and all(digit in "01234567" for digit in octal):
                 found.append(chr(int(octal, 8)))
                 at += 3
             else:
-                found.append(_ESCAPES.get(line[at], line[at]))
+                found.append(_ESCAPES.get(text[at], text[at]))
                 at += 1
         else:
             found.append(character)
-    if quote:
-        raise ScriptError(number, "syntax error")
+            while character == "\n" and at < len(text) and text[at] in " \t":
+                at += 1
     return "".join(found), at

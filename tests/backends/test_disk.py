@@ -125,6 +125,7 @@ def test_both_disks_refuse_the_same_misuse_with_the_same_code(place: Place, name
 
     assert errno.errorcode[refusal.value.errno or 0] == errno.errorcode[code]
     assert place.disk.read(place / "file") == b"content"
+    assert place.disk.listdir(place / "full") == ["inner"]
 
 
 @pytest.mark.parametrize("operation", ["read", "fsync", "remove", "mkdir", "listdir", "info"])

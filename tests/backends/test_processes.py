@@ -170,6 +170,14 @@ def test_a_pid_that_nobody_can_have_identifies_nobody(table: SystemProcessTable,
     assert table.signal(ProcessIdentity(pid, 0.0, table.boot_id()), signal.SIGTERM) is False
 
 
+def test_the_first_process_is_never_signalled(table: SystemProcessTable) -> None:
+    """Not even with the signal that does nothing."""
+    first = table.identify(1)
+
+    assert first is not None
+    assert table.signal(first, 0) is False
+
+
 def test_this_process_knows_itself_and_its_host(table: SystemProcessTable) -> None:
     """The same each time it is asked."""
     assert table.me() == table.me()

@@ -105,6 +105,12 @@ def test_output_goes_to_a_file_where_it_is_sent() -> None:
     assert ran.output == "sh: cannot create /no/such: No such file or directory\n"
 
 
+def test_nothing_is_done_after_the_end() -> None:
+    """Neither after an exit nor after a signal."""
+    for end in ("exit 3", "kill -KILL $$"):
+        assert run(f"{end}; echo never > /f").mux.server.disk.info("/f") is None
+
+
 def test_a_child_takes_its_time() -> None:
     """The shell goes on when it has ended, whatever is typed meanwhile goes to the child."""
     ran = run("sleep 90; echo slept; cat")

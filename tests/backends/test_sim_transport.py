@@ -202,6 +202,9 @@ SCRIPTS = (
     "display-message -p 'one \\; two'\n",
     "display-message -p one \\; two\n",
     "rename-window -t @0\n",
+    "display-message -p 'op en\ndisplay-message -p next\n",
+    'display-message -p "a\n  b"\n\nfoo\n',
+    'display-message -p "a\n  b"\n',
 )
 """Scripts for `source-file -`, after the same server got a session `a`."""
 
@@ -288,6 +291,42 @@ def test_a_window_dies_with_its_process_unless_told_otherwise() -> None:
     listed = terminal.out("list-windows", "-t", "=a:", "-F", "#{window_id} #{pane_dead} #{pane_dead_status}")
     assert listed == "@0 0 \n@2 1 1\n"
     assert terminal.run("pipe-pane", "-t", "@2", "cat >> /f").stderr == b"target pane has exited\n"
+
+
+def test_an_option_takes_only_its_own_values() -> None:
+    """And a name that nobody knows is no option; quiet asks for no complaint about that."""
+    terminal = Terminal()
+    one_session("a")(terminal)
+    complaints = {
+        ("set-option", "-t", "=a:", "status", "maybe"): b"unknown value: maybe\n",
+        ("set-option", "-w", "-t", "@0", "nope", "v"): b"invalid option: nope\n",
+        ("set-option", "-q", "-t", "@0", "nope", "v"): b"",
+    }
+    for words, complaint in complaints.items():
+        assert terminal.run(*words).stderr == complaint
+
+    terminal.run("set-option", "-g", "status", "off", ";", "set-option", "-a", "-t", "=a:", "@x", "a#{pid}")
+    assert terminal.out("show-options", "-g", "-v", "status") == "off\n"
+    assert terminal.out("show-options", "-t", "=a:", "@x") == "@x a#{pid}\n"
+
+
+def test_a_script_is_read_whole_before_any_of_it_runs() -> None:
+    """Comments and quotes as usual; a line that fails when it runs stops only itself."""
+    terminal = Terminal()
+    one_session("a")(terminal)
+    say = "display-message -p"
+
+    told = terminal.run("source-file", "-", stdin=f"# no\n{say} 'a b' ; {say} \"c\\101\" # more\n".encode())
+    broken = terminal.run("source-file", "-", stdin=f"{say} hi\nfoo x\n".encode())
+    failing = terminal.run("source-file", "-", stdin=f"{say} hi\nkill-window -t @9 ; {say} no\n{say} ho\n".encode())
+
+    assert (told.status, told.stdout) == (0, b"a b\ncA\n")
+    assert (broken.status, broken.stdout, broken.stderr) == (1, b"-:2: unknown command: foo\n", b"")
+    assert (failing.status, failing.stdout, failing.stderr) == (1, b"hi\nho\n", b"can't find window: @9\n")
+    assert (
+        terminal.out("source-file", "-", stdin=b'display-message -p "a\n  b"\ndisplay-message -p \'open\n')
+        == "a\nb\nopen\n\n"
+    )
 
 
 def test_a_server_ends_with_the_process_of_its_last_window() -> None:
