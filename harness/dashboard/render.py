@@ -20,6 +20,7 @@ from harness.record import Attempt, Badge, Event, Hint, RunState, RunStatus, Sta
 __all__ = [
     "GLYPHS",
     "STYLES",
+    "events_table",
     "events_text",
     "header",
     "header_text",
@@ -100,7 +101,7 @@ def list_row(status: Status, state: RunState | None, run_id: str = "") -> Text:
     """One run in one line: glyph and word, id, progress, badges, reason; `.plain` is the line as text."""
     row = Text(no_wrap=True, overflow="ellipsis")
     row.append(f"{GLYPHS[status.name]} {status.name.value:<11}", STYLES[status.name])
-    row.append(f"  {literal(state.run_id if state is not None else run_id, 60):<28}")
+    row.append(f"  {literal(state.run_id if state is not None else run_id, 60):<22}")
     row.append(f"  {_progress(state):<12}")
     for badge in status.badges:
         row.append(f"  [{badge.value}]", "yellow")
@@ -216,7 +217,22 @@ def _session(attempt: Attempt | None) -> str:
 
 def events_text(events: Sequence[Event], count: int = 10) -> Text:
     """The last events of a journal, one a line."""
-    lines = []
+    return Text("\n".join("  ".join(row).rstrip() for row in _event_rows(events, count)))
+
+
+def events_table(events: Sequence[Event], count: int = 10) -> Table:
+    """The same for a terminal: what is too long for it goes on below its own column."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for style in ("dim", "dim", "", ""):
+        table.add_column(style=style, overflow="fold")
+    for row in _event_rows(events, count):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _event_rows(events: Sequence[Event], count: int) -> list[tuple[str, str, str, str]]:
+    """Number, time, name and fields of the last events."""
+    rows = []
     for event in events[-count:] if count > 0 else []:
         at = event.get("at")
         when = timestamp(at) if isinstance(at, int | float) and 0 <= at < 4e9 else "?"
@@ -225,8 +241,8 @@ def events_text(events: Sequence[Event], count: int = 10) -> Text:
             for key, value in event.items()
             if key not in _OWN_EVENT_FIELDS and value not in (None, "", [])
         )
-        lines.append(Text(f"{event['seq']:>5}  {when}  {literal(event['event'], 60)}  {fields}".rstrip()))
-    return Text("\n").join(lines)
+        rows.append((f"{event['seq']:>5}", when, literal(event["event"], 60), fields))
+    return rows
 
 
 def screen(view: RunView, events: int = 10, *, keys: bool = True) -> RenderableType:
@@ -235,7 +251,7 @@ def screen(view: RunView, events: int = 10, *, keys: bool = True) -> RenderableT
     if view.state is not None and view.state.tasks:
         parts += [Text(), task_table(view.state.tasks)]
     if view.events:
-        parts += [Text(), Text("last events", style="bold"), events_text(view.events, events)]
+        parts += [Text(), Text("last events", style="bold"), events_table(view.events, events)]
     if view.attention:
         lines = [literal(line) for line in view.attention.splitlines()[:20]]
         parts += [Text(), Text("attention", style="bold yellow"), Text("\n".join(lines))]
