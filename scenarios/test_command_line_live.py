@@ -14,6 +14,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from backends.errors import MultiplexerError
 from backends.processes import Completed
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, plan_of, task, works
@@ -96,7 +97,7 @@ class Shell:
         """End whatever was started."""
         for child in self.children:
             child.close(force=True)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(MultiplexerError):
             self.multiplexer.shutdown()
         for token in {entry["token"] for entry in self.ledger("start")}:
             for one in self.world.processes.carrying("SEAMRIPPER_TOKEN", token):
