@@ -8,6 +8,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class Stage:
         self._plan: RunPlan | None = None
         self._run_dir: Path | None = None
         self._runs = 0
+        self._signals: list[tuple[float, int]] = []
 
     def __call__(self, *tasks: TaskStory | TaskPlan, **options: Any) -> Report:
         """Run a plan of these tasks; settings of `RunPlan` and options of `run` may be mixed."""
@@ -131,12 +133,15 @@ class Stage:
             crash_context=crash_context or (lambda: _crash_context(injector)),
             progress=watch.progress,
             stderr=stderr,
+            environment={} if world.virtual else None,
         )
         run_dir = self._place(resume)
         self.engine = engine = Engine(plan, run_dir, outside, run_id=run_dir.name, resume=resume, **engine_options)
         injector.deliver = engine.switch.deliver
         began = world.clock.monotonic()
-        raised = _outcome_of(drive, engine)
+        signals, self._signals = self._signals, []
+        with world.signalling(signals, engine.switch.deliver) if signals else nullcontext():
+            raised = _outcome_of(drive, engine)
         elapsed_s = world.clock.monotonic() - began
         if injector.dead:
             world.driver_died()
@@ -167,13 +172,8 @@ class Stage:
         self.world.at(seconds, action)
 
     def stop_at(self, seconds: float, signum: int) -> None:
-        """Let the engine get a signal `seconds` from now."""
-
-        def deliver() -> None:
-            assert self.engine is not None
-            self.engine.switch.deliver(signum)
-
-        self.world.at(seconds, deliver)
+        """Let the process of the next run get a signal so many seconds after it began, in whatever call or wait it is."""
+        self._signals.append((seconds, signum))
 
     def store(self, *inside: str) -> RunStore:
         """The record of the newest run, or of what is `inside` its directory, read without faults."""
@@ -184,6 +184,7 @@ class Stage:
             clock=world.clock,
             entropy=world.entropy,
             processes=world.processes,
+            environment={} if world.virtual else None,
         )
 
     @property

@@ -66,7 +66,8 @@ class Surroundings:
     """Everything outside the engine, as arguments.
 
     `checkpoint(step)` is called at every step of `STEPS` and may raise; the mapping that `crash_context()` answers goes into
-    crash records. `progress(line)` is shown to whoever watches. `stderr` is the last sink of a crash record.
+    crash records. `progress(line)` is shown to whoever watches. `stderr` is the last sink of a crash record. The values
+    of `environment` (default: this process's own) must not get into the record.
     """
 
     multiplexer: TerminalMultiplexer
@@ -79,6 +80,19 @@ class Surroundings:
     crash_context: Callable[[], Mapping[str, object]] = _no_context
     progress: Callable[[str], None] = _no_checkpoint
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    environment: Mapping[str, str] | None = None
+
+    def store(self, run_dir: Path) -> RunStore:
+        """The record of the run in `run_dir`."""
+        return RunStore(
+            run_dir,
+            disk=self.disk,
+            clock=self.clock,
+            entropy=self.entropy,
+            processes=self.processes,
+            stderr=self.stderr,
+            environment=self.environment,
+        )
 
 
 class SeamWatch:

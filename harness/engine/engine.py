@@ -31,7 +31,6 @@ from harness.record import (
     Attempt,
     CrashContext,
     Crashed,
-    CrashRef,
     Driver,
     Ending,
     Finished,
@@ -40,11 +39,9 @@ from harness.record import (
     RecordError,
     RunLock,
     RunState,
-    RunStore,
     Stopped,
     TaskPhase,
     TaskState,
-    describe,
 )
 
 __all__ = ["Engine", "Parent", "new_run_id"]
@@ -95,14 +92,7 @@ class Engine:
         self._lock: RunLock | None = None
         self._child: Engine | None = None
         self._begun = False
-        self.store = RunStore(
-            run_dir,
-            disk=outside.disk,
-            clock=outside.clock,
-            entropy=outside.entropy,
-            processes=outside.processes,
-            stderr=outside.stderr,
-        )
+        self.store = outside.store(run_dir)
         self.core = Core(
             plan=plan,
             run_dir=run_dir,
@@ -292,11 +282,9 @@ class Engine:
         child = self._child_record()
         filing = self.store.file_crash(error, core.state, self._crash_context(recording), child=child)
         recording.problems.extend(filing.problems)
-        ending = Crashed(error=describe(error), record=filing.record, child=child)
+        ending = Crashed(error=filing.error, record=filing.record, child=child)
         core.state.ending = ending
-        core.state.crashes.append(
-            CrashRef(epoch=core.state.epoch, seq=core.state.seq, error=ending.error, record=filing.record)
-        )
+        core.state.crashes.append(filing.ref)
         recording.step("state", core.save)
         self._tear_down(recording)
         recording.step("attention", lambda: self.store.attention(f"crashed: {ending.error}"))
@@ -317,6 +305,7 @@ class Engine:
             seam_calls=self.core.seam.lines(),
             backend=self.core.state.backend,
             extra=extra,
+            secrets=tuple(task.prompt for task in self.plan.tasks if task.prompt),
         )
 
     def _tear_down(self, recording: Isolation) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.engine.core import Core
 from harness.engine.plan import RunPlan
-from harness.record import RecordError, RunState, RunStore, TaskPhase
+from harness.record import RecordError, RunState, TaskPhase
 
 __all__ = ["absorb_child", "child_id", "nested_states", "plan_of_deferred"]
 
@@ -63,14 +63,7 @@ def nested_states(core: Core) -> Iterator[tuple[str, RunState | None]]:
 
 def _state_in(core: Core, run_dir: Path) -> RunState | None:
     outside = core.outside
-    store = RunStore(
-        run_dir,
-        disk=outside.disk,
-        clock=outside.clock,
-        entropy=outside.entropy,
-        processes=outside.processes,
-        stderr=outside.stderr,
-    )
+    store = outside.store(run_dir)
     try:
         return store.load().state
     except RecordError as error:

@@ -77,7 +77,8 @@ class Settling:
             return f"it could not be run: {error}"
         if done.status == 0:
             return None
-        tail = (done.stdout + done.stderr).decode("utf-8", "backslashreplace")[-OUTPUT_LIMIT:].strip()
+        output = (done.stdout + done.stderr).decode("utf-8", "backslashreplace")
+        tail = core.store.clean(output[-OUTPUT_LIMIT:].strip())
         return f"exit {done.status}" + (f"\n{tail}" if tail else "")
 
     def _retry(self, state: TaskState, reason: str) -> None:

@@ -378,7 +378,14 @@ class Supervisor:
         session.enter(Phase.ENDING, core.now)
         if session.result is not None:
             session.state.summary = session.result.summary
-        core.journal("session-ended", task=session.task.key, number=attempt.number, outcome=str(outcome), reason=reason)
+        core.journal(
+            "session-ended",
+            task=session.task.key,
+            number=attempt.number,
+            outcome=str(outcome),
+            reason=reason,
+            counted=attempt.counted,
+        )
         core.save()
         table = core.outside.processes
         session.survivors = [one for identity in session.processes for one in table.tree(identity)]
