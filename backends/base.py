@@ -91,10 +91,13 @@ class TerminalMultiplexer(ABC):
         return self.seam.budget(seconds)
 
     def abandon(self) -> None:  # noqa: B027  # optional: only backends that can block need it
-        """Give up the call in progress, from a signal handler or another thread; it fails as unknown. Sticky.
+        """Give up the call in progress and every later one, until `take_up`; they fail as unknown.
 
-        Simulated backends never block, so the default does nothing.
+        May be called from a signal handler or another thread. For a backend that never blocks there is nothing to do.
         """
+
+    def take_up(self) -> None:  # noqa: B027  # optional: only backends that can be abandoned need it
+        """Ask again, after `abandon`; harmless where nothing was given up."""
 
     @abstractmethod
     def has_session(self, name: str) -> bool:

@@ -51,6 +51,10 @@ class FakeMultiplexer(TerminalMultiplexer):
         self._abandoned = True
         self.server.interrupt()
 
+    def take_up(self) -> None:
+        """See `TerminalMultiplexer.take_up`."""
+        self._abandoned = False
+
     def has_session(self, name: str) -> bool:
         """See `TerminalMultiplexer.has_session`."""
         return self._ask(lambda: name in self.server.sessions)

@@ -40,6 +40,10 @@ class FakeTransport:
         self._abandoned = True
         self.server.interrupt()
 
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+        self._abandoned = False
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         """See `Transport.run`; takes no simulated time, unless the server is frozen.
 

@@ -602,6 +602,10 @@ class TmuxFamily(TerminalMultiplexer):
         """See `TerminalMultiplexer.abandon`."""
         self._transport.abandon()
 
+    def take_up(self) -> None:
+        """See `TerminalMultiplexer.take_up`."""
+        self._transport.take_up()
+
 
 def _rows(text: str, fields: int) -> list[tuple[str, ...]]:
     """The lines of a listing, split; at least one, each of the same server, each with `fields` values after `IDENTITY`."""

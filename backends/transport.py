@@ -23,7 +23,10 @@ class Transport(Protocol):
         """What came of `argv`; may raise anything that spawning and waiting can raise."""
 
     def abandon(self) -> None:
-        """Give up the command in progress and every later one; they fail as `InterruptedError`."""
+        """Give up the command in progress and every later one, until `take_up`; they fail as `InterruptedError`."""
+
+    def take_up(self) -> None:
+        """Carry commands again, after `abandon`."""
 
 
 class SubprocessTransport:
@@ -46,6 +49,10 @@ class SubprocessTransport:
     def abandon(self) -> None:
         """See `Transport.abandon`; may be called from a signal handler."""
         self._waker.wake()
+
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+        self._waker.clear()
 
 
 def decode(data: bytes | None) -> str | None:

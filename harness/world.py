@@ -13,13 +13,16 @@ import shutil
 import signal as signal_module
 import sys
 import tempfile
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from backends.base import TerminalMultiplexer
-from backends.clock import Clock, ScaledClock, SystemClock, VirtualClock
+from backends.clock import Clock, ScaledClock, SystemClock, VirtualClock, Waker
 from backends.disk import Disk, RealDisk
 from backends.entropy import Entropy, SeededEntropy, SystemEntropy
 from backends.errors import MultiplexerError
@@ -107,6 +110,15 @@ class World(ABC):
             action()
 
     @abstractmethod
+    def signalling(
+        self, due: Sequence[tuple[float, int]], deliver: Callable[[int], None]
+    ) -> AbstractContextManager[None]:
+        """Within, the engine gets each signal of `due` so many seconds from now, whatever it is doing.
+
+        Where the engine is a real process the kernel sends them, else `deliver` is called. What is not due by then is not sent.
+        """
+
+    @abstractmethod
     def driver_died(self) -> None:
         """The engine's process was killed: what the host sees of it is gone."""
 
@@ -183,6 +195,13 @@ class FakeWorld(World):
     def ledger(self) -> list[dict[str, Any]]:
         """See `World.ledger`."""
         return self.agents.ledger
+
+    @contextlib.contextmanager
+    def signalling(self, due: Sequence[tuple[float, int]], deliver: Callable[[int], None]) -> Iterator[None]:
+        """See `World.signalling`."""
+        for seconds, signum in due:
+            self.clock.call_later(seconds, partial(deliver, signum))
+        yield
 
     def driver_died(self) -> None:
         """See `World.driver_died`."""
@@ -291,6 +310,27 @@ class LiveTmuxWorld(World):
         with contextlib.suppress(FileNotFoundError):
             return [json.loads(line) for line in self.disk.read(self._ledger).splitlines()]
         return []
+
+    @contextlib.contextmanager
+    def signalling(self, due: Sequence[tuple[float, int]], deliver: Callable[[int], None]) -> Iterator[None]:
+        """See `World.signalling`."""
+        began_s = self.clock.monotonic()
+        over = Waker()
+
+        def send() -> None:
+            for seconds, signum in sorted(due):
+                if self.clock.wait(began_s + seconds - self.clock.monotonic(), over):
+                    return
+                self.processes.signal(self.processes.me(), signum)
+
+        sender = threading.Thread(target=send, name="signalling", daemon=True)
+        sender.start()
+        try:
+            yield
+        finally:
+            over.wake()
+            sender.join()
+            over.close()
 
     def driver_died(self) -> None:
         """See `World.driver_died`; the process that plays the engine goes on living here, without its locks."""

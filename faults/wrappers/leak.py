@@ -34,6 +34,10 @@ class _Proxy(TerminalMultiplexer, guarded=False):
         """See `TerminalMultiplexer.abandon`."""
         self._inner.abandon()
 
+    def take_up(self) -> None:
+        """See `TerminalMultiplexer.take_up`."""
+        self._inner.take_up()
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -46,6 +46,10 @@ class FaultyTransport:
         """See `Transport.abandon`."""
         self._inner.abandon()
 
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+        self._inner.take_up()
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

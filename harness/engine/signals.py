@@ -34,7 +34,8 @@ class StopSwitch:
     """Whether a run was asked to stop, how often, and by what.
 
     The first request ends every wait on `waker`; the second one also calls `on_force`, which gives up the multiplexer call
-    in progress. Later ones change nothing. Safe to use from signal handlers and other threads.
+    in progress, and so does every later one. The name and the signal of the first one count. Safe to use from signal
+    handlers and other threads.
     """
 
     def __init__(self) -> None:

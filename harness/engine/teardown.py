@@ -21,8 +21,8 @@ FAILED = "failed"
 
 _LOOK_S = 0.1
 """Seconds between two looks."""
-_FORCED_S = 0.3
-"""Seconds that a forced teardown may take; a second signal must end the run within one."""
+_FORCED_S = 0.4
+"""Seconds for each half of a forced teardown, asking and ending processes; a second signal must end the run within one."""
 
 
 def processes_of(core: Core, attempts: Iterable[Attempt]) -> list[ProcessIdentity]:
@@ -45,23 +45,30 @@ def tear_down(core: Core, windows: Windows, attempts: Iterable[Attempt]) -> str:
     """
     if not windows.claimed:
         return TORN_DOWN
-    clock = core.outside.clock
+    multiplexer = core.outside.multiplexer
     attempts = list(attempts)
     doomed = {identity.pid: identity for identity in processes_of(core, attempts)}
-    end = core.now + (_FORCED_S if core.switch.forced else max(core.plan.stop_grace_s, _FORCED_S))
+    end = core.now + max(core.plan.stop_grace_s, _FORCED_S)
     gone: bool | None = None
+    hurried = False
     while True:
+        if core.switch.forced and not hurried:
+            hurried = True
+            end = min(end, core.now + _FORCED_S)
+            multiplexer.take_up()
         if gone is not True:
-            with core.outside.multiplexer.budget(max(_LOOK_S, end - core.now)):
+            with multiplexer.budget(max(_LOOK_S, end - core.now)):
                 gone = windows.kill_session()
         doomed.update((identity.pid, identity) for identity in processes_of(core, attempts))
-        late = core.now >= end or core.switch.forced
-        alive = _end_processes(core, doomed.values(), signal_module.SIGKILL if late else signal_module.SIGTERM)
+        late = core.now >= end
+        alive = _end_processes(
+            core, doomed.values(), signal_module.SIGKILL if late or hurried else signal_module.SIGTERM
+        )
         if gone is True and not alive:
             return TORN_DOWN
-        if late:
-            return UNCONFIRMED if gone is None or (gone and alive) else FAILED
-        clock.wait(_LOOK_S)
+        if late and (gone is not True or core.now >= end + _FORCED_S):
+            return UNCONFIRMED if gone is not False else FAILED
+        core.outside.clock.wait(_LOOK_S)
 
 
 def _end_processes(core: Core, doomed: Iterable[ProcessIdentity], signum: int) -> bool:

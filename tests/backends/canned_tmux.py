@@ -71,6 +71,10 @@ class RecordingTransport:
         """See `Transport.abandon`."""
         self.abandoned += 1
 
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+        self.abandoned = 0
+
 
 _ONE_WINDOW: Mapping[str, str] = {
     **{"pid": str(SERVER_PID), "start_time": str(STARTED), "version": "3.3a", "session_id": "$0"},

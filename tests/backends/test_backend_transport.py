@@ -86,6 +86,17 @@ def test_output_is_decoded_without_loss() -> None:
     assert decode(None) is None
 
 
+def test_what_was_given_up_can_be_taken_up() -> None:
+    """Later commands run to their end again."""
+    spawns = Spawns()
+    transport = SubprocessTransport(spawns)
+    transport.abandon()
+    transport.take_up()
+    transport.run(("tmux",), timeout_s=1)
+
+    assert not spawns.asked["waker"].is_set()
+
+
 @pytest.mark.live
 def test_a_command_that_hangs_is_ended_at_its_deadline() -> None:
     """The client and its process group are gone, and the caller has its timeout."""

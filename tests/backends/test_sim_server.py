@@ -271,6 +271,9 @@ def test_abandoning_a_call_ends_its_wait() -> None:
     with pytest.raises(TransportUnavailable):
         stage.mux.has_session("run-1")
 
+    stage.mux.take_up()
+    assert in_time(stage, lambda: stage.mux.has_session("run-1")) == 5
+
     other = FakeMultiplexer(stage.server)
     assert in_time(stage, lambda: other.has_session("run-1")) == 5
     stage.server.thaw()

@@ -435,6 +435,10 @@ def test_an_abandoned_transport_asks_nobody_any_more() -> None:
             terminal.run("has-session", "-t", "=a")
     assert terminal.server.clock.monotonic() == 1
 
+    terminal.transport.take_up()
+    terminal.server.thaw()
+    assert terminal.run("has-session", "-t", "=a").status == 0
+
 
 def test_what_no_process_could_be_given_is_a_value_error() -> None:
     """As `subprocess` has it."""

@@ -31,6 +31,10 @@ class Echo:
         """Note it."""
         self.given_up = True
 
+    def take_up(self) -> None:
+        """Note that, too."""
+        self.given_up = False
+
 
 def injected(text: str) -> tuple[Injector, Echo, VirtualClock]:
     """An injector with that plan, a transport and its clock."""
@@ -123,12 +127,13 @@ def test_a_rule_can_filter_by_the_words_of_the_command() -> None:
 
 
 def test_the_transport_is_given_up_through_the_wrapper() -> None:
-    """A stop reaches the real transport."""
+    """A stop reaches the real transport, and so does the end of it."""
     injector, echo, _ = injected("")
 
     injector.transport(echo).abandon()
-
     assert echo.given_up
+    injector.transport(echo).take_up()
+    assert not echo.given_up
 
 
 def test_the_trace_of_a_command_has_no_paths_and_no_payloads() -> None:
