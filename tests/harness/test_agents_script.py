@@ -187,8 +187,8 @@ def test_every_prompt_is_noted_with_what_it_said() -> None:
     """The ledger can prove that a text was taken as a prompt once."""
     notes = [effect for effect in play(completes(), ["x", "y", "x"]) if isinstance(effect, Note)]
 
-    assert [note.what for note in notes] == ["start", "prompt", "prompt", "prompt", "prompt"]
-    assert notes[2].digest == notes[4].digest != notes[3].digest
+    assert [note.what for note in notes] == ["start", "prompt", "result", "prompt", "prompt", "prompt"]
+    assert notes[3].digest == notes[5].digest != notes[4].digest
 
 
 @pytest.mark.parametrize(
