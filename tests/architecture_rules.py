@@ -58,7 +58,7 @@ LAYERS: tuple[Layer, ...] = (
         "meeting",
         (
             *("harness", "harness.runner", "harness.cli", "harness.commands", "harness.commands.*", "harness.plugin"),
-            *("harness.conformance", "harness.conformance.*"),
+            *("harness.conformance", "harness.conformance.*", "harness.rehearsals"),
         ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
