@@ -19,11 +19,12 @@ from harness.record import (
     RunStatus,
     SessionOutcome,
     Stopped,
+    TaskPhase,
     exit_code,
 )
 from harness.report import Report
 
-__all__ = ["ORACLES", "Oracle", "OracleViolation", "check", "violations"]
+__all__ = ["ORACLES", "Oracle", "OracleViolation", "check", "check_resumed", "resumable", "violations"]
 
 Oracle = Callable[[Report], Iterator[str]]
 
@@ -228,6 +229,26 @@ def fired(report: Report) -> Iterator[str]:
         yield f"`{fault}` never fired; points that were reached: {reached}"
 
 
+def resumable(before: Report, after: Report) -> Iterator[str]:
+    """A resume without faults goes on where the run was: it ends well, repeats no finished task and forgets no crash."""
+    if before.state is None or isinstance(after.raised, RecordError) or after.killed:
+        return
+    if after.state is None:
+        yield "the resume left no state"
+        return
+    if after.state.epoch <= before.state.epoch:
+        yield f"epoch {after.state.epoch} does not come after {before.state.epoch}"
+    if not after.injections and not isinstance(after.ending, Finished | Paused | Stopped):
+        yield f"without faults the resume ended as {after.status}"
+    forgotten = {crash.error for crash in before.state.crashes} - {crash.error for crash in after.state.crashes}
+    for error in sorted(forgotten):
+        yield f"the crash {error:.200} was forgotten"
+    started = {entry["task"] for entry in after.ledger[len(before.ledger) :] if entry["what"] == "start"}
+    for task in before.state.tasks:
+        if task.phase is TaskPhase.DONE and (task.key in started or after.task(task.key).phase != TaskPhase.DONE):
+            yield f"{task.key} was done and was taken up again"
+
+
 ORACLES: Mapping[str, Oracle] = MappingProxyType(
     {
         "no-escape": no_escape,
@@ -243,7 +264,7 @@ ORACLES: Mapping[str, Oracle] = MappingProxyType(
         "fired": fired,
     }
 )
-"""Every oracle that one report can be held to, by its id. `resumable` takes a second run: `Stage.resume_to_the_end`."""
+"""Every oracle that one report can be held to, by its id; `resumable` compares a resume with what was resumed."""
 
 
 def violations(report: Report, *, strict: bool = True) -> list[str]:
@@ -261,3 +282,10 @@ def check(report: Report, *, strict: bool = True) -> None:
     found = violations(report, strict=strict)
     if found:
         raise OracleViolation("\n".join([*found, "", report.explain()]))
+
+
+def check_resumed(before: Report, after: Report) -> None:
+    """Raise `OracleViolation` unless the resume that `after` tells of went on where `before` had ended."""
+    found = [f"resumable: {problem}" for problem in resumable(before, after)]
+    if found:
+        raise OracleViolation("\n".join([*found, "", after.explain()]))

@@ -25,7 +25,7 @@ from harness.dashboard.render import header_text, list_row
 from harness.engine.core import STEPS, Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan, TaskPlan
-from harness.oracles import check
+from harness.oracles import check, check_resumed
 from harness.record import Crashed, RecordError, RunState, RunStore, classify
 from harness.report import NestedReport, Report
 from harness.scripted import digest_of
@@ -153,11 +153,15 @@ class Stage:
         return report
 
     def resume(self, plan: RunPlan | None = None, **options: Any) -> Report:
-        """Resume the newest run, without faults unless they are given."""
+        """Resume the newest run, without faults unless they are given; it has to go on where that had ended."""
         if self._plan is None:
             raise ValueError("there is no run to resume yet")
         options.setdefault("faults", "")
-        return self.run(plan or self._plan, resume=True, **options)
+        before = self.reports[-1]
+        report = self.run(plan or self._plan, resume=True, **options)
+        if options.get("verify", True):
+            check_resumed(before, report)
+        return report
 
     def resume_to_the_end(self, limit: int = 10) -> Report:
         """Resume, as often as the run pauses, until it is finished; the last report."""
