@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -31,11 +32,20 @@ class Unprintable(io.StringIO):
         return raises() if "FINISHED" in text else super().write(text)
 
 
+class Unsettled(dict[str, str]):
+    """An environment that cannot be asked which multiplexer is wanted."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Answer, or fail."""
+        return raises() if key == "SEAMRIPPER_MUX" else super().get(key, default)
+
+
 AFTER: Mapping[str, Callable[[], dict[str, Any]]] = {
     "rendering": lambda: {"stdout": Unprintable()},
     "notification": lambda: {"notify": raises},
 }
 BEFORE: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "environment": lambda: {"environment": Unsettled(HOME="/home/somebody")},
     "configuration": lambda: {"profiles": raises},
     "construction": lambda: {"multiplexer": raises},
 }
@@ -44,6 +54,15 @@ BEFORE: Mapping[str, Callable[[], dict[str, Any]]] = {
 def small_plan(world: World) -> RunPlan:
     """A plan with one task that is soon done."""
     return plan_of(task("1-1", works(1).then_completes()), project=str(world.project))
+
+
+def paused_run(seamripper: CommandLine) -> dict[str, Any]:
+    """A run that waits for approval after its first task, its session still there."""
+    story = works(1).then_completes()
+    tasks = (task("1-1", story), task("1-2", story, gate="a word"))
+    assert seamripper("run", seamripper.plan(plan_of(*tasks, project=str(seamripper.world.project)))).code == 75
+    found: dict[str, Any] = seamripper("status", "--json").document["run"]
+    return found
 
 
 def assert_one_line(answer: Answer, where: str = "") -> None:
@@ -60,7 +79,7 @@ def test_cli_backstop_before_there_is_a_run(mux_world: World, place: str) -> Non
     seamripper = CommandLine(mux_world)
     plan = seamripper.plan(small_plan(mux_world))
 
-    assert_one_line(seamripper("run", plan, **BEFORE[place]()))
+    assert_one_line(seamripper("run", plan, "--root", str(seamripper.root), **BEFORE[place]()))
 
     assert seamripper("list", "--json").document["runs"] == []
 
@@ -84,26 +103,27 @@ def test_cli_backstop_records_what_raises_after_the_engine(mux_world: World, pla
 
 @pytest.mark.parametrize("place", BEFORE)
 def test_cli_backstop_records_what_raises_before_a_resumed_engine(mux_world: World, place: str) -> None:
-    """A resume that fails outside of the engine leaves a crash record in the run it was about."""
+    """A resume that fails outside of the engine leaves a crash record, and takes down the session it can reach."""
     seamripper = CommandLine(mux_world)
-    gated = plan_of(task("1-1", works(1).then_completes(), gate="a word"), project=str(mux_world.project))
-    assert seamripper("run", seamripper.plan(gated)).code == 75
-    paused = seamripper("status", "--json").document["run"]
+    run = paused_run(seamripper)
+    assert mux_world.multiplexer().has_session(run["state"]["session"])
 
-    assert_one_line(seamripper("resume", paused["run_id"], **BEFORE[place]()), "crash.txt")
+    assert_one_line(seamripper("resume", run["run_dir"], **BEFORE[place]()), "crash.txt")
 
     crashed = seamripper("status", "--json").document["run"]
     assert crashed["status"] == RunStatus.CRASHED
+    assert "resume" in crashed["hints"]
     assert "attach" not in crashed["hints"]
-    assert mux_world.disk.info(f"{paused['run_dir']}/crash.txt") is not None
+    assert json.loads(mux_world.disk.read(f"{run['run_dir']}/state.json"))["crashed"] is True
+    reached = place == "configuration"
+    assert crashed["state"]["teardown"] == ("torn-down" if reached else "unconfirmed")
+    assert mux_world.multiplexer().has_session(run["state"]["session"]) is not reached
 
 
 def test_cli_backstop_leaves_a_run_alone_that_somebody_else_drives(mux_world: World) -> None:
     """Who does not hold the lock records nothing: the run that goes on is not called crashed."""
     seamripper = CommandLine(mux_world)
-    gated = plan_of(task("1-1", works(1).then_completes(), gate="a word"), project=str(mux_world.project))
-    assert seamripper("run", seamripper.plan(gated)).code == 75
-    run = seamripper("status", "--json").document["run"]
+    run = paused_run(seamripper)
 
     with mux_world.disk.lock(f"{run['run_dir']}/run.lock"):
         assert_one_line(seamripper("resume", run["run_id"], profiles=raises))

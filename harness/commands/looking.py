@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from backends.base import TerminalMultiplexer
-from backends.errors import MultiplexerError, TargetMissing, TransportError
+from backends.errors import MultiplexerError, TargetMissing
 from backends.processes import Liveness
 from harness.commands.driving import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
@@ -40,7 +40,6 @@ class SessionAsker:
         self._mux = mux
         self._made: TerminalMultiplexer | None = None
         self._end_s: float | None = None
-        self._silent = False
 
     def __call__(self, state: RunState) -> Liveness:
         """Whether the session of that run is there; `UNKNOWN` too where the run used another backend."""
@@ -48,8 +47,7 @@ class SessionAsker:
             return self._ask(state)
         except TargetMissing:
             return Liveness.DEAD
-        except (MultiplexerError, OSError) as error:
-            self._silent = isinstance(error, TransportError | OSError)
+        except (MultiplexerError, OSError):
             return Liveness.UNKNOWN
 
     def multiplexer(self) -> TerminalMultiplexer:
@@ -60,7 +58,7 @@ class SessionAsker:
 
     def _ask(self, state: RunState) -> Liveness:
         multiplexer = self.multiplexer()
-        if self._silent or (state.backend and state.backend != type(multiplexer).__name__):
+        if state.backend and state.backend != type(multiplexer).__name__:
             return Liveness.UNKNOWN
         now = self._host.clock.monotonic()
         self._end_s = now + _PATIENCE_S if self._end_s is None else self._end_s

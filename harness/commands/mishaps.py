@@ -98,7 +98,7 @@ def record_crash(host: Host, current: Drive, error: BaseException) -> str:
         state.ending = Crashed(error=filing.error, record=filing.record)
         state.crashes.append(filing.ref)
         steps.step("state", lambda: store.save(state))
-        steps.step("teardown", lambda: _tear_down(host, current, state))
+        steps.step("teardown", lambda: _tear_down(current, state))
         steps.step("journal", lambda: store.journal.append("teardown", outcome=state.teardown))
         steps.step("state", lambda: store.save(state))
     steps.step("attention", lambda: store.attention(f"crashed: {filing.error}"))
@@ -107,14 +107,14 @@ def record_crash(host: Host, current: Drive, error: BaseException) -> str:
     return f"{run_dir}/crash.txt" if "text" in filing.landed else ""
 
 
-def _tear_down(host: Host, current: Drive, state: RunState) -> None:
-    """End the run's session, if it is the run's own; nothing was left to end where no multiplexer was made yet."""
+def _tear_down(current: Drive, state: RunState) -> None:
+    """End the run's session, if it is the run's own; unconfirmed where nobody can be asked."""
+    state.teardown = UNCONFIRMED
     multiplexer = current.multiplexer
     if multiplexer is None or not state.mux_session:
         return
     with multiplexer.budget(_TEARDOWN_S):
         owner = multiplexer.session_options(RUN_OPTION).get(state.mux_session, state.run_id)
-        if owner != state.run_id:
-            return
-        gone = Windows(multiplexer, state.mux_session, state.run_id, state.project).kill_session()
-    state.teardown = {True: TORN_DOWN, False: FAILED, None: UNCONFIRMED}[gone]
+        if owner == state.run_id:
+            gone = Windows(multiplexer, state.mux_session, state.run_id, state.project).kill_session()
+            state.teardown = {True: TORN_DOWN, False: FAILED, None: UNCONFIRMED}[gone]

@@ -93,8 +93,6 @@ class Output:
         terminal = host.stdout.isatty()
         self.console = Console(
             file=cast(TextIO, self._out),
-            force_terminal=terminal,
-            color_system="auto" if terminal else None,
             markup=False,
             highlight=False,
             emoji=False,

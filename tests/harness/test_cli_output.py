@@ -89,6 +89,15 @@ def test_a_run_on_a_terminal_shows_its_tasks_while_it_goes_on(
     assert ("\x1b[36m" in answer.stdout) is not bool(environment)
 
 
+def test_a_dumb_terminal_gets_a_line_an_event(seamripper: CommandLine) -> None:
+    """What cannot be drawn over is not drawn: no escape sequence, and nothing is missing."""
+    known = {"SEAMRIPPER_ROOT": str(seamripper.root), "TERM": "dumb"}
+    answer = seamripper("run", "plan.toml", stdout=Terminal(), environment=known)
+
+    assert "session-started task=1-1" in answer.stdout
+    assert "\x1b" not in answer.stdout
+
+
 @pytest.mark.parametrize("patience", [0, 1, 5])
 @pytest.mark.parametrize("code", [errno.EPIPE, errno.EIO])
 def test_a_run_outlives_its_terminal(seamripper: CommandLine, code: int, patience: int) -> None:
