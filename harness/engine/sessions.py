@@ -50,6 +50,8 @@ class Session:
     """When the phase began."""
     deadline_s: float = 0.0
     absent_seen: int = 0
+    heard: bool = False
+    """Whether any event of this launch was seen: then its agent has run, whatever is known of its window."""
     refusals: int = 0
     wakes_total: int = 0
     processes: list[ProcessIdentity] = field(default_factory=list)
@@ -91,6 +93,7 @@ class Session:
 
     def take(self, event: Event, now: float) -> None:
         """Digest one event of this launch; nothing counts after the agent ended its session."""
+        self.heard = True
         if self.session_ended or self._from_subagent(event):
             return
         if event.kind is EventKind.SESSION_END:

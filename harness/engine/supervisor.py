@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import signal as signal_module
 
-from backends.errors import CommandRejected, MultiplexerError, TransportError
+from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError
 from backends.processes import Liveness
 from harness.engine.core import Core
 from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, decide
@@ -30,6 +30,8 @@ UNREACHABLE = "multiplexer-unreachable"
 """The stage of a run that is paused because nobody answers."""
 _ENDING_POLL_S = 0.1
 """Seconds between looks at a session that is being ended: there is nothing to wait for but the multiplexer."""
+_LOST_SESSIONS = 2
+"""How often in one launch the multiplexer session may be gone again by the time it is needed."""
 _ABSENT_LOOKS = 2
 """Listings without the window, one poll apart, that prove that an unanswered launch came to nothing."""
 
@@ -138,7 +140,7 @@ class Supervisor:
         by_token = {session.token: session for session in self.sessions}
         for event in events:
             session = by_token.get(event.token)
-            if session is not None and session.phase is Phase.LIVE:
+            if session is not None and session.phase not in (Phase.ENDING, Phase.GONE):
                 session.take(event, now)
                 self.core.journal("event", task=session.task.key, kind=str(event.kind))
         for session in self.sessions:
@@ -173,20 +175,23 @@ class Supervisor:
         silent = core.seam.silent_since is not None and core.now - core.seam.silent_since >= limit
         if not silent and core.now - session.since < limit:
             return
+        wanted = "ended" if session.phase is Phase.ENDING else "started"
+        why = f"{session.task.key} could not be {wanted} within {limit:g} s" + (": nobody answers" if silent else "")
         if session.attempt.outcome is None:
             self._close(session, SessionOutcome.UNREACHABLE, "the multiplexer does not answer", counted_attempt=False)
             session.state.phase = TaskPhase.PENDING
-        self._pause = Paused(
-            reason=f"the multiplexer did not answer for {limit:g} s ({session.task.key} is {session.phase.value})",
-            stage=UNREACHABLE,
-            task=session.task.key,
-        )
+        self._pause = Paused(reason=why, stage=UNREACHABLE, task=session.task.key)
         core.save()
 
     # Starting
 
     def _start(self, session: Session) -> None:
         core = self.core
+        if session.heard:
+            # A launch that was taken for absent has come to something after all.
+            session.enter(Phase.UNCERTAIN, session.since)
+            session.absent_seen = 0
+            return
         core.checkpoint("session")
         try:
             self.windows.ensure_session()
@@ -194,6 +199,9 @@ class Supervisor:
             return
         except SessionTaken as taken:
             self._rename(taken)
+            return
+        except TargetMissing as error:
+            self._look_again(session, error)
             return
         except CommandRejected as error:
             self._refuse(session, error)
@@ -205,9 +213,11 @@ class Supervisor:
             command = shlex.join(launch.argv)
             window_id = self.windows.open(session.window_name, session.context.cwd, environment, command)
         except TransportError as error:
-            session.enter(Phase.UNCERTAIN, core.now)
+            session.enter(Phase.UNCERTAIN, session.since)
             session.absent_seen = 0
             core.journal("launch-unanswered", task=session.task.key, error=type(error).__name__)
+        except TargetMissing as error:
+            self._look_again(session, error)
         except CommandRejected as error:
             self._refuse(session, error)
         else:
@@ -218,6 +228,13 @@ class Supervisor:
         self.windows.session = core.state.mux_session = f"{core.state.run_id}-{core.outside.entropy.suffix()}"[:64]
         core.save()
         core.journal("session-renamed", reason=str(taken), session=self.windows.session)
+
+    def _look_again(self, session: Session, error: TargetMissing) -> None:
+        """The multiplexer session went while a window was being opened: it is made again in the next tick, a few times."""
+        self.windows.forget()
+        session.refusals += 1
+        if session.refusals > _LOST_SESSIONS:
+            self._refuse(session, error)
 
     def _refuse(self, session: Session, error: CommandRejected) -> None:
         self._close(session, SessionOutcome.UNREACHABLE, error.message, counted_attempt=False)
@@ -262,9 +279,17 @@ class Supervisor:
             self._adopt(session, window_id)
             return
         session.absent_seen += 1
-        if session.absent_seen >= _ABSENT_LOOKS:
-            self.core.journal("launch-absent", task=session.task.key)
-            self.windows.forget()
+        if session.absent_seen < _ABSENT_LOOKS:
+            return
+        self.core.journal("launch-absent", task=session.task.key)
+        self.windows.forget()
+        self._read_result(session)
+        if session.heard or session.result is not None:
+            # The agent did run: its window has come and gone, and a second launch would do its work twice.
+            session.liveness = Liveness.DEAD
+            session.enter(Phase.LIVE, self.core.now)
+            self._live(session)
+        else:
             session.enter(Phase.STARTING, session.since)
 
     def _chase_strays(self, listing: Listing) -> None:
@@ -394,23 +419,26 @@ class Supervisor:
 
     def _confirm_end(self, session: Session, listing: Listing) -> None:
         """End the window and every process of it; what is not proven gone is looked at again in the next tick."""
-        if not session.window_id:
+        if session.attempt.outcome is SessionOutcome.UNREACHABLE:
             session.enter(Phase.GONE, self.core.now)
             return
         self.core.checkpoint("kill")
-        if listing.ids is None:
+        if session.window_id and not self._window_gone(session, listing):
             return
-        if session.window_id in listing.ids:
-            self.windows.kill(session.window_id)
-            listing = self.windows.listing()
-            if listing.ids is None or session.window_id in listing.ids:
-                return
         if not self._survivors_gone(session):
             return
         self.core.journal("session-gone", task=session.task.key, number=session.attempt.number)
         session.enter(Phase.GONE, self.core.now)
         paused = self.settling.settle(session.task, session.state, session.result)
         self._pause = self._pause or paused
+
+    def _window_gone(self, session: Session, listing: Listing) -> bool:
+        """Whether the window is proven gone, after it was asked to go."""
+        if listing.ids is None or session.window_id not in listing.ids:
+            return listing.ids is not None
+        self.windows.kill(session.window_id)
+        listing = self.windows.listing()
+        return listing.ids is not None and session.window_id not in listing.ids
 
     def _survivors_gone(self, session: Session) -> bool:
         table = self.core.outside.processes
