@@ -166,7 +166,7 @@ def test_ctrl_c_in_the_terminal_stops_the_run(shell: Shell) -> None:
 
 def test_a_killed_engine_is_interrupted_and_resumes_without_repeating(shell: Shell) -> None:
     """SIGKILL half-way: `status` says INTERRUPTED, `resume` ends what is left, does the rest, and repeats nothing."""
-    child = shell.spawn("run", write_plan(shell, SOON, works(3).then_completes(), SOON))
+    child = shell.spawn("run", write_plan(shell, SOON, works(2).then_completes(), SOON))
     shell.wait_for_start("1-2")
     engine = shell.world.processes.identify(child.pid or 0)
     assert engine is not None

@@ -63,7 +63,7 @@ def detach(host: Host, output: Output, order: Detached) -> int:
         output.document({"run_id": order.run_id, "run_dir": str(order.run_dir), "window": window})
         return 0
     output.say(order.run_id)
-    output.aside(f"`seamripper status {order.run_id}{order.where}` shows how it goes")
+    output.aside(f"status  seamripper status {order.run_id}{order.where}")
     return 0
 
 

@@ -244,8 +244,8 @@ def show_summary(output: Output, order: Order, engine: Engine, summary: RunSumma
     output.show(shown)
     output.aside(f"took {age(elapsed_s)}")
     if not isinstance(summary.ending, Finished):
-        words = f"{summary.run_id}{order.where}"
-        output.aside(f"`seamripper status {words}` explains, `seamripper resume {words}` goes on")
+        for command in ("status", "resume"):
+            output.aside(f"{command}  seamripper {command} {summary.run_id}{order.where}")
 
 
 def summary_document(run_dir: Path, summary: RunSummary) -> dict[str, Any]:

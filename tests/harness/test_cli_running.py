@@ -78,7 +78,7 @@ def test_a_crash_is_told_with_its_error_and_what_to_do(seamripper: CommandLine) 
 
     assert answer.code == 70
     assert "CRASHED: ValueError: injected by engine.outcome=1*raise(ValueError)" in answer.stdout
-    assert "`seamripper resume 2026" in answer.stdout
+    assert "\nresume  seamripper resume 2026" in answer.stdout
     resumed = seamripper("resume", "2026")
     assert resumed.code == 0
     assert starts(seamripper) == ["1-1", "1-2"]
