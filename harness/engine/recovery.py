@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from backends.errors import MultiplexerError
 from harness.engine.core import Core
 from harness.engine.events import read_result
 from harness.engine.launching import launch_context
 from harness.engine.nested import absorb_child, nested_states
 from harness.engine.supervisor import UNREACHABLE, Supervisor
 from harness.engine.teardown import TORN_DOWN, tear_down
-from harness.engine.windows import RUN_OPTION, Windows
+from harness.engine.windows import Windows
 from harness.record import Attempt, Paused, RunState, SessionOutcome, TaskPhase, TaskState
 
 __all__ = ["recover"]
@@ -47,7 +46,7 @@ def _end_leftovers(core: Core, old: Windows, attempts: list[Attempt]) -> Paused 
     began = core.now
     while True:
         core.checkpoint("kill")
-        if _is_foreign(old) or tear_down(core, old, attempts) == TORN_DOWN:
+        if tear_down(core, old, attempts) == TORN_DOWN:
             return None
         core.note_seam()
         if core.now - began >= core.plan.session_timeout_s:
@@ -55,16 +54,6 @@ def _end_leftovers(core: Core, old: Windows, attempts: list[Attempt]) -> Paused 
                 reason=f"session {old.session} of the last epoch could not be ended", stage=UNREACHABLE, task=None
             )
         core.wait(core.plan.poll_s)
-
-
-def _is_foreign(old: Windows) -> bool:
-    """Whether a session of that name is proven to be somebody else's: then it is none of our leftovers."""
-    try:
-        if not old.multiplexer.has_session(old.session):
-            return False
-        return old.multiplexer.session_options(RUN_OPTION).get(old.session, old.run_id) != old.run_id
-    except MultiplexerError:
-        return False
 
 
 def _attempts(state: RunState) -> list[Attempt]:

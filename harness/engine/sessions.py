@@ -50,6 +50,9 @@ class Session:
     """When the phase began."""
     deadline_s: float = 0.0
     absent_seen: int = 0
+    marked: bool = False
+    """Whether the window is known to carry the token and to print into the log."""
+    mark_due_s: float = 0.0
     heard: bool = False
     """Whether any event of this launch was seen: then its agent has run, whatever is known of its window."""
     refusals: int = 0

@@ -225,7 +225,9 @@ class Supervisor:
 
     def _rename(self, taken: SessionTaken) -> None:
         core = self.core
-        self.windows.session = core.state.mux_session = f"{core.state.run_id}-{core.outside.entropy.suffix()}"[:64]
+        suffix = core.outside.entropy.suffix()
+        core.state.mux_session = f"{core.state.run_id[: 63 - len(suffix)]}-{suffix}"
+        self.windows.rename(core.state.mux_session)
         core.save()
         core.journal("session-renamed", reason=str(taken), session=self.windows.session)
 
@@ -258,8 +260,18 @@ class Supervisor:
         core.save()
         core.journal("session-started", task=session.task.key, number=session.attempt.number, window=window_id)
         core.checkpoint("mark")
-        self.windows.mark(window_id, session.token, log_file(core.run_dir, session.task.key))
+        self._mark(session)
         self._identify(session)
+
+    def _mark(self, session: Session) -> None:
+        """Mark the window; if nobody confirms it, again after as long as the session has lasted."""
+        core = self.core
+        try:
+            self.windows.mark(session.window_id, session.token, log_file(core.run_dir, session.task.key))
+        except MultiplexerError:
+            session.mark_due_s = core.now + max(core.plan.poll_s, core.now - session.since)
+        else:
+            session.marked = True
 
     def _identify(self, session: Session) -> None:
         table = self.core.outside.processes
@@ -316,6 +328,8 @@ class Supervisor:
         core = self.core
         info = core.outside.disk.info(log_file(core.run_dir, session.task.key))
         session.grew(0 if info is None else info.size, core.now)
+        if not session.marked and session.window_id in (listing.ids or ()) and core.now >= session.mark_due_s:
+            self._mark(session)
         if listing.ids is None:
             session.liveness = Liveness.UNKNOWN
         elif session.window_id not in listing.ids:

@@ -6,11 +6,13 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from backends.base import StrPath, TerminalMultiplexer
 from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError
+from backends.guard import Call
 from backends.operations import WindowExit
 
 __all__ = ["RUN_OPTION", "TOKEN_OPTION", "Listing", "SessionTaken", "Windows", "window_name"]
@@ -49,6 +51,9 @@ class Windows:
         """Whether this run has ever asked for the session to be made: then an untagged one is its own."""
         self.run_id = run_id
         self._ready = False
+        """Whether the session is known to be there and to be tagged as this run's."""
+        self._made = False
+        """Whether this object asked for the session when there was none, and was not refused."""
 
     def ensure_session(self) -> None:
         """Make sure that the session exists and is tagged as this run's.
@@ -57,15 +62,49 @@ class Windows:
         """
         if self._ready:
             return
-        if self.multiplexer.has_session(self.session):
-            owner = self.multiplexer.session_options(RUN_OPTION).get(self.session, "")
-            if owner != self.run_id and (owner or not self.claimed):
-                raise SessionTaken(f"session {self.session} belongs to {owner or 'somebody else'}")
-        else:
-            self.claimed = True
-            self.multiplexer.new_session(self.session, self.cwd)
+        if not self.multiplexer.has_session(self.session):
+            self._make_session()
+        elif self._owner_is_foreign():
+            raise SessionTaken(f"session {self.session} belongs to somebody else")
         self.multiplexer.set_session_option(self.session, RUN_OPTION, self.run_id)
         self._ready = True
+
+    def _make_session(self) -> None:
+        claimed, self.claimed, self._made = self.claimed, True, True
+        try:
+            self.multiplexer.new_session(self.session, self.cwd)
+        except CommandRejected:
+            # What stands there now came from elsewhere, or from an earlier call of which only its tag can tell.
+            self.claimed, self._made = claimed, False
+            raise
+
+    def _owner_is_foreign(self) -> bool:
+        """Whether the session, which is there, is tagged as another's, or has no tag although this run never asked for it."""
+        with self._every_answer():
+            owner = self.multiplexer.session_options(RUN_OPTION).get(self.session, "")
+        return owner != self.run_id and (bool(owner) or not self.claimed)
+
+    @contextmanager
+    def _every_answer(self) -> Iterator[None]:
+        """Within, a courtesy or best effort that came to nothing is no answer: its error is raised at the end."""
+        swallowed: list[MultiplexerError] = []
+
+        def note(call: Call) -> None:
+            if call.swallowed and isinstance(call.error, MultiplexerError):
+                swallowed.append(call.error)
+
+        self.multiplexer.observe(note)
+        try:
+            yield
+        finally:
+            self.multiplexer.unobserve(note)
+        if swallowed:
+            raise swallowed[0]
+
+    def rename(self, session: str) -> None:
+        """Leave the session's name to whoever has it, and go by another one."""
+        self.session = session
+        self._ready = self._made = False
 
     def forget(self) -> None:
         """Look for the session again before the next window is opened."""
@@ -80,9 +119,13 @@ class Windows:
             raise
 
     def mark(self, window_id: str, token: str, log_file: StrPath) -> None:
-        """Put the launch token on the window and its output into `log_file`."""
-        self.multiplexer.set_window_option(window_id, TOKEN_OPTION, token)
-        self.multiplexer.pipe_pane(window_id, log_file)
+        """Put the launch token on the window and its output into `log_file`; may be asked for again.
+
+        Raises the `MultiplexerError` of what could not be confirmed.
+        """
+        with self._every_answer():
+            self.multiplexer.set_window_option(window_id, TOKEN_OPTION, token)
+            self.multiplexer.pipe_pane(window_id, log_file)
 
     def listing(self) -> Listing:
         """The ids of the session's windows, dead ones included."""
@@ -145,14 +188,27 @@ class Windows:
         self.multiplexer.kill_window(window_id)
 
     def kill_session(self) -> bool | None:
-        """End the session: true once it is proven absent, false if it is still there, `None` if nobody answers."""
-        self.forget()
-        self.multiplexer.kill_session(self.session)
+        """End the session if it is this run's.
+
+        True once it is proven absent or somebody else's, false if it is still there, `None` if nobody answers.
+        """
         try:
-            return not self.multiplexer.has_session(self.session)
+            if self._is_foreign():
+                return True
+            self.multiplexer.kill_session(self.session)
+            if self.multiplexer.has_session(self.session):
+                return False
         except TargetMissing:
-            return True
+            pass
         except CommandRejected:
             return False
         except MultiplexerError:
             return None
+        self._ready = self._made = False
+        return True
+
+    def _is_foreign(self) -> bool:
+        """Whether a session of that name is proven to be somebody else's."""
+        if self._ready or self._made or not self.multiplexer.has_session(self.session):
+            return False
+        return self._owner_is_foreign()
