@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
+from faults.actions import Raise, Signal
 from faults.errors import SimulatedDeath
 from harness.record import (
     Crashed,
@@ -90,6 +91,23 @@ def honest_status(report: Report) -> Iterator[str]:
         yield f"{'a' if report.crash else 'no'} crash record for a run that is {status}"
     if status in (RunStatus.CRASHED, RunStatus.STOPPED) and "attach" in report.header:
         yield "an attach hint is shown for a run whose session was torn down"
+    yield from _unheeded(report, ending)
+
+
+def _unheeded(report: Report, ending: Ending) -> Iterator[str]:
+    """What was raised at a step of the engine crashes it, and a stop that was asked for there stops it: neither is ignored."""
+    for injection in report.injections:
+        performed = injection.performed
+        if isinstance(performed, Signal) or (
+            isinstance(performed, Raise) and performed.exception == "KeyboardInterrupt"
+        ):
+            due: type = Stopped
+        elif isinstance(performed, Raise) and injection.point.startswith("engine."):
+            due = Crashed
+        else:
+            continue
+        if not isinstance(ending, due | Crashed):
+            yield f"{injection.action} at {injection.point} was not heeded: the run is {report.status}"
 
 
 def honest_nested(report: Report) -> Iterator[str]:

@@ -94,7 +94,8 @@ class Stage:
         exceptions: Mapping[str, Callable[[], BaseException]] | None = None,
         real_time: bool = False,
         wrap: Callable[[TerminalMultiplexer], TerminalMultiplexer] | None = None,
-        drive: Callable[[Engine], object] = Engine.run,
+        drive: Callable[[Engine], object] = lambda engine: engine.run(),
+        make: Callable[..., Engine] = Engine,
         checkpoint: Callable[[str], None] | None = None,
         crash_context: Callable[[], Mapping[str, object]] | None = None,
         stderr: io.StringIO | None = None,
@@ -103,7 +104,8 @@ class Stage:
         """Carry out `plan` under `faults` and report.
 
         `strict` makes a fault that did not fire an error; `verify` checks every oracle. `exceptions` are made by name for
-        `raise(...)`. `wrap` goes around the multiplexer that the engine is given, `drive` is how the engine is run.
+        `raise(...)`. `wrap` goes around the multiplexer that the engine is given, `make` makes the engine, and
+        `drive` is how it is run.
         """
         world = self.world
         plan_of_faults = self._fault_plan(faults)
@@ -136,7 +138,7 @@ class Stage:
             environment={} if world.virtual else None,
         )
         run_dir = self._place(resume)
-        self.engine = engine = Engine(plan, run_dir, outside, run_id=run_dir.name, resume=resume, **engine_options)
+        self.engine = engine = make(plan, run_dir, outside, run_id=run_dir.name, resume=resume, **engine_options)
         injector.deliver = engine.switch.deliver
         began = world.clock.monotonic()
         signals, self._signals = self._signals, []
