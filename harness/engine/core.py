@@ -23,7 +23,11 @@ from harness.engine.profiles import AgentProfile
 from harness.engine.signals import StopSwitch
 from harness.record import RunState, RunStore
 
-__all__ = ["STEPS", "Core", "SeamWatch", "Surroundings"]
+__all__ = ["LONGEST_OUTAGE", "STEPS", "Core", "SeamWatch", "Surroundings"]
+
+LONGEST_OUTAGE = 0.5
+"""How long the multiplexer may fail to answer without any consequence, as a part of the session timeout; design.md, the fault
+model."""
 
 STEPS: tuple[str, ...] = (
     "begin",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.clock import timestamp
-from harness.engine.core import Core, SeamWatch, Surroundings
+from harness.engine.core import LONGEST_OUTAGE, Core, SeamWatch, Surroundings
 from harness.engine.endings import Captured, Isolation, capture
 from harness.engine.events import EventReader
 from harness.engine.nested import absorb_child, child_id, plan_of_deferred
@@ -25,7 +25,7 @@ from harness.engine.settling import Settling
 from harness.engine.signals import StopSwitch, stop_signals
 from harness.engine.summary import RunSummary, TaskSummary
 from harness.engine.supervisor import Supervisor
-from harness.engine.teardown import TORN_DOWN, tear_down
+from harness.engine.teardown import TORN_DOWN, tear_down, tear_down_patiently
 from harness.engine.windows import Windows
 from harness.record import (
     Attempt,
@@ -242,7 +242,8 @@ class Engine:
         core = self.core
         core.checkpoint("clean-up")
         if self.plan.cleanup_session or self._parent is not None:
-            core.state.teardown = tear_down(core, self.windows, self._attempts())
+            patience_s = self.plan.session_timeout_s * LONGEST_OUTAGE
+            core.state.teardown = tear_down_patiently(core, self.windows, self._attempts(), patience_s)
             core.journal("teardown", outcome=core.state.teardown)
         failed = []
         for command in self.plan.post_run:

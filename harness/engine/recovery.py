@@ -7,7 +7,7 @@ from harness.engine.events import read_result
 from harness.engine.launching import launch_context
 from harness.engine.nested import absorb_child, nested_states
 from harness.engine.supervisor import UNREACHABLE, Supervisor
-from harness.engine.teardown import TORN_DOWN, tear_down
+from harness.engine.teardown import TORN_DOWN, tear_down_patiently
 from harness.engine.windows import Windows
 from harness.record import Attempt, Paused, RunState, SessionOutcome, TaskPhase, TaskState
 
@@ -43,17 +43,9 @@ def _left_by(run_id: str, state: RunState | None) -> tuple[str, str, list[Attemp
 
 
 def _end_leftovers(core: Core, old: Windows, attempts: list[Attempt]) -> Paused | None:
-    began = core.now
-    while True:
-        core.checkpoint("kill")
-        if tear_down(core, old, attempts) == TORN_DOWN:
-            return None
-        core.note_seam()
-        if core.now - began >= core.plan.session_timeout_s:
-            return Paused(
-                reason=f"session {old.session} of the last epoch could not be ended", stage=UNREACHABLE, task=None
-            )
-        core.wait(core.plan.poll_s)
+    if tear_down_patiently(core, old, attempts, core.plan.session_timeout_s) == TORN_DOWN:
+        return None
+    return Paused(reason=f"session {old.session} of the last epoch could not be ended", stage=UNREACHABLE, task=None)
 
 
 def _attempts(state: RunState) -> list[Attempt]:

@@ -7,7 +7,7 @@ from enum import Enum
 
 from backends.operations import WindowExit
 from backends.processes import Liveness, ProcessIdentity
-from harness.engine.decide import Budget, Observation
+from harness.engine.decide import Budget, NudgeKind, Observation
 from harness.engine.events import Event, EventKind, Result
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.engine.profiles import AgentProfile, LaunchContext
@@ -66,6 +66,9 @@ class Session:
     turn_failed: bool = False
     turn_open: bool = False
     asked_s: float | None = None
+    unsure: NudgeKind | None = None
+    """The nudge of which nobody knows whether it arrived; it counts once the agent shows any sign of life."""
+    unsure_since: float | None = None
     grown_s: float | None = None
     log_size: int = 0
     parked_until_s: float | None = None
@@ -97,6 +100,7 @@ class Session:
     def take(self, event: Event, now: float) -> None:
         """Digest one event of this launch; nothing counts after the agent ended its session."""
         self.heard = True
+        self._arrived()
         if self.session_ended or self._from_subagent(event):
             return
         if event.kind is EventKind.SESSION_END:
@@ -126,7 +130,37 @@ class Session:
         """Note the size of the log in bytes."""
         if size > self.log_size:
             self.grown_s = now
+            self._arrived()
         self.log_size = size
+
+    def asked(self, kind: NudgeKind, began_s: float, now: float, *, confirmed: bool, patience_s: float) -> None:
+        """Note a nudge that was sent from `began_s` to `now`.
+
+        Unless it is `confirmed` it takes nothing from the budget before there is a sign that it arrived, or before nudges have
+        gone unconfirmed for `patience_s`: silence of the multiplexer is not the agent's.
+        """
+        self.asked_s = now
+        self.attempt.nudges += 1
+        if confirmed:
+            self.unsure_since = None
+        elif self.unsure_since is None:
+            self.unsure_since = began_s
+        if self.unsure_since is None or now - self.unsure_since > patience_s:
+            self._spend(kind)
+        else:
+            self.unsure = kind
+
+    def _arrived(self) -> None:
+        if self.unsure is not None:
+            self._spend(self.unsure)
+
+    def _spend(self, kind: NudgeKind) -> None:
+        self.unsure = None
+        if kind is NudgeKind.RESULT:
+            self.nudges_left -= 1
+        else:
+            self.wakes_left -= 1
+            self.wakes_total += 1
 
     def observation(self, now: float) -> Observation:
         """What was seen, for `decide`."""

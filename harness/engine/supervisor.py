@@ -12,7 +12,7 @@ import signal as signal_module
 
 from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError
 from backends.processes import Liveness
-from harness.engine.core import Core
+from harness.engine.core import LONGEST_OUTAGE, Core
 from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, decide
 from harness.engine.events import read_result
 from harness.engine.launching import launch_context, log_file, write_prompt
@@ -30,6 +30,8 @@ UNREACHABLE = "multiplexer-unreachable"
 """The stage of a run that is paused because nobody answers."""
 _ENDING_POLL_S = 0.1
 """Seconds between looks at a session that is being ended: there is nothing to wait for but the multiplexer."""
+_ENDING_FAST_S = 5.0
+"""Seconds after which a session that is being ended is looked at as seldom as any other."""
 _LOST_SESSIONS = 2
 """How often in one launch the multiplexer session may be gone again by the time it is needed."""
 _ABSENT_LOOKS = 2
@@ -57,28 +59,25 @@ class Supervisor:
                 return self._pause
             if self.sessions:
                 self._tick()
-            elif not unfinished(self.core.state):
-                return None
             self.core.note_seam()
-            if self.sessions or self._next() is None:
+            if not self.sessions and not unfinished(self.core.state):
+                return self._pause
+            if self.sessions or (self._pause is None and self._next() is None):
                 self.core.wait(self._poll_s())
 
     def _poll_s(self) -> float:
-        ending = any(session.phase is Phase.ENDING for session in self.sessions)
-        return (
-            min(self.core.plan.poll_s, _ENDING_POLL_S) if ending and not self.core.degraded else self.core.plan.poll_s
-        )
+        core = self.core
+        fresh = any(s.phase is Phase.ENDING and core.now - s.since < _ENDING_FAST_S for s in self.sessions)
+        return min(core.plan.poll_s, _ENDING_POLL_S) if fresh and not core.degraded else core.plan.poll_s
 
     # Scheduling
 
     def _next(self) -> TaskPlan | None:
-        """The task that can be started now."""
+        """The task that can be started now; one that waits for a limit to be lifted keeps no other one waiting."""
         plan, state = self.core.plan, self.core.state
-        task = ready(plan, state, [session.task.key for session in self.sessions])
-        if task is None:
-            return None
-        not_before = state.task(task.key).not_before
-        return None if not_before is not None and not_before > self.core.outside.clock.wall() else task
+        now = self.core.outside.clock.wall()
+        waiting = ready(plan, state, [session.task.key for session in self.sessions])
+        return next((task for task in waiting if (state.task(task.key).not_before or 0) <= now), None)
 
     def _schedule(self) -> None:
         plan, state = self.core.plan, self.core.state
@@ -128,9 +127,19 @@ class Supervisor:
             self._read()
             self._chase_strays(listing)
         for session in list(self.sessions):
+            asked_s = core.now
             self._step(session, listing)
             core.note_seam()
+            if core.now - asked_s >= core.plan.poll_s:
+                self._end_what_is_due()
         self.sessions = [session for session in self.sessions if session.phase is not Phase.GONE]
+
+    def _end_what_is_due(self) -> None:
+        """After a call that hung: sessions that have a result, or are past their deadline, do not wait for the next one."""
+        self._read()
+        for session in self.sessions:
+            if session.phase is Phase.LIVE and (session.result is not None or self.core.now >= session.deadline_s):
+                self._live(session)
 
     def _read(self) -> None:
         events, notes = self.core.events.poll()
@@ -374,16 +383,12 @@ class Supervisor:
     def _nudge(self, session: Session, kind: NudgeKind) -> None:
         core = self.core
         core.checkpoint("nudge")
-        asking = kind is NudgeKind.RESULT
-        if asking:
-            session.nudges_left -= 1
-        else:
-            session.wakes_left -= 1
-            session.wakes_total += 1
-        session.attempt.nudges += 1
-        make = session.profile.nudge_text if asking else session.profile.wake_text
+        make = session.profile.nudge_text if kind is NudgeKind.RESULT else session.profile.wake_text
+        began_s = core.now
         error = self.windows.type(session.window_id, make(session.context))
-        session.asked_s = core.now
+        patience_s = core.plan.session_timeout_s * LONGEST_OUTAGE
+        confirmed = not isinstance(error, TransportError)
+        session.asked(kind, began_s, core.now, confirmed=confirmed, patience_s=patience_s)
         core.save()
         outcome = "sent" if error is None else f"unconfirmed: {type(error).__name__}"
         core.journal("nudge", task=session.task.key, kind=kind.value, outcome=outcome)

@@ -17,14 +17,14 @@ def unfinished(state: RunState) -> list[TaskState]:
     return [task for task in state.tasks if task.phase not in _OVER]
 
 
-def ready(plan: RunPlan, state: RunState, busy: Iterable[str]) -> TaskPlan | None:
-    """The first pending task, in the plan's order, whose needs are done; `busy` are the keys that have a session."""
+def ready(plan: RunPlan, state: RunState, busy: Iterable[str]) -> list[TaskPlan]:
+    """The pending tasks, in the plan's order, whose needs are done; `busy` are the keys that have a session."""
     taken = set(busy)
-    for task in plan.order():
-        found = state.task(task.key)
-        if found.phase is TaskPhase.PENDING and task.key not in taken and _needs_done(task, state):
-            return task
-    return None
+    return [
+        task
+        for task in plan.order()
+        if state.task(task.key).phase is TaskPhase.PENDING and task.key not in taken and _needs_done(task, state)
+    ]
 
 
 def _needs_done(task: TaskPlan, state: RunState) -> bool:

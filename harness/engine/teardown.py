@@ -10,7 +10,7 @@ from harness.engine.core import Core
 from harness.engine.windows import Windows
 from harness.record import Attempt
 
-__all__ = ["FAILED", "TORN_DOWN", "UNCONFIRMED", "processes_of", "tear_down"]
+__all__ = ["FAILED", "TORN_DOWN", "UNCONFIRMED", "processes_of", "tear_down", "tear_down_patiently"]
 
 TORN_DOWN = "torn-down"
 """The session is proven gone, and so is every process of it that can be found."""
@@ -69,6 +69,19 @@ def tear_down(core: Core, windows: Windows, attempts: Iterable[Attempt]) -> str:
         if late and (gone is not True or core.now >= end + _FORCED_S):
             return UNCONFIRMED if gone is not False else FAILED
         core.outside.clock.wait(_LOOK_S)
+
+
+def tear_down_patiently(core: Core, windows: Windows, attempts: Iterable[Attempt], limit_s: float) -> str:
+    """`tear_down`, again and again for `limit_s` seconds while nothing proves that it is done; what came of the last one."""
+    attempts = list(attempts)
+    end = core.now + limit_s
+    while True:
+        core.checkpoint("kill")
+        outcome = tear_down(core, windows, attempts)
+        core.note_seam()
+        if outcome == TORN_DOWN or core.now >= end:
+            return outcome
+        core.wait(core.plan.poll_s)
 
 
 def _end_processes(core: Core, doomed: Iterable[ProcessIdentity], signum: int) -> bool:
