@@ -115,13 +115,20 @@ class FaultyDisk(Disk):
 
     def lock(self, path: StrPath) -> LockHandle:
         """See `Disk.lock`; its point is `open`, where `oserror(EWOULDBLOCK)` means that somebody else holds it."""
+        held = len(self._locks)
 
         def taken() -> LockHandle:
             handle = self._inner.lock(path)
             self._locks.append(handle)
             return handle
 
-        return self._at("open", path, taken)
+        try:
+            return self._at("open", path, taken)
+        except BaseException:
+            # Nobody got a handle to it: the kernel gives a lock back when its file is closed.
+            for handle in self._locks[held:]:
+                handle.release()
+            raise
 
     def info(self, path: StrPath) -> FileInfo | None:
         """See `Disk.info`."""

@@ -164,6 +164,16 @@ def test_the_kernel_gives_back_the_locks_of_the_dead(tmp_path: Path) -> None:
     assert not behind.locked(tmp_path / "run.lock")
 
 
+def test_a_lock_whose_answer_is_lost_is_held_by_nobody() -> None:
+    """Whoever got no handle cannot give it back; the kernel does."""
+    disk, behind, _ = faulty("disk.open:lock=1*lost:oserror(EIO)")
+
+    with pytest.raises(OSError, match="Input/output"):
+        disk.lock(f"{RUN}/run.lock")
+
+    assert not behind.locked(f"{RUN}/run.lock")
+
+
 def test_a_lock_that_would_block_is_held_by_somebody_else() -> None:
     """The planned errno comes as the error that a real lock raises."""
     disk, _, _ = faulty("disk.open:lock=1*oserror(EWOULDBLOCK)")
