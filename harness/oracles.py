@@ -14,6 +14,7 @@ from faults.errors import SimulatedDeath
 from harness.record import (
     Crashed,
     Ending,
+    Event,
     Finished,
     Paused,
     RecordError,
@@ -52,6 +53,12 @@ def _disk_was_faulty(report: Report) -> bool:
 
 def _clock_was_faulty(report: Report) -> bool:
     return any(injection.point == "clock.tick" for injection in report.injections)
+
+
+def _of_this_epoch(report: Report) -> list[Event]:
+    """The journal of the newest epoch: what came before was judged when it ended, with the faults that it had."""
+    epoch = max((entry["epoch"] for entry in report.journal), default=0)
+    return [entry for entry in report.journal if entry["epoch"] == epoch]
 
 
 def no_escape(report: Report) -> Iterator[str]:
@@ -115,7 +122,9 @@ def honest_nested(report: Report) -> Iterator[str]:
     if report.summary is None:
         return
     for inner in report.nested:
-        if inner.status in (RunStatus.RUNNING, RunStatus.UNKNOWN) and not _disk_was_faulty(report):
+        # One that was killed before its first line has nothing to say about itself, then or later.
+        told = inner.journal or _began_in_this_epoch(report, inner.run_id)
+        if told and inner.status in (RunStatus.RUNNING, RunStatus.UNKNOWN) and not _disk_was_faulty(report):
             yield f"the nested run {inner.run_id} is {inner.status} although the run around it has ended"
         newest = inner.run_id == report.nested[-1].run_id and _began_in_this_epoch(report, inner.run_id)
         failed = isinstance(inner.ending, Crashed | Stopped)
@@ -135,10 +144,12 @@ def no_false_crash(report: Report) -> Iterator[str]:
         return
     finished = {entry["token"]: entry["at"] for entry in report.ledger if entry["what"] == "result"}
     wrong = (SessionOutcome.CRASHED, SessionOutcome.TIMED_OUT, SessionOutcome.STALLED)
+    began_s = min((float(entry["at"]) for entry in _of_this_epoch(report)), default=0.0)
     for task in report.state.tasks:
         for attempt in task.attempts:
             left_s = finished.get(attempt.token)
-            if attempt.outcome in wrong and left_s is not None and left_s <= (attempt.ended_at or 0):
+            ended_s = attempt.ended_at or 0
+            if attempt.outcome in wrong and left_s is not None and left_s <= ended_s and ended_s >= began_s:
                 yield f"{task.key} #{attempt.number} left a result and is recorded as {attempt.outcome}"
 
 
@@ -178,11 +189,11 @@ def bounded(report: Report) -> Iterator[str]:
     if not report.virtual or _clock_was_faulty(report):
         return
     limit = report.plan.session_timeout_s + report.call_timeout_s + report.plan.poll_s
-    started: dict[tuple[str, int, int], float] = {}
-    for entry in report.journal:
+    started: dict[tuple[str, int], float] = {}
+    for entry in _of_this_epoch(report):
         if "task" not in entry or "number" not in entry:
             continue
-        key = (str(entry["task"]), int(entry["number"]), int(entry["epoch"]))
+        key = (str(entry["task"]), int(entry["number"]))
         if entry["event"] == "session-started":
             started[key] = float(entry["at"])
         elif entry["event"] == "session-ended" and key in started:
