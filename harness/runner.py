@@ -7,7 +7,7 @@ import functools
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from harness.engine.core import STEPS, Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.oracles import check, check_resumed
-from harness.record import Crashed, RecordError, RunState, RunStore, classify
+from harness.record import Crashed, Event, Evidence, RecordError, RunState, RunStore, classify
 from harness.report import NestedReport, Report
 from harness.scripted import digest_of
 from harness.world import WORLDS, World
@@ -226,15 +226,17 @@ class Stage:
     ) -> Report:
         store = self.store()
         state = _state_of(store)
-        verdict = classify(store.evidence(Liveness.UNKNOWN))
-        sink, crash = _crash_of(store, self.world, state)
+        evidence = store.evidence(Liveness.UNKNOWN)
+        verdict = classify(evidence)
+        journal = store.events()
+        sink, crash = _crash_of(store, self.world, state, evidence, journal)
         return Report(
             plan=plan,
             faults=injector.plan,
             summary=engine.summary,
             state=state,
             verdict=verdict,
-            journal=store.events(),
+            journal=journal,
             crash=crash,
             crash_sink=sink or ("stderr" if "CRASHED: " in stderr else None),
             leftovers=self._leftovers(state),
@@ -266,9 +268,9 @@ class Stage:
             store = self.store(path)
             inner = _state_of(store)
             waiting += [(below, f"{path}/nested/{below}") for below in (() if inner is None else inner.nested)]
-            status = classify(store.evidence(Liveness.UNKNOWN)).name
-            _, crash = _crash_of(store, self.world, inner)
-            yield NestedReport(run_id, path, status, inner, store.events(), crash)
+            evidence, journal = store.evidence(Liveness.UNKNOWN), store.events()
+            _, crash = _crash_of(store, self.world, inner, evidence, journal)
+            yield NestedReport(run_id, path, classify(evidence).name, inner, journal, crash)
 
     def _leftovers(self, state: RunState | None) -> list[str] | None:
         """What the run left behind; `None` where the multiplexer does not answer."""
@@ -346,16 +348,18 @@ def _state_of(store: RunStore) -> RunState | None:
         return None
 
 
-def _crash_of(store: RunStore, world: World, state: RunState | None) -> tuple[str | None, Mapping[str, Any] | None]:
+def _crash_of(
+    store: RunStore, world: World, state: RunState | None, evidence: Evidence, journal: Sequence[Event]
+) -> tuple[str | None, Mapping[str, Any] | None]:
     """The newest crash record of this epoch and the sink that holds it: JSON, else the journal, else the text."""
     epoch = state.epoch if state is not None else 1
-    witnesses = [one for one in store.evidence().crashes if one.epoch == epoch]
+    witnesses = [one for one in evidence.crashes if one.epoch == epoch]
     for witness in sorted(witnesses, key=lambda one: one.seq, reverse=True):
         if witness.source.endswith(".json"):
             with contextlib.suppress(OSError, ValueError):
                 record: Mapping[str, Any] = json.loads(world.disk.read(store.path(witness.source)))
                 return "json", record
-    for event in reversed(store.events()):
+    for event in reversed(journal):
         if event["event"] == "run-crash" and event["epoch"] == epoch and isinstance(event.get("crash"), dict):
             return "journal", event["crash"]
     for witness in witnesses:

@@ -55,5 +55,4 @@ def test_determinism_across_processes_and_hash_seeds() -> None:
 
 def test_determinism_does_not_come_from_ignoring_the_seed() -> None:
     """Another seed throws other dice and draws other names."""
-    assert told("hangs", seed=7) == told("hangs", seed=7)
     assert told("hangs", seed=7) != told("hangs", seed=8)

@@ -37,7 +37,7 @@ def file_kind(path: StrPath) -> str:
     """
     grandparent, parent, name = ("", "", *_slashed(path).rsplit("/", 2))[-3:]
     grandparent = grandparent.rpartition("/")[2]
-    temporary = _TEMPORARY.fullmatch(name)
+    temporary = _TEMPORARY.fullmatch(name) if name.startswith(".") else None
     final = temporary.group(1) if temporary else name.removesuffix(".held")
     if final in _KIND_OF_NAME:
         return _KIND_OF_NAME[final]

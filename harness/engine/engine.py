@@ -92,6 +92,7 @@ class Engine:
         self._lock: RunLock | None = None
         self._child: Engine | None = None
         self._begun = False
+        self._plan_text = plan.to_toml()
         self.store = outside.store(run_dir)
         self.core = Core(
             plan=plan,
@@ -189,7 +190,7 @@ class Engine:
         if self._resume:
             self._reopen(self.store.load())
         else:
-            self.store.create(core.state, self.plan.to_toml())
+            self.store.create(core.state, self._plan_text)
             self._begun = True
             core.journal("run-started", run=self.run_id, project=self.plan.project, backend=core.state.backend)
         self._lock.set_epoch(core.state.epoch)
@@ -364,5 +365,5 @@ class Engine:
             driver=self._driver(),
             tasks=[TaskState(key=task.key) for task in self.plan.tasks],
             parent=None if self._parent is None else self._parent.run_id,
-            plan_sha256=hashlib.sha256(self.plan.to_toml().encode("utf-8")).hexdigest(),
+            plan_sha256=hashlib.sha256(self._plan_text.encode("utf-8")).hexdigest(),
         )
