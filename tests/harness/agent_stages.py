@@ -13,7 +13,7 @@ import pexpect
 
 from backends.clock import SystemClock
 from backends.disk import Disk, RealDisk
-from backends.entropy import SeededEntropy
+from backends.entropy import SeededEntropy, SystemEntropy
 from backends.fake import FakeMultiplexer
 from backends.processes import ProcessIdentity, SystemProcessTable
 from harness.agents import ScriptedAgent, plan_of, profiles_for, task
@@ -38,11 +38,10 @@ class Seen:
 class Stage(ABC):
     """One launch of one agent; `kinds` are the events that were read so far."""
 
-    def __init__(self, disk: Disk, run: Path, scale: float) -> None:
+    def __init__(self, disk: Disk, run: Path, scale: float, token: str) -> None:
         self.disk = disk
         self.run = run
         directory = run / "tasks" / "a"
-        token = SeededEntropy(1).token()
         prompt, result = directory / "prompt.md", directory / "result.json"
         self.context = LaunchContext("a", 1, token, prompt, run / "events", result, run, run, directory)
         self.scale = scale
@@ -119,7 +118,7 @@ class SimulatedStage(Stage):
     def __init__(self) -> None:
         self.agents = Agents()
         self.mux = FakeMultiplexer(programs=self.agents)
-        super().__init__(self.mux.server.disk, Path("/run/x"), 1.0)
+        super().__init__(self.mux.server.disk, Path("/run/x"), 1.0, SeededEntropy(1).token())
 
     def start(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """See `Stage`."""
@@ -159,7 +158,8 @@ class RealStage(Stage):
     """A process in a terminal of its own, forty times as fast."""
 
     def __init__(self, run: Path) -> None:
-        super().__init__(RealDisk(), run, 40.0)
+        # Real processes are found by their token, so it must be theirs alone on this host.
+        super().__init__(RealDisk(), run, 40.0, SystemEntropy().token())
         self.clock = SystemClock()
         self.table = SystemProcessTable()
         self.argv: list[str] = []
