@@ -65,6 +65,17 @@ def test_stop_signal_ends_a_command_of_the_plan(mux_run: Stage) -> None:
     assert report.elapsed_s < 200
 
 
+def test_stop_signal_leaves_agents_their_grace_and_no_more(mux_run: Stage) -> None:
+    """An agent that does not want to end has the plan's grace for it, and is then made to."""
+    mux_run.stop_at(5, signal.SIGTERM)
+    report = mux_run(task("1-1", agent=works(1000).ignoring_signals("SIGTERM", "SIGHUP")), stop_grace_s=4)
+
+    assert report.status is RunStatus.STOPPED
+    assert report.elapsed_s >= 5 + 4
+    assert report.teardown == "torn-down"
+    assert report.leftovers == []
+
+
 def test_stop_signal_while_the_server_is_frozen_is_bounded(mux_run: Stage) -> None:
     """One signal during a hang: STOPPED after the call in progress and the grace, with the teardown unconfirmed."""
     mux_run.at(3, mux_run.world.freeze)
