@@ -1,0 +1,165 @@
+"""Sessions at work and at their end: nudges, kills, neighbours, strays."""
+
+from __future__ import annotations
+
+import pytest
+from engine_setting import RUN, answers_when_asked, fresh_stage, launches_of, prompts_of
+
+from harness.agents import ScriptedAgent, stalls, stops, task, works
+from harness.record import Paused, RunStatus
+from harness.report import Report
+
+DONE = works(5).then_completes()
+
+
+def moment(report: Report, event: str, number: int) -> float:
+    """When that happened to the attempt of that number, in seconds of wall time."""
+    return next(float(entry["at"]) for entry in report.events(event) if entry["number"] == number)
+
+
+@pytest.mark.parametrize("faults", ["3*timeout", "3*lost:timeout", "3*empty", "2*oserror(EPIPE)", "10*timeout"])
+def test_the_next_attempt_waits_until_the_last_one_is_gone(faults: str) -> None:
+    """A kill that was swallowed, denied or never heard is asked for again; two agents never overlap."""
+    agent = ScriptedAgent.attempts(stalls(), DONE)
+    timing = {"session_timeout_s": 100, "call_timeout_s": 5}
+    report = fresh_stage()(task("a", agent=agent), faults=f"kill_window={faults}", **timing)
+
+    assert report.task("a").outcomes == ["timed_out", "completed"]
+    assert launches_of(report, "a")[1] >= moment(report, "session-gone", 1)
+
+
+def test_a_window_that_never_goes_pauses_the_run_within_a_session_timeout() -> None:
+    """It is looked at seldom then: a thousand times in vain helps nobody."""
+    report = fresh_stage()(task("a", agent=DONE), session_timeout_s=200, faults="kill_window=oserror(EPIPE)")
+
+    assert isinstance(report.ending, Paused)
+    assert report.ending.reason == "a could not be ended within 200 s"
+    assert report.elapsed_s <= 5 + 1 + 200 + 2
+    assert report.reached["mux.kill_window"] < 300
+
+
+def test_a_process_that_survives_its_window_is_ended_before_the_next_attempt() -> None:
+    """First politely, and after the grace surely."""
+    deaf = works(2).ignoring_signals("SIGHUP", "SIGTERM").then_leaves_child(4000, setsid=True, ignore=["SIGTERM"])
+    agent = ScriptedAgent.attempts(deaf.then_dies(), DONE)
+    report = fresh_stage()(task("a", agent=agent), stop_grace_s=7)
+
+    assert report.task("a").outcomes == ["crashed", "completed"]
+    assert report.leftovers == []
+
+
+@pytest.mark.parametrize("action", ["lost:timeout", "lost:oserror(EPIPE)"])
+def test_a_nudge_whose_answer_is_lost_is_not_typed_twice(action: str) -> None:
+    """The agent was asked, reacted, and is left to its turn."""
+    stage = fresh_stage()
+    report = stage(task("a", agent=answers_when_asked(60)), faults=f"send_text=1*{action}")
+
+    assert report.task("a").outcomes == ["completed"]
+    assert prompts_of(report, "a") == 2
+
+
+@pytest.mark.parametrize("hangs", [1, 3, 5])
+def test_nudges_that_nobody_could_send_are_not_held_against_the_agent(hangs: int) -> None:
+    """It is asked once the multiplexer answers again, in the same attempt."""
+    report = fresh_stage()(task("a", agent=answers_when_asked()), nudges=1, faults=f"send_text={hangs}*timeout")
+
+    assert report.task("a").outcomes == ["completed"]
+    assert prompts_of(report, "a") == 2
+
+
+def test_a_nudge_that_never_arrives_ends_in_a_stall_not_in_a_loop() -> None:
+    """An outage of half a session timeout is too long."""
+    settings = {"nudges": 1, "session_timeout_s": 500, "stall_grace_s": 60, "max_attempts": 1}
+    agent = answers_when_asked()
+    report = fresh_stage()(task("a", agent=agent), faults="send_text=timeout", retry_deferred="never", **settings)
+
+    assert report.task("a").outcomes == ["stalled"]
+    assert report.elapsed_s < 500
+
+
+def test_a_result_that_comes_while_a_nudge_hangs_completes_the_session() -> None:
+    """One call and one poll later at most."""
+    agent = works(1).then_stops().then_works(20).then_completes()
+    report = fresh_stage()(task("a", agent=agent), faults="send_text=1*timeout", session_timeout_s=600)
+
+    assert report.task("a").outcomes == ["completed"]
+    assert moment(report, "session-ended", 1) - moment(report, "session-started", 1) <= 21 + 30 + 1.1
+
+
+def test_a_stray_window_of_ours_is_killed_and_a_persons_is_not() -> None:
+    """A late effect has a task's name and no launch; whatever else is in the session stays until the session goes."""
+    stage = fresh_stage()
+    windows = stage.world.multiplexer()
+
+    def open_windows() -> None:
+        for name in ("a-0123456789abcdef", "notes"):
+            windows.new_window(RUN, name, "/sim", {}, "sleep 1000")
+
+    stage.at(2.5, open_windows)
+    report = stage(task("a", agent=DONE), task("b", agent=DONE, gate="approval"))
+
+    assert report.status is RunStatus.PAUSED
+    assert [event["name"] for event in report.events("stray-window")] == ["a-0123456789abcdef"]
+    assert ("notes",) in windows.list_windows(RUN, ["window_name"])
+    assert ("a-0123456789abcdef",) not in windows.list_windows(RUN, ["window_name"])
+
+
+def test_parallel_sessions_share_one_listing_in_each_tick() -> None:
+    """Three agents cost the multiplexer no more questions than one, but for their beginnings and ends."""
+    counts = []
+    for keys in ("a", "abc"):
+        agent = works(60, silent=True).then_completes()
+        report = fresh_stage()(*(task(key, agent=agent) for key in keys), max_parallel=3)
+        assert report.elapsed_s < 65
+        counts.append(report.reached["mux.list_window_ids"])
+
+    assert counts[0] >= 55
+    assert counts[1] - counts[0] <= 4
+
+
+def test_a_session_past_its_deadline_does_not_wait_for_the_calls_of_others() -> None:
+    """Each of the others hangs for a whole call deadline; one of these is the most that it may wait."""
+    others = [task(key, agent=DONE) for key in "bcdef"]
+    report = fresh_stage()(
+        task("a", agent=stalls()),
+        *others,
+        max_parallel=6,
+        max_attempts=1,
+        session_timeout_s=100,
+        retry_deferred="never",
+        faults="new_window=1*pass->15*timeout",
+    )
+
+    ended_s = next(entry["at"] for entry in report.events("session-ended") if entry["task"] == "a")
+    assert report.task("a").outcomes == ["timed_out"]
+    assert ended_s - launches_of(report, "a")[0] <= 100 + 30 + 1
+
+
+def test_a_mark_that_was_not_confirmed_is_made_again() -> None:
+    """The log of a session is not lost to one silent call."""
+    stage = fresh_stage()
+    agent = works(10).then_says("late words\n").then_completes()
+    report = stage(task("a", agent=agent), faults="pipe_pane=1*timeout", call_timeout_s=1)
+
+    assert report.reached["mux.pipe_pane"] == 2
+    assert b"late words" in stage.world.disk.read(stage.run_dir / "logs" / "a.log")
+
+
+def test_a_task_parked_until_a_limit_is_lifted_keeps_no_other_one_waiting() -> None:
+    """It ends its session without using an attempt, and goes on when its time has come."""
+    limited = stops().then_fails_turn(retry_after_s=1000).then_idles()
+    parked = task("a", agent=ScriptedAgent.attempts(limited, DONE))
+    report = fresh_stage()(parked, task("b", agent=DONE), session_timeout_s=100)
+
+    assert report.task("a").outcomes == ["stalled", "completed"]
+    assert report.task("a").attempts == 1
+    begun = launches_of(report, "a")
+    assert begun[1] - begun[0] >= 1000
+    assert launches_of(report, "b")[0] - begun[0] < 10
+
+
+def test_a_finished_run_ends_at_once() -> None:
+    """Nothing is waited for once the last session is gone."""
+    report = fresh_stage()(task("a", agent=works(5).then_completes()))
+
+    assert report.elapsed_s <= 5 + 1 + 0.2
