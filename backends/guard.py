@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
+import re
 import subprocess
 import sys
 import threading
@@ -229,8 +230,17 @@ def _garbled(raw: BaseException) -> MultiplexerError:
     return TransportGarbled(f"unreadable answer: {_short(raw)}")
 
 
-def _refused(raw: BaseException) -> MultiplexerError:
-    return CommandRejected(f"argument refused: {_short(raw)}", invalid_argument=True)
+def _of_value(raw: BaseException) -> MultiplexerError:
+    if _NUL.search(str(raw)):
+        return CommandRejected(f"argument refused: {_short(raw)}", invalid_argument=True)
+    return _garbled(raw)
+
+
+_NUL = re.compile(r"embedded null (?:byte|character)")
+"""What Python says of an argument with a NUL, before anything is spawned or opened.
+
+Any other `ValueError` may come from reading an answer, when a change is made already: that is unknown, never a refusal.
+"""
 
 
 _TRANSLATIONS: tuple[tuple[type[BaseException], Callable[[BaseException], MultiplexerError]], ...] = (
@@ -238,7 +248,7 @@ _TRANSLATIONS: tuple[tuple[type[BaseException], Callable[[BaseException], Multip
     (subprocess.SubprocessError, _unavailable),
     (OSError, _from_os),
     (UnicodeError, _garbled),
-    (ValueError, _refused),
+    (ValueError, _of_value),
 )
 """From most to least specific: `UnicodeError` is a `ValueError`, `TimeoutExpired` a `SubprocessError`."""
 

@@ -67,6 +67,7 @@ FAILURES = (
     Failure("UnicodeDecodeError", undecodable, TransportGarbled),
     Failure("UnicodeEncodeError", lambda: UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), TransportGarbled),
     Failure("ValueError-NUL", lambda: ValueError("embedded null byte"), CommandRejected, invalid=True),
+    Failure("ValueError-of-an-answer", lambda: ValueError("invalid literal for int()"), TransportGarbled),
     Failure("TransportTimeout", lambda: TransportTimeout("no answer"), TransportTimeout),
     Failure("TransportGarbled", lambda: TransportGarbled("torn"), TransportGarbled),
     Failure("TransportUnavailable", lambda: TransportUnavailable("no server"), TransportUnavailable),
@@ -446,6 +447,17 @@ def test_what_the_guard_does_not_know_is_nobody_s_error() -> None:
     """Translation is an allow-list."""
     assert translate(RuntimeError("bug")) is None
     assert translate(KeyboardInterrupt()) is None
+
+
+def test_an_answer_that_cannot_be_read_is_no_refusal() -> None:
+    """The window may be open by then: whoever takes that for a refusal opens another one."""
+
+    class Counting(DictMultiplexer):
+        def new_window(self, *args: Any, **kwargs: Any) -> str:
+            return str(int(super().new_window(*args, **kwargs)))
+
+    with pytest.raises(TransportGarbled, match="ValueError"):
+        call_sample(Counting(), "new_window")
 
 
 def test_a_translated_error_can_be_translated_again() -> None:
