@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from harness.commands.backends import backends
 from harness.commands.driving import Drive
-from harness.commands.host import CommandError, Host, this_host
+from harness.commands.host import CommandError, Host, forgiving, this_host
 from harness.commands.looking import list_runs, status
 from harness.commands.mishaps import EXIT_CRASHED, EXIT_USAGE, as_expected, complain, record_crash
 from harness.commands.output import OutputGone
@@ -234,8 +234,8 @@ def _version() -> str:
 def main(argv: Sequence[str] | None = None, host: Host | None = None) -> int:
     """Carry out the command line `argv` (default: this process's) on `host`, and answer its exit code. Never raises."""
     current = Drive()
-    host = host or this_host()
     try:
+        host = host or this_host()
         arguments = _parsed(host, argv)
         if isinstance(arguments, int):
             return arguments
@@ -254,8 +254,9 @@ def _parsed(host: Host, argv: Sequence[str] | None) -> argparse.Namespace | int:
         return shown.code if isinstance(shown.code, int) else EXIT_USAGE
 
 
-def _answer_for(error: BaseException, host: Host, current: Drive) -> int:
-    """The exit code for what came out of a command, once it was said and recorded."""
+def _answer_for(error: BaseException, host: Host | None, current: Drive) -> int:
+    """The exit code for what came out of a command, once it was said and recorded; `host` is none if that is what failed."""
+    stderr = forgiving(sys.stderr) if host is None else host.stderr
     if isinstance(error, OutputGone) and error.errno == errno.EPIPE:
         # Whoever read us has seen enough.
         return EXIT_BROKEN_PIPE
@@ -263,19 +264,19 @@ def _answer_for(error: BaseException, host: Host, current: Drive) -> int:
         return EXIT_INTERRUPTED if current.summary is None else current.summary.exit_code
     expected = as_expected(error)
     if expected is not None:
-        complain(host, "; ".join(part for part in (expected.message, expected.advice) if part))
+        complain(stderr, "; ".join(part for part in (expected.message, expected.advice) if part))
         return expected.code
     told = describe(error)
     if current.summary is None and current.engine is not None and current.engine.summary is not None:
         # The engine has recorded this one itself, and handed it on because it is somebody else's control flow.
-        complain(host, told)
+        complain(stderr, told)
         return current.engine.summary.exit_code
     try:
-        where = record_crash(host, current, error)
+        where = "" if host is None else record_crash(host, current, error)
     except BaseException as second:
         told += f" (and its record failed: {describe(second)})"
         where = ""
-    complain(host, told + (f"; see {where}" if where else ""))
+    complain(stderr, told + (f"; see {where}" if where else ""))
     return EXIT_CRASHED
 
 

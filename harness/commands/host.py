@@ -24,7 +24,7 @@ from harness.engine.profiles import AgentProfile
 from harness.engine.summary import RunSummary
 from harness.record import RunStore
 
-__all__ = ["CommandError", "Host", "MakeMultiplexer", "this_host"]
+__all__ = ["CommandError", "Host", "MakeMultiplexer", "forgiving", "this_host"]
 
 AGAIN = (sys.executable, "-P", "-m", "harness.cli")
 """Runs this command line again, in any directory: `-P` keeps a project's own `harness` out of it."""
@@ -89,8 +89,8 @@ class Host:
 
 
 def this_host() -> Host:
-    """The machine that this process runs on."""
-    stdout = _forgiving(sys.stdout)
+    """The machine that this process runs on; `CommandError` where it is in a directory that is gone."""
+    stdout = forgiving(sys.stdout)
     clock = SystemClock()
     disk = RealDisk()
     processes = SystemProcessTable(clock)
@@ -115,9 +115,9 @@ def this_host() -> Host:
 
     return Host(
         stdout=stdout,
-        stderr=_forgiving(sys.stderr),
+        stderr=forgiving(sys.stderr),
         environment=os.environ,
-        cwd=Path.cwd(),
+        cwd=_here(),
         clock=clock,
         disk=disk,
         processes=processes,
@@ -128,7 +128,15 @@ def this_host() -> Host:
     )
 
 
-def _forgiving(stream: TextIO | None) -> TextIO:
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise CommandError(f"the working directory cannot be found: {why}", "change to one that is there") from error
+
+
+def forgiving(stream: TextIO | None) -> TextIO:
     """`stream`, showing what its encoding lacks as an escape instead of failing; what is closed takes everything."""
     if stream is None:
         return io.StringIO()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from typing import TextIO
 
 from backends.errors import BackendNotFound, MultiplexerError, TransportError
 from faults.errors import FaultPlanError, SimulatedDeath
@@ -65,11 +66,11 @@ def _advice_about(error: PlanError) -> str:
     return "correct the plan; `seamripper run PLAN --dry-run` checks it"
 
 
-def complain(host: Host, line: str) -> None:
+def complain(stderr: TextIO, line: str) -> None:
     """One line `error: ...` on standard error, literally; a standard error that is gone changes nothing."""
     with contextlib.suppress(OSError, ValueError):
-        host.stderr.write(f"error: {literal(line, 2000)}\n")
-        host.stderr.flush()
+        stderr.write(f"error: {literal(line, 2000)}\n")
+        stderr.flush()
 
 
 def record_crash(host: Host, current: Drive, error: BaseException) -> str:

@@ -54,3 +54,18 @@ def test_what_runs_are_there_is_told_without_tmux(plan: str) -> None:
     """Looking needs no multiplexer: what cannot be asked is unknown, not an error."""
     assert answer("list") == (0, "")
     assert answer("backends")[0] == 0
+
+
+def test_a_working_directory_that_is_gone_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody has removed it under the shell: no traceback, and exit code 1."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert main(["list"]) == 1
+    assert capsys.readouterr().err == (
+        "error: the working directory cannot be found: No such file or directory; change to one that is there\n"
+    )
