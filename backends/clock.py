@@ -211,5 +211,9 @@ class VirtualClock(Clock):
 
 
 def timestamp(wall: float) -> str:
-    """`wall` (seconds since the epoch) as UTC in ISO 8601 with milliseconds."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """`wall` (seconds since the epoch) as UTC in ISO 8601 with milliseconds; `?` for what is no time of any calendar."""
+    try:
+        when = datetime.fromtimestamp(wall, UTC)
+    except (OverflowError, OSError, ValueError):
+        return "?"
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")

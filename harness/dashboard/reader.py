@@ -10,7 +10,8 @@ from backends.clock import Clock
 from backends.disk import Disk
 from backends.entropy import Entropy
 from backends.processes import Liveness, ProcessTable
-from harness.record import Event, RecordError, RunState, RunStore, Status, classify, gather, runs
+from harness.record import Event, Evidence, RecordError, RunState, RunStore, Status, classify, gather, runs
+from harness.record.crash import isolated
 
 __all__ = ["AskSession", "RunView", "read_run", "read_runs"]
 
@@ -52,8 +53,11 @@ def read_runs(
     entropy: Entropy,
     ask: AskSession | None = None,
 ) -> list[RunView]:
-    """Every run below `root`, sorted by name. `OSError` where `root` itself cannot be listed."""
-    return [
-        read_run(RunStore(run_dir, disk=disk, clock=clock, entropy=entropy, processes=processes), ask)
-        for run_dir in runs(disk, root)
-    ]
+    """Every run below `root`, sorted by name; UNKNOWN where reading fails. `OSError` where `root` itself cannot be listed."""
+    found: list[RunView] = []
+    for run_dir in runs(disk, root):
+        store = RunStore(run_dir, disk=disk, clock=clock, entropy=entropy, processes=processes)
+        problem = isolated(lambda store=store: found.append(read_run(store, ask)))  # type: ignore[misc]  # bound now
+        if problem is not None:
+            found.append(RunView(run_dir.name, run_dir, classify(Evidence(unusable=f"it cannot be read: {problem}"))))
+    return found

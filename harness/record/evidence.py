@@ -14,6 +14,7 @@ from backends.processes import Liveness, ProcessTable
 from harness.record.errors import NewerSchema, RecordError
 from harness.record.journal import Event, read_journal
 from harness.record.lock import Holder, read_holder
+from harness.record.plain import seconds
 from harness.record.replay import ending_of
 from harness.record.state import Crashed, Driver, RunState, decode_state
 from harness.record.status import Evidence, Witness
@@ -158,10 +159,7 @@ def _of_journal(events: Iterable[Event]) -> Witness | None:
     ]
     crashed = [ending for ending in endings if isinstance(ending, Crashed)]
     ending = (crashed or endings or [None])[-1]
-    at = newest.get("at")
-    return Witness(
-        "journal.jsonl", newest["epoch"], newest["seq"], float(at) if isinstance(at, int | float) else 0.0, ending
-    )
+    return Witness("journal.jsonl", newest["epoch"], newest["seq"], seconds(newest.get("at")), ending)
 
 
 def _driver(state: RunState | None, holder: Holder | None) -> Driver | None:

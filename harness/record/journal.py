@@ -30,6 +30,8 @@ TAIL = 50
 _RESERVED = frozenset({"seq", "epoch", "at"})
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 _LINE_START = b'{"seq":'
+_NUMBERS = 10**18
+"""No epoch and no line number gets there; the name of a crash record has room for eighteen digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def _parse(line: bytes) -> Event | None:
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
     numbers = (event.get("seq"), event.get("epoch"))
-    if any(type(number) is not int or number < 0 for number in numbers) or not isinstance(event.get("event"), str):
+    if any(type(number) is not int or not 0 <= number < _NUMBERS for number in numbers) or not isinstance(
+        event.get("event"), str
+    ):
         return None
     return event
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["encode", "plain"]
+__all__ = ["encode", "plain", "seconds"]
 
 _DEPTH = 12
 _ITEMS = 5000
@@ -29,6 +29,16 @@ def encode(document: Mapping[str, Any]) -> bytes:
         return _ENCODER.encode(document)
     except (UnicodeError, OverflowError, TypeError, ValueError, RecursionError):
         return _ENCODER.encode(plain(document))
+
+
+_LAST_SECOND = 253_402_300_800
+"""The first second of the year 10000, where `datetime` ends."""
+
+
+def seconds(value: object) -> float:
+    """`value` as wall clock seconds, as a record may hold anything there; 0.0 for what can be no time."""
+    told = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LAST_SECOND
+    return float(value) if told else 0.0  # type: ignore[arg-type]  # a number, or it would not be told
 
 
 def plain(value: object, text: Callable[[str], str] | None = None) -> Any:

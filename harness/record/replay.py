@@ -15,6 +15,7 @@ import msgspec
 
 from harness.record.errors import RecordError
 from harness.record.journal import Event
+from harness.record.plain import seconds
 from harness.record.state import (
     Attempt,
     Crashed,
@@ -51,6 +52,9 @@ TASK_EVENTS: dict[str, TaskPhase] = {
 SESSION_EVENTS = frozenset({"attempt", "session-started", "session-ended"})
 """Events about attempt `number` of the task `task`; they carry fields of `Attempt`, `window` for `window_id`."""
 
+_ATTEMPTS = 10**9
+"""No attempt has that number: a line that says so is damaged."""
+
 _ATTEMPT_FIELDS = tuple(name for name in Attempt.__struct_fields__ if name not in ("number", "pids"))
 
 
@@ -81,7 +85,7 @@ def rebuild(events: Iterable[Event], run_id: str) -> RunState | None:
     events = list(events)
     if not events:
         return None
-    state = RunState(run_id=run_id, created_at=_number(events[0].get("at")), epoch=1)
+    state = RunState(run_id=run_id, created_at=seconds(events[0].get("at")), epoch=1)
     return replay(state, events)
 
 
@@ -108,7 +112,7 @@ def _apply(state: RunState, event: Event) -> RunState:
     if event["epoch"] > state.epoch:
         state.rearm(event["epoch"])
     state.seq = max(state.seq, event["seq"])
-    state.updated_at = _number(event.get("at"))
+    state.updated_at = seconds(event.get("at"))
     name = event["event"]
     if isinstance(event.get("task"), str) and (name in TASK_EVENTS or name in SESSION_EVENTS):
         _apply_task(state, event)
@@ -151,7 +155,7 @@ def _apply_task(state: RunState, event: Event) -> None:
         task = TaskState(event["task"])
         state.tasks.append(task)
     number = event.get("number")
-    if event["event"] in SESSION_EVENTS and type(number) is int and number > 0:
+    if event["event"] in SESSION_EVENTS and type(number) is int and 0 < number < _ATTEMPTS:
         _apply_attempt(task, number, event)
     phase = TASK_EVENTS.get(event["event"])
     if phase is not None:
@@ -162,7 +166,7 @@ def _apply_task(state: RunState, event: Event) -> None:
 def _apply_attempt(task: TaskState, number: int, event: Event) -> None:
     attempt = next((attempt for attempt in task.attempts if attempt.number == number), None)
     if attempt is None:
-        attempt = Attempt(number, "", started_at=_number(event.get("at")))
+        attempt = Attempt(number, "", started_at=seconds(event.get("at")))
         task.attempts.append(attempt)
     told = {name: event[name] for name in _ATTEMPT_FIELDS if name in event}
     if "window" in event:
@@ -178,7 +182,3 @@ def _converted(document: Mapping[str, Any], kind: Any) -> Any:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError:
         return None
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

@@ -113,6 +113,12 @@ def test_the_wall_clock_jumps_alone() -> None:
     assert timestamp(clock.wall()) == "2025-12-31T23:00:10.000Z"
 
 
+@pytest.mark.parametrize("wall", [1e300, -1e300, 1e18, float("inf"), float("nan")])
+def test_what_is_no_time_is_shown_as_unknown(wall: float) -> None:
+    """A damaged record may say anything, and is shown nevertheless."""
+    assert timestamp(wall) == "?"
+
+
 def test_a_negative_wait_takes_no_time() -> None:
     """A deadline that has passed is not a reason to turn back."""
     clock = VirtualClock()

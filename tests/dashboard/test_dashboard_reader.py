@@ -78,6 +78,23 @@ def test_one_bad_run_never_hides_the_others(garbage: bytes) -> None:
     assert "state.json cannot be read" in list_text(views).plain
 
 
+def test_a_run_that_nobody_was_prepared_for_is_unknown_beside_the_others() -> None:
+    """Whatever reading one of them raises."""
+    host = Host()
+    host.begin("a")
+    host.begin("b")
+
+    def ask(state: RunState) -> Liveness:
+        if state.run_id == "a":
+            raise RuntimeError("odd")
+        return Liveness.ALIVE
+
+    found = read_runs(host.disk, "/runs", clock=host.clock, processes=host.processes, entropy=host.entropy, ask=ask)
+
+    assert [(view.run_id, view.status.name) for view in found] == [("a", RunStatus.UNKNOWN), ("b", RunStatus.RUNNING)]
+    assert found[0].status.reason == "it cannot be read: RuntimeError: odd"
+
+
 def test_who_can_ask_the_multiplexer_is_asked_about_each_session() -> None:
     """The answer decides what is offered; without anybody to ask it stays unknown."""
     host = Host()

@@ -226,6 +226,50 @@ def test_the_journal_tells_of_an_epoch_that_no_snapshot_knows() -> None:
     assert told(world) is RunStatus.RUNNING
 
 
+NINES = b"9" * 400
+HUGE = (b"1e300", b"-1e300", NINES, b"9" * 6000, b'"now"', b"true", b"null")
+
+
+@pytest.mark.parametrize("at", HUGE, ids=lambda at: at[:6].decode())
+def test_a_line_with_an_impossible_time_hides_no_run(at: bytes) -> None:
+    """With and without a snapshot before it, the run is read, and its evidence too."""
+    world = World()
+    world.begun()
+    line = b'{"seq":2,"epoch":1,"at":%s,"event":"attempt","task":"b","number":1,"token":"t"}\n' % at
+    world.disk.append(f"{RUN}/journal.jsonl", line)
+
+    assert world.store().load().state.task("a").key == "a"
+    assert classify(world.store().evidence()).name is RunStatus.RUNNING
+    world.disk.remove(f"{RUN}/state.json")
+    assert world.store().load().state.task("a").key == "a"
+
+
+@pytest.mark.parametrize("damage", [b'"seq":%s,"epoch":1' % NINES, b'"seq":2,"epoch":%s' % NINES])
+def test_a_line_with_an_impossible_number_is_damaged(damage: bytes) -> None:
+    """It would be the newest of all, and nothing could be written after it."""
+    world = World()
+    world.begun()
+    world.disk.append(f"{RUN}/journal.jsonl", b'{%s,"at":1,"event":"run-complete"}\n' % damage)
+
+    loaded = world.store().load()
+
+    assert (loaded.state.seq, loaded.state.ending) == (1, None)
+    assert any("journal line 2 is damaged" in note for note in loaded.notes)
+
+
+def test_an_attempt_with_an_impossible_number_is_passed_over() -> None:
+    """A snapshot that had it could not be written."""
+    world = World()
+    store, _ = world.begun()
+    line = b'{"seq":2,"epoch":1,"at":1,"event":"attempt","task":"b","number":%s}\n' % NINES
+    world.disk.append(f"{RUN}/journal.jsonl", line)
+
+    state = store.load().state
+    store.save(state)
+
+    assert state.task("b").attempts == []
+
+
 def test_a_newer_schema_is_not_replaced_by_an_older_backup() -> None:
     """A run of a newer version is left alone, and says why."""
     world = World()
