@@ -35,6 +35,7 @@ from backends.simulation import FakeServer
 from backends.tmux import TmuxMultiplexer
 from backends.transport import SubprocessTransport, Transport
 from harness.agents import PROGRAM
+from harness.engine.signals import not_ignored
 from harness.engine.windows import RUN_OPTION
 from harness.simulated import Agents
 
@@ -326,7 +327,8 @@ class LiveTmuxWorld(World):
         sender = threading.Thread(target=send, name="signalling", daemon=True)
         sender.start()
         try:
-            yield
+            with not_ignored({signum for _, signum in due}):
+                yield
         finally:
             over.wake()
             sender.join()

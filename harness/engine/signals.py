@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import signal as signal_module
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from backends.clock import Waker
 
-__all__ = ["RunStopped", "StopSwitch", "stop_signals"]
+__all__ = ["RunStopped", "StopSwitch", "not_ignored", "stop_signals"]
 
 STOP_SIGNALS = tuple(
     getattr(signal_module, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal_module, name)
@@ -73,7 +73,8 @@ class StopSwitch:
 def stop_signals(switch: StopSwitch) -> Iterator[None]:
     """Within, SIGINT, SIGTERM and SIGHUP ask `switch` for a stop; afterwards the old handlers are back.
 
-    Off the main thread, where Python cannot handle signals, nothing is installed.
+    A signal that whoever started this process has it ignore (`nohup`, a shell's background job) stays ignored. Off the
+    main thread, where Python cannot handle signals, nothing is installed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -82,9 +83,26 @@ def stop_signals(switch: StopSwitch) -> Iterator[None]:
     def handle(signum: int, frame: FrameType | None) -> None:
         switch.deliver(signum)
 
-    before = {signum: signal_module.signal(signum, handle) for signum in STOP_SIGNALS}
+    heeded = [signum for signum in STOP_SIGNALS if signal_module.getsignal(signum) is not signal_module.SIG_IGN]
+    before = {signum: signal_module.signal(signum, handle) for signum in heeded}
     try:
         yield
     finally:
         for signum, handler in before.items():
             signal_module.signal(signum, signal_module.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def not_ignored(signums: Iterable[int]) -> Iterator[None]:
+    """Within, these signals have an effect again where whoever started this process has it ignore them.
+
+    For a rehearsal that sends them to itself: it may have been started with `nohup` or in the background.
+    """
+    ignored = [signum for signum in signums if signal_module.getsignal(signum) is signal_module.SIG_IGN]
+    try:
+        for signum in ignored:
+            signal_module.signal(signum, signal_module.SIG_DFL)
+        yield
+    finally:
+        for signum in ignored:
+            signal_module.signal(signum, signal_module.SIG_IGN)

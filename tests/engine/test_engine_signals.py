@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from backends.clock import VirtualClock
-from harness.engine.signals import STOP_SIGNALS, RunStopped, StopSwitch, stop_signals
+from harness.engine.signals import STOP_SIGNALS, RunStopped, StopSwitch, not_ignored, stop_signals
 
 
 def test_a_switch_that_nobody_touched_lets_everything_pass() -> None:
@@ -71,14 +71,31 @@ def test_only_a_second_request_gives_up_the_call_in_progress() -> None:
 @pytest.mark.parametrize("signum", STOP_SIGNALS)
 def test_a_real_signal_sets_the_switch_and_the_old_handler_comes_back(signum: signal.Signals) -> None:
     """Within, nothing else happens to the process."""
-    switch, before = StopSwitch(), signal.getsignal(signum)
+    with not_ignored([signum]):
+        switch, before = StopSwitch(), signal.getsignal(signum)
 
-    with stop_signals(switch):
-        signal.raise_signal(signum)
-        assert switch.signum == signum
-        assert signal.getsignal(signum) is not before
+        with stop_signals(switch):
+            signal.raise_signal(signum)
+            assert switch.signum == signum
+            assert signal.getsignal(signum) is not before
 
-    assert signal.getsignal(signum) is before
+        assert signal.getsignal(signum) is before
+
+
+@pytest.mark.parametrize("signum", STOP_SIGNALS)
+def test_a_signal_that_is_ignored_stays_ignored(signum: signal.Signals) -> None:
+    """As `nohup` and background jobs have it: the run goes on without its terminal."""
+    switch, before = StopSwitch(), signal.signal(signum, signal.SIG_IGN)
+    try:
+        with stop_signals(switch):
+            signal.raise_signal(signum)
+        with not_ignored([signum]):
+            assert signal.getsignal(signum) is signal.SIG_DFL
+        assert signal.getsignal(signum) is signal.SIG_IGN
+    finally:
+        signal.signal(signum, before)
+
+    assert switch.requests == 0
 
 
 def test_handlers_come_back_after_a_failure_too() -> None:
