@@ -233,7 +233,7 @@ class Stage:
         return Report(
             plan=plan,
             faults=injector.plan,
-            summary=engine.summary,
+            summary=None if injector.dead else engine.summary,
             state=state,
             verdict=verdict,
             journal=journal,

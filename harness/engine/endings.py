@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from harness.engine.signals import RunStopped
 from harness.record import Crashed, Ending, Stopped, describe
 
-__all__ = ["Captured", "Isolation", "capture"]
+__all__ = ["Captured", "Isolation", "capture", "is_foreign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,13 @@ class Captured:
 
     @property
     def foreign(self) -> bool:
-        """Whether the exception is somebody else's control flow, which must go on once it is recorded."""
-        return self.error is not None and not isinstance(self.error, Exception | RunStopped | KeyboardInterrupt)
+        """Whether the exception must go on once it is recorded."""
+        return self.error is not None and is_foreign(self.error)
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether that is somebody else's control flow: neither a failure nor a request to stop."""
+    return not isinstance(error, Exception | RunStopped | KeyboardInterrupt)
 
 
 def capture(drive: Callable[[], Ending]) -> Captured:
@@ -42,6 +47,8 @@ class Isolation:
 
     problems: list[str] = field(default_factory=list)
     first: BaseException | None = None
+    foreign: BaseException | None = None
+    """The first one that is somebody else's control flow, see `is_foreign`."""
 
     def step(self, name: str, action: Callable[[], object]) -> bool:
         """Run `action`; whether it went through."""
@@ -49,7 +56,12 @@ class Isolation:
             action()
         except BaseException as error:
             self.problems.append(f"{name}: {describe(error)}")
-            if self.first is None:
-                self.first = error
+            self.keep(error)
             return False
         return True
+
+    def keep(self, error: BaseException) -> None:
+        """Remember what came up in a step."""
+        self.first = self.first or error
+        if self.foreign is None and is_foreign(error):
+            self.foreign = error

@@ -31,6 +31,8 @@ from harness.record import (
     Attempt,
     CrashContext,
     Crashed,
+    CrashFiling,
+    CrashRef,
     Driver,
     Ending,
     Finished,
@@ -114,17 +116,31 @@ class Engine:
         """Carry out the plan; see the module for what comes out."""
         with stop_signals(self.switch) if self._handle_signals else nullcontext(), self._attached():
             captured = capture(self._drive)
-            if isinstance(captured.error, RecordError) and not self._begun:
-                self._release()
-                raise captured.error
+            if not self._begun and captured.error is not None:
+                self._refuse(captured.error)
+            recording = Isolation()
             try:
-                self.summary = self._record(captured)
+                self.summary = self._record(captured, recording)
             finally:
                 self._release()
         error = captured.error
         if error is not None and (captured.foreign or self._parent is not None):
             raise error
+        if recording.foreign is not None:
+            raise recording.foreign
         return self.summary
+
+    def _refuse(self, error: BaseException) -> None:
+        """Raise what came up before this run was ours to record, and leave the record as it is.
+
+        A new run is ours from the start, unless there is one already.
+        """
+        if not self._resume and not isinstance(error, RecordError):
+            return
+        self._release()
+        if isinstance(error, RecordError) or not isinstance(error, Exception):
+            raise error
+        raise RecordError(f"{self.run_dir.name} cannot be read: {self.store.describe(error)}") from error
 
     def nest(self, plan: RunPlan) -> Engine:
         """A run of `plan` that belongs to this one: recorded below it, stopped with it; `run_nested` carries it out."""
@@ -246,14 +262,16 @@ class Engine:
             patience_s = self.plan.session_timeout_s * LONGEST_OUTAGE
             core.state.teardown = tear_down_patiently(core, self.windows, self._attempts(), patience_s)
             core.journal("teardown", outcome=core.state.teardown)
-        failed = []
-        for command in self.plan.post_run:
-            core.checkpoint("post-run")
-            problem = Settling(core).run_command(command)
-            core.journal("post-run", command=command, problem=problem)
-            if problem is not None:
-                failed.append(command)
+        for number, command in enumerate(self.plan.post_run, start=1):
+            if number > core.state.commands_done:
+                core.checkpoint("post-run")
+                problem = Settling(core).run_command(command)
+                core.journal("post-run", number=number, command=command, problem=problem)
+                core.state.commands_done = number
+                core.state.commands_failed += [] if problem is None else [command]
+                core.save()
         core.checkpoint("complete")
+        failed = list(core.state.commands_failed)
         deferred = [task.key for task in core.state.tasks if task.phase is not TaskPhase.DONE]
         core.journal("run-complete", deferred=deferred, failed=failed)
         core.checkpoint("record")
@@ -261,12 +279,11 @@ class Engine:
 
     # Recording
 
-    def _record(self, captured: Captured) -> RunSummary:
+    def _record(self, captured: Captured, recording: Isolation) -> RunSummary:
         """Make the ending durable; a run whose ending cannot be recorded has crashed."""
         ending = captured.ending
         if isinstance(ending, Crashed) and captured.error is not None:
-            return self._record_crash(captured.error)
-        recording = Isolation()
+            return self._record_crash(captured.error, recording)
         if isinstance(ending, Stopped):
             recording.step("journal", lambda: self.core.journal("run-stopped", by=ending.by, signum=ending.signum))
         self.core.state.ending = ending
@@ -275,15 +292,13 @@ class Engine:
             self._tear_down(recording)
         elif not saved and recording.first is not None:
             self.core.state.ending = None
-            return self._record_crash(recording.first)
+            return self._record_crash(recording.first, recording)
         return self._summarize(ending, recording.problems)
 
-    def _record_crash(self, error: BaseException) -> RunSummary:
+    def _record_crash(self, error: BaseException, recording: Isolation) -> RunSummary:
         core = self.core
-        recording = Isolation()
         child = self._child_record()
-        filing = self.store.file_crash(error, core.state, self._crash_context(recording), child=child)
-        recording.problems.extend(filing.problems)
+        filing = self._file(error, child, recording)
         ending = Crashed(error=filing.error, record=filing.record, child=child)
         core.state.ending = ending
         core.state.crashes.append(filing.ref)
@@ -291,6 +306,18 @@ class Engine:
         self._tear_down(recording)
         recording.step("attention", lambda: self.store.attention(f"crashed: {ending.error}"))
         return self._summarize(ending, recording.problems)
+
+    def _file(self, error: BaseException, child: str | None, recording: Isolation) -> CrashFiling:
+        """File the crash record; one that cannot even be made is known by its error alone."""
+        state = self.core.state
+        told = self.store.describe(error)
+        filings = [CrashFiling(told, None, [], [], CrashRef(state.epoch, state.seq, told))]
+        context = self._crash_context(recording)
+        recording.step("record", lambda: filings.append(self.store.file_crash(error, state, context, child=child)))
+        recording.problems.extend(filings[-1].problems)
+        if filings[-1].interrupted is not None:
+            recording.keep(filings[-1].interrupted)
+        return filings[-1]
 
     def _child_record(self) -> str | None:
         """The crash record of the nested run that this run's failure came out of, or its directory if it left none."""
@@ -303,9 +330,12 @@ class Engine:
     def _crash_context(self, recording: Isolation) -> CrashContext:
         extra: dict[str, object] = {}
         recording.step("crash-context", lambda: extra.update(self.outside.crash_context()))
+        server = self.windows.server
         return CrashContext(
             seam_calls=self.core.seam.lines(),
             backend=self.core.state.backend,
+            server="" if server is None else f"pid {server.pid}, started {server.started}",
+            faults=[*_lines(extra.pop("faults", ())), *_lines(extra.pop("fired", ()))],
             extra=extra,
             secrets=tuple(task.prompt for task in self.plan.tasks if task.prompt),
         )
@@ -367,3 +397,8 @@ class Engine:
             parent=None if self._parent is None else self._parent.run_id,
             plan_sha256=hashlib.sha256(self._plan_text.encode("utf-8")).hexdigest(),
         )
+
+
+def _lines(told: object) -> list[str]:
+    """What a crash context says, a line each."""
+    return [told] if isinstance(told, str) else [str(item) for item in told] if isinstance(told, list | tuple) else []

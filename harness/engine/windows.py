@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from backends.base import StrPath, TerminalMultiplexer
 from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError
 from backends.guard import Call
-from backends.operations import WindowExit
+from backends.operations import ServerIdentity, WindowExit
 
 __all__ = ["RUN_OPTION", "TOKEN_OPTION", "Listing", "SessionTaken", "Windows", "window_name"]
 
@@ -50,6 +50,8 @@ class Windows:
         self.claimed = False
         """Whether this run has ever asked for the session to be made: then an untagged one is its own."""
         self.run_id = run_id
+        self.server: ServerIdentity | None = None
+        """Who answered when the session was last made sure of, for crash records."""
         self._ready = False
         """Whether the session is known to be there and to be tagged as this run's."""
         self._made = False
@@ -68,6 +70,14 @@ class Windows:
             raise SessionTaken(f"session {self.session} belongs to somebody else")
         self.multiplexer.set_session_option(self.session, RUN_OPTION, self.run_id)
         self._ready = True
+        self._note_server()
+
+    def _note_server(self) -> None:
+        try:
+            self.server = self.multiplexer.server_identity()
+        except MultiplexerError:
+            # Only a crash record tells it; what is known from before still stands.
+            return
 
     def _make_session(self) -> None:
         claimed, self.claimed, self._made = self.claimed, True, True

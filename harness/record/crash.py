@@ -73,6 +73,15 @@ def describe(exc: BaseException, redactor: Redactor | None = None) -> str:
     return f"{name}: {message}".replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t") if message else name
 
 
+def attempt(step: Callable[[], object]) -> BaseException | None:
+    """Take `step`; what it raised, whatever that is, `None` if it came through."""
+    try:
+        step()
+    except BaseException as raised:
+        return raised
+    return None
+
+
 def isolated(step: Callable[[], object]) -> str | None:
     """Take `step`; what it raised as `Type: message`, `None` if it came through. Control flow passes."""
     try:

@@ -104,6 +104,14 @@ def replay(state: RunState, events: Iterable[Event]) -> RunState:
     return state
 
 
+def _apply_command(state: RunState, event: Event) -> None:
+    number = event.get("number")
+    if type(number) is int and number == state.commands_done + 1:
+        state.commands_done = number
+        if event.get("problem") is not None:
+            state.commands_failed.append(str(event.get("command")))
+
+
 def _apply(state: RunState, event: Event) -> RunState:
     document = event.get("state")
     if isinstance(document, dict):
@@ -120,6 +128,8 @@ def _apply(state: RunState, event: Event) -> RunState:
         state.teardown = event["outcome"]
     elif name == "nested-run" and isinstance(event.get("run"), str) and event["run"] not in state.nested:
         state.nested.append(event["run"])
+    elif name == "post-run":
+        _apply_command(state, event)
     ending = ending_of(event)
     if ending is not None and not state.crashed:
         state.ending = ending

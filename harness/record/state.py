@@ -161,7 +161,8 @@ class RunState(msgspec.Struct):
     """Everything about a run that a resume needs.
 
     `epoch` counts the drives of the run from 1, `seq` is the journal line up to which this snapshot tells the story.
-    Times are wall clock seconds. `nested` names child runs, `parent` the run that started this one.
+    Times are wall clock seconds. `nested` names child runs, `parent` the run that started this one. `commands_done` counts the
+    commands after the last task that were run, in any epoch; `commands_failed` names those that failed.
     """
 
     run_id: str
@@ -183,6 +184,8 @@ class RunState(msgspec.Struct):
     nested: list[str] = []
     parent: str | None = None
     plan_sha256: str = ""
+    commands_done: Counted = 0
+    commands_failed: list[str] = []
 
     @property
     def crashed(self) -> bool:

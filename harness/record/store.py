@@ -14,6 +14,7 @@ from backends.entropy import Entropy
 from backends.processes import Liveness, ProcessTable
 from harness.record.crash import (
     CrashContext,
+    attempt,
     build_crash_record,
     crash_text,
     describe,
@@ -58,6 +59,8 @@ class CrashFiling:
     landed: list[str]
     problems: list[str]
     ref: CrashRef
+    interrupted: BaseException | None = None
+    """Somebody else's control flow that came up meanwhile; it has to go on once everything is recorded."""
 
 
 class RunStore:
@@ -214,7 +217,8 @@ class RunStore:
         me = self._processes.me()
         holder = Holder(me.pid, me.started, me.boot_id, self._processes.host(), epoch, self._clock.wall())
         self._make_directory()
-        self._lock = take_lock(self._disk, self.path("run.lock"), holder, self._entropy.suffix())
+        suffix, path = self._entropy.suffix(), self.path("run.lock")
+        self._lock = take_lock(self._disk, path, holder, suffix, clock=self._clock, processes=self._processes)
         return self._lock
 
     def attention(self, text: str | None) -> None:
@@ -258,7 +262,8 @@ class RunStore:
     ) -> CrashFiling:
         """Record a crash: JSON, text, journal, each on its own; where one fails the next holds the whole record.
 
-        Never raises an `Exception`, and changes nothing in `state`. `child` is the path of a nested run's crash record.
+        What a sink raises, control flow included, keeps no other sink from being tried. Changes nothing in `state`. `child` is
+        the path of a nested run's crash record.
         """
         context = context if isinstance(context, CrashContext) else CrashContext.of(context or {})
         epoch = state.epoch if state is not None else self.journal.epoch
@@ -275,7 +280,8 @@ class RunStore:
         sinks.take("journal", lambda: self._journal_crash(epoch, fields))
         if not sinks.landed and self._stderr is not None:
             sinks.take("stderr", lambda: self._to_stderr(crash_text(record)))
-        return CrashFiling(error, path, sinks.landed, sinks.problems, CrashRef(epoch, record["seq"], error, path))
+        ref = CrashRef(epoch, record["seq"], error, path)
+        return CrashFiling(error, path, sinks.landed, sinks.problems, ref, sinks.interrupted)
 
     def _crash_record(
         self, exc: BaseException, state: RunState | None, context: CrashContext, epoch: int, child: str | None
@@ -335,13 +341,16 @@ class _Sinks:
     def __init__(self) -> None:
         self.landed: list[str] = []
         self.problems: list[str] = []
+        self.interrupted: BaseException | None = None
 
     def take(self, name: str, step: Callable[[], object]) -> None:
-        problem = isolated(step)
-        if problem is None:
+        raised = attempt(step)
+        if raised is None:
             self.landed.append(name)
-        else:
-            self.problems.append(f"{name}: {problem}")
+            return
+        self.problems.append(f"{name}: {describe(raised)}")
+        if self.interrupted is None and not isinstance(raised, Exception):
+            self.interrupted = raised
 
 
 def runs(disk: Disk, root: Path | str) -> list[Path]:

@@ -27,7 +27,7 @@ def owner(multiplexer: FakeMultiplexer) -> str | None:
 
 
 def test_a_session_that_is_not_there_is_made_and_tagged() -> None:
-    """Once: whoever asks again asks nobody."""
+    """Once, and then it is noted who answers: whoever asks again asks nobody."""
     windows, fake = under("")
 
     windows.ensure_session()
@@ -35,7 +35,7 @@ def test_a_session_that_is_not_there_is_made_and_tagged() -> None:
 
     assert owner(fake) == RUN
     assert windows.claimed
-    assert windows.multiplexer.seam.calls == 3
+    assert windows.multiplexer.seam.calls == 4
 
 
 def test_a_session_of_another_run_is_left_alone() -> None:
