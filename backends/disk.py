@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from types import TracebackType
 
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["Disk", "FileInfo", "LockHandle", "LockHeld", "RealDisk", "StrPath"]
 
@@ -237,14 +241,17 @@ class RealDisk(Disk):
         return _RealLock(lock)
 
     def locked(self, path: StrPath) -> bool:
-        """See `Disk.locked`."""
-        if self.info(os.fspath(path) + ".held") is None:
+        """See `Disk.locked`; looks through a shared lock, so that who looks is never held for a holder by others who look."""
+        try:
+            fd = os.open(os.fspath(path) + ".held", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
             return False
         try:
-            handle = self.lock(path)
-        except LockHeld:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             return True
-        handle.release()
+        finally:
+            os.close(fd)
         return False
 
     def free_bytes(self, path: StrPath) -> int:

@@ -8,14 +8,19 @@ from typing import Annotated
 
 import msgspec
 
-from backends.clock import timestamp
+from backends.clock import Clock, timestamp
 from backends.disk import Disk, LockHandle, LockHeld
+from backends.processes import Liveness, ProcessTable
 from harness.record.errors import RunLocked
 from harness.record.files import put
 from harness.record.plain import encode
 from harness.record.state import Driver
 
 __all__ = ["Holder", "RunLock", "read_holder", "take_lock"]
+
+PATIENCE_S = 0.3
+"""How long a lock is tried for that no living engine claims: somebody may just be looking, or about to say who it is."""
+_LOOK_S = 0.02
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -77,14 +82,19 @@ class RunLock:
         self.release()
 
 
-def take_lock(disk: Disk, path: str, holder: Holder, suffix: str) -> RunLock:
+def take_lock(disk: Disk, path: str, holder: Holder, suffix: str, *, clock: Clock, processes: ProcessTable) -> RunLock:
     """Take the lock that `path` stands for; `RunLocked` says who has it, `OSError` that it cannot be had at all."""
-    try:
-        handle = disk.lock(path)
-    except LockHeld:
-        other = read_holder(disk, path)
-        who = str(other) if other else "another engine (it did not say which)"
-        raise RunLocked(f"{os.path.basename(os.path.dirname(path))} is being driven by {who}") from None
+    end = clock.monotonic() + PATIENCE_S
+    while True:
+        try:
+            handle = disk.lock(path)
+            break
+        except LockHeld:
+            other = read_holder(disk, path)
+            if clock.monotonic() >= end or _may_live(other, holder.host, processes):
+                who = str(other) if other else "another engine (it did not say which)"
+                raise RunLocked(f"{os.path.basename(os.path.dirname(path))} is being driven by {who}") from None
+        clock.sleep(_LOOK_S)
     lock = RunLock(disk, path, handle, holder, suffix)
     try:
         lock.set_epoch(holder.epoch)
@@ -92,6 +102,12 @@ def take_lock(disk: Disk, path: str, holder: Holder, suffix: str) -> RunLock:
         handle.release()
         raise
     return lock
+
+
+def _may_live(other: Holder | None, host: str, processes: ProcessTable) -> bool:
+    if other is None:
+        return False
+    return other.host != host or processes.liveness(other.driver.identity) is not Liveness.DEAD
 
 
 def read_holder(disk: Disk, path: str) -> Holder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import random
 import sys
@@ -233,6 +234,16 @@ def test_a_lock_that_nobody_ever_took_is_not_held(place: Place) -> None:
     """Asking leaves no file behind."""
     assert not place.disk.locked(place / "run.lock")
     assert "run.lock.held" not in place.disk.listdir(place.root)
+
+
+def test_who_looks_at_a_lock_is_not_taken_for_its_holder(tmp_path: Path) -> None:
+    """Even while another look at it is going on."""
+    disk, path = RealDisk(), tmp_path / "run.lock"
+    disk.lock(path).release()
+    with (tmp_path / "run.lock.held").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+
+        assert not disk.locked(path)
 
 
 def test_free_bytes_is_positive_where_there_is_room(place: Place) -> None:

@@ -331,6 +331,27 @@ def test_one_drives_and_the_others_are_told_who() -> None:
     world.store().lock(2).release()
 
 
+def test_a_lock_that_no_living_engine_claims_is_tried_for_again() -> None:
+    """Somebody was looking at it for a moment."""
+    world = World()
+    looking = world.disk.lock(f"{RUN}/run.lock")
+    world.clock.call_at(world.clock.monotonic() + 0.1, looking.release)
+
+    world.store().lock(1).release()
+
+
+def test_a_lock_that_nobody_gives_back_is_not_waited_for_long() -> None:
+    """Nor is one that a living engine claims, not at all."""
+    world = World()
+    with world.disk.lock(f"{RUN}/run.lock"), pytest.raises(RunLocked, match="did not say which"):
+        world.store().lock(1)
+    assert 0.3 <= world.clock.monotonic() < 0.5
+
+    with world.store().lock(1), pytest.raises(RunLocked, match="pid 1000"):
+        world.store().lock(2)
+    assert world.clock.monotonic() < 0.5
+
+
 def test_a_lock_that_cannot_say_who_holds_it_is_not_held() -> None:
     """Where the text cannot be written, the lock itself is given back."""
     world = World()
