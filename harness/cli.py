@@ -234,15 +234,16 @@ def _version() -> str:
 def main(argv: Sequence[str] | None = None, host: Host | None = None) -> int:
     """Carry out the command line `argv` (default: this process's) on `host`, and answer its exit code. Never raises."""
     current = Drive()
-    try:
-        host = host or this_host()
-        arguments = _parsed(host, argv)
-        if isinstance(arguments, int):
-            return arguments
-        carry_out: Command = arguments.carry_out
-        return carry_out(arguments, host, current)
-    except BaseException as error:
-        return _answer_for(error, host, current)
+    with current.until_the_end:
+        try:
+            host = host or this_host()
+            arguments = _parsed(host, argv)
+            if isinstance(arguments, int):
+                return arguments
+            carry_out: Command = arguments.carry_out
+            return carry_out(arguments, host, current)
+        except BaseException as error:
+            return _answer_for(error, host, current)
 
 
 def _parsed(host: Host, argv: Sequence[str] | None) -> argparse.Namespace | int:
@@ -261,16 +262,16 @@ def _answer_for(error: BaseException, host: Host | None, current: Drive) -> int:
         # Whoever read us has seen enough.
         return EXIT_BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
-        return EXIT_INTERRUPTED if current.summary is None else current.summary.exit_code
+        return EXIT_INTERRUPTED if current.recorded is None else current.recorded.exit_code
     expected = as_expected(error)
     if expected is not None:
         complain(stderr, "; ".join(part for part in (expected.message, expected.advice) if part))
         return expected.code
     told = describe(error)
-    if current.summary is None and current.engine is not None and current.engine.summary is not None:
+    if current.summary is None and current.recorded is not None:
         # The engine has recorded this one itself, and handed it on because it is somebody else's control flow.
         complain(stderr, told)
-        return current.engine.summary.exit_code
+        return current.recorded.exit_code
     try:
         where = "" if host is None else record_crash(host, current, error)
     except BaseException as second:

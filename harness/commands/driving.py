@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from harness.dashboard.render import STYLES, age
 from harness.engine.core import STEPS, Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
+from harness.engine.signals import stop_signals
 from harness.engine.summary import RunSummary
 from harness.record import Crashed, Finished, Paused, RunStatus, RunStore, Stopped
 
@@ -54,13 +56,20 @@ class Order:
 class Drive:
     """How far a command has come that drives a run: what whoever stands behind it needs to know when it fails.
 
-    `run_dir` is set once the run is chosen, `engine` once there is one, `summary` once it has come to its end.
+    `run_dir` is set once the run is chosen, `engine` once there is one, `summary` once it has come to its end. What is to
+    last until the command itself ends is entered into `until_the_end`.
     """
 
     run_dir: Path | None = None
     engine: Engine | None = None
     summary: RunSummary | None = None
     multiplexer: TerminalMultiplexer | None = None
+    until_the_end: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def recorded(self) -> RunSummary | None:
+        """How the run ended, as soon as its engine has recorded that."""
+        return None if self.engine is None else self.engine.summary
 
 
 def catalog_of_host() -> PointCatalog:
@@ -106,8 +115,11 @@ def drive(host: Host, output: Output, order: Order, current: Drive, *, quiet: bo
         rehearsal = _Rehearsal(host, order.faults)
         engine = current.engine = rehearsal.engine(order, watch, held)
         output.aside(f"run {order.run_dir.name} in {order.run_dir}")
+        # What the engine has recorded stands: a signal that comes later must not make another ending of it.
+        current.until_the_end.enter_context(stop_signals(engine.switch))
         with watch.over(engine):
             summary = engine.run()
+        engine.switch.on_force = _leave
         current.summary = summary
     if not quiet:
         show_summary(output, order, engine, summary, watch.elapsed_s)
@@ -116,6 +128,11 @@ def drive(host: Host, output: Output, order: Order, current: Drive, *, quiet: bo
     if not engine.switch.forced:
         end_idle_server(host, plain, order.root)
     return code
+
+
+def _leave() -> None:
+    """Somebody insists although the run has ended: what is left to be said is not worth their waiting."""
+    raise KeyboardInterrupt
 
 
 class _Rehearsal:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import signal
 from typing import Any
 
 import pytest
 
 from harness.agents import ScriptedAgent, dies, plan_of, task, works
 from harness.commands.staged import CommandLine
+from harness.engine.signals import STOP_SIGNALS, not_ignored
 from harness.record import RunStatus
 from harness.world import FakeWorld
 
@@ -30,6 +33,8 @@ def starts(seamripper: CommandLine) -> list[str]:
     return [entry["task"] for entry in seamripper.world.ledger() if entry["what"] == "start"]
 
 
+SHOW_CURSOR = "\x1b[?25h"
+"""What a live screen writes last, once the run has ended."""
 SOON = works(1).then_completes("all of it")
 
 
@@ -189,6 +194,44 @@ def test_an_interrupt_outside_of_the_engine_is_quiet(seamripper: CommandLine) ->
     answer = seamripper("run", plan(seamripper, SOON), profiles=interrupted)
 
     assert (answer.code, answer.stdout, answer.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("signum", STOP_SIGNALS)
+def test_a_signal_after_the_end_changes_nothing(seamripper: CommandLine, signum: signal.Signals) -> None:
+    """Neither the exit code of the finished run nor what is said of it; a second one only cuts that short."""
+    survived = []
+
+    def insist(summary: object) -> None:
+        for number in range(2):
+            signal.raise_signal(signum)
+            survived.append(number)
+
+    path = plan(seamripper, SOON)
+    with not_ignored([signum]):
+        before = signal.getsignal(signum)
+        once = seamripper("run", path, notify=lambda summary: signal.raise_signal(signum))
+        twice = seamripper("run", path, notify=insist)
+        assert signal.getsignal(signum) is before
+
+    assert (once.code, once.stderr) == (0, "")
+    assert (twice.code, twice.stderr, survived) == (0, "", [0])
+
+
+def test_an_interrupt_between_the_ending_and_what_is_said_of_it_changes_nothing(seamripper: CommandLine) -> None:
+    """The ending that the engine has recorded stands, also before the command line has heard of it."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            if SHOW_CURSOR in text:
+                raise KeyboardInterrupt
+            return super().write(text)
+
+    answer = seamripper("run", plan(seamripper, SOON), stdout=Terminal())
+
+    assert answer.code == 0
 
 
 @pytest.mark.parametrize("foreign", ["SystemExit", "GeneratorExit"])
