@@ -39,13 +39,30 @@ def test_a_window_that_never_goes_pauses_the_run_within_a_session_timeout() -> N
 
 
 def test_a_process_that_survives_its_window_is_ended_before_the_next_attempt() -> None:
-    """First politely, and after the grace surely."""
-    deaf = works(2).ignoring_signals("SIGHUP", "SIGTERM").then_leaves_child(4000, setsid=True, ignore=["SIGTERM"])
-    agent = ScriptedAgent.attempts(deaf.then_dies(), DONE)
-    report = fresh_stage()(task("a", agent=agent), stop_grace_s=7)
+    """No second agent begins while anything of the first one runs, a child in a session of its own included."""
+    stage = fresh_stage()
+    left: list[int] = []
+
+    def look(step: str) -> None:
+        if step == "open-window":
+            tokens = {entry["token"] for entry in stage.world.ledger()}
+            left.append(sum(len(stage.world.processes.carrying("SEAMRIPPER_TOKEN", token)) for token in tokens))
+
+    first = works(2).then_leaves_child(4000, setsid=True).then_dies()
+    report = stage(task("a", agent=ScriptedAgent.attempts(first, DONE)), checkpoint=look)
 
     assert report.task("a").outcomes == ["crashed", "completed"]
-    assert report.leftovers == []
+    assert left == [0, 0]
+
+
+def test_an_agent_that_heeds_no_polite_signal_is_killed_after_the_grace() -> None:
+    """It has its time first."""
+    deaf = stalls().ignoring_signals("SIGHUP", "SIGTERM")
+    agent = ScriptedAgent.attempts(deaf, DONE)
+    report = fresh_stage()(task("a", agent=agent), session_timeout_s=20, stop_grace_s=7)
+
+    assert report.task("a").outcomes == ["timed_out", "completed"]
+    assert 7 <= moment(report, "session-gone", 1) - moment(report, "session-ended", 1) <= 7 + 1.1
 
 
 @pytest.mark.parametrize("action", ["lost:timeout", "lost:oserror(EPIPE)"])
