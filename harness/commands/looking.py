@@ -22,7 +22,7 @@ from harness.commands.driving import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
 from harness.dashboard import RunView, list_screen, list_text, literal, read_run, read_runs, screen
-from harness.record import Hint, RunState, RunStatus, TaskPhase
+from harness.record import Hint, Holder, RunState, RunStatus, TaskPhase, read_holder
 from harness.runs import RunNotFound, find_run, resolve_root, root_of
 
 __all__ = ["SessionAsker", "list_runs", "status"]
@@ -88,7 +88,7 @@ def status(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     run_dir = _newest(host, root) if given is None else find_run(host.disk, root, given, host.cwd)
     asker = SessionAsker(host, root_of(run_dir), arguments.mux)
     view = read_run(host.store(run_dir), asker)
-    steps = next_steps(view, asker, where_of(arguments))
+    steps = next_steps(view, asker, _driver(host, run_dir), where_of(arguments))
     if output.as_json:
         output.document({"run": view_document(view) | {"next": dict(steps)}})
     else:
@@ -127,10 +127,20 @@ def _newest(host: Host, root: Path) -> Path:
     return views[-1].run_dir
 
 
-def next_steps(view: RunView, asker: SessionAsker, where: str = "") -> list[tuple[str, str]]:
+def _driver(host: Host, run_dir: Path) -> Holder | None:
+    """Who holds the run's lock, if it is proven alive here; the state may still name whoever drove the run before."""
+    holder = read_holder(host.disk, f"{run_dir}/run.lock")
+    if holder is None or holder.host != host.processes.host():
+        return None
+    return holder if host.processes.liveness(holder.driver.identity) is Liveness.ALIVE else None
+
+
+def next_steps(
+    view: RunView, asker: SessionAsker, driver: Holder | None = None, where: str = ""
+) -> list[tuple[str, str]]:
     """What a person can do now, as (what, command line); nothing that the status does not allow.
 
-    `where` are the options that find the run again.
+    `driver` is whoever is asked to stop, `where` are the options that find the run again.
     """
     steps = []
     hints = view.status.hints
@@ -140,7 +150,6 @@ def next_steps(view: RunView, asker: SessionAsker, where: str = "") -> list[tupl
         steps.append(("attach", _shell_line(argv)))
     if Hint.RESUME in hints:
         steps.append(("resume", f"seamripper resume {view.run_id}{where}"))
-    driver = None if view.state is None else view.state.driver
     if Hint.STOP in hints and driver is not None:
         steps.append(("stop", f"kill -INT {driver.pid}"))
     return steps

@@ -3,7 +3,7 @@
 from harness.record.crash import CrashContext, build_crash_record, crash_text, describe
 from harness.record.errors import NewerSchema, RecordError, RunLocked
 from harness.record.journal import Event, Journal, JournalReading, read_journal
-from harness.record.lock import Holder, RunLock
+from harness.record.lock import Holder, RunLock, read_holder
 from harness.record.state import (
     Attempt,
     Crashed,
@@ -60,6 +60,7 @@ __all__ = [
     "describe",
     "exit_code",
     "gather",
+    "read_holder",
     "read_journal",
     "runs",
 ]

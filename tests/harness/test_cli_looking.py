@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.agents import plan_of, task, works
@@ -68,6 +70,24 @@ def test_an_attach_is_offered_only_while_the_session_is_proven_alive(seamripper:
     seamripper.world.kill_server()
 
     assert seamripper("status", "--json").document["run"]["next"].keys() == {"resume"}
+
+
+def test_a_stop_is_addressed_to_whoever_holds_the_lock(seamripper: CommandLine) -> None:
+    """A resume that has just begun: the state still names the driver before it, whose number may be anybody's by now."""
+    world = seamripper.world
+    seamripper("run", str(world.project / "done.toml"), "--faults", "engine.decide=die")
+    world.driver_died()
+    run_dir = run_dirs(seamripper)[-1]
+    host = seamripper.host()
+
+    with host.store(Path(run_dir)).lock():
+        now = seamripper("status", "--json").document["run"]
+        damage(seamripper, run_dir, "run.lock")
+        unsaid = seamripper("status", "--json").document["run"]
+
+    assert now["next"]["stop"] == f"kill -INT {world.processes.me().pid}"
+    assert (now["status"], unsaid["status"]) == (RunStatus.RUNNING, RunStatus.RUNNING)
+    assert "stop" not in unsaid["next"]
 
 
 def test_a_frozen_multiplexer_delays_list_and_status_little(seamripper: CommandLine) -> None:
