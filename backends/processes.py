@@ -8,17 +8,19 @@ killed and reaped on a miss, and never a wait for the end of a pipe that somebod
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal as signal_module
 import socket
 import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import psutil
 
@@ -37,7 +39,11 @@ class Liveness(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """One process of one boot of one host; `started` is its start time in seconds since the epoch."""
+    """One process of one boot of one host.
+
+    `started` is when it began, in seconds of a clock that nobody can set: since the boot where the kernel tells that (Linux),
+    else since the epoch. It is compared with itself only. Negative where it could not be found out.
+    """
 
     pid: int
     started: float
@@ -117,7 +123,7 @@ class SystemProcessTable(ProcessTable):
     def me(self) -> ProcessIdentity:
         """See `ProcessTable.me`."""
         found = self.identify(os.getpid())
-        return found or ProcessIdentity(os.getpid(), 0.0, self._boot_id)
+        return found or ProcessIdentity(os.getpid(), _NOT_KNOWN, self._boot_id)
 
     def boot_id(self) -> str:
         """See `ProcessTable.boot_id`."""
@@ -130,24 +136,24 @@ class SystemProcessTable(ProcessTable):
     def identify(self, pid: int) -> ProcessIdentity | None:
         """See `ProcessTable.identify`."""
         try:
-            return ProcessIdentity(pid, psutil.Process(pid).create_time(), self._boot_id)
-        except (psutil.Error, ValueError, OverflowError, OSError):
+            seen = _look_at(pid)
+        except _UNSEEN:
             return None
+        return None if seen is None else ProcessIdentity(pid, seen.started, self._boot_id)
 
     def liveness(self, identity: ProcessIdentity) -> Liveness:
         """See `ProcessTable.liveness`."""
         if identity.boot_id != self._boot_id:
             return Liveness.DEAD
         try:
-            process = psutil.Process(identity.pid)
-            if not _same_start(process.create_time(), identity.started):
-                return Liveness.DEAD
-            dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-        except psutil.NoSuchProcess:
-            return Liveness.DEAD
-        except (psutil.Error, ValueError, OverflowError, OSError):
+            seen = _look_at(identity.pid)
+        except _UNSEEN:
             return Liveness.UNKNOWN
-        return Liveness.DEAD if dead else Liveness.ALIVE
+        if seen is None or seen.ended:
+            return Liveness.DEAD
+        if identity.started < 0:
+            return Liveness.UNKNOWN
+        return Liveness.ALIVE if _same_start(seen.started, identity.started) else Liveness.DEAD
 
     def tree(self, identity: ProcessIdentity) -> list[ProcessIdentity]:
         """See `ProcessTable.tree`."""
@@ -165,10 +171,12 @@ class SystemProcessTable(ProcessTable):
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get(name) == value and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(ProcessIdentity(process.pid, process.create_time(), self._boot_id))
-            except (psutil.Error, OSError, ValueError):
+                carries = process.environ().get(name) == value
+                seen = _look_at(process.pid) if carries else None
+            except _UNSEEN:
                 continue
+            if seen is not None and not seen.ended:
+                found.append(ProcessIdentity(process.pid, seen.started, self._boot_id))
         return found
 
     def signal(self, identity: ProcessIdentity, signum: int) -> bool:
@@ -310,9 +318,42 @@ def _close_pipes(process: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
+class _Seen(NamedTuple):
+    """A process that the host knows: when it began (see `ProcessIdentity`), and whether it has ended and was not reaped."""
+
+    started: float
+    ended: bool
+
+
+_NOT_KNOWN = -1.0
+_UNSEEN = (psutil.Error, ValueError, OverflowError, OSError)
+"""What looking at a process raises where nothing is proven by it."""
+_TICKS = os.sysconf("SC_CLK_TCK") if sys.platform == "linux" else 0
+"""Clock ticks in a second, the unit of start times in `/proc`."""
+
+
+def _look_at(pid: int) -> _Seen | None:
+    """Who has that pid now, `None` if that is proven to be nobody; `_UNSEEN` where it cannot be known."""
+    if not _TICKS:
+        try:
+            process = psutil.Process(pid)
+            return _Seen(process.create_time(), process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD))
+        except psutil.NoSuchProcess:
+            return None
+    try:
+        told = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        if psutil.pid_exists(pid):
+            raise PermissionError(errno.EPERM, "the process is hidden") from None
+        return None
+    # proc(5): the name in parentheses may hold anything; behind it come field 3, the state, and field 22, the start.
+    fields = told[told.rindex(b")") + 1 :].split()
+    return _Seen(int(fields[19]) / _TICKS, fields[0] in (b"Z", b"X", b"x"))
+
+
 def _same_start(one: float, other: float) -> bool:
-    # psutil derives start times from boot time plus ticks; the boot time may be re-read with a slight drift.
-    return abs(one - other) < 0.5
+    # Ticks are exact. Elsewhere a start is boot time plus ticks, and the boot time may be re-read with a slight drift.
+    return abs(one - other) < (0.5 / _TICKS if _TICKS else 0.5)
 
 
 def _read_boot_id() -> str:

@@ -32,7 +32,7 @@ class ServerSeen(msgspec.Struct, frozen=True):
 
 
 class ServerRecord(msgspec.Struct, frozen=True):
-    """The server process that we started. `process_started` is the process's start in seconds since the epoch."""
+    """The server process that we started. `process_started` as in `ProcessIdentity`."""
 
     pid: int
     start_time: int

@@ -99,7 +99,7 @@ class SessionOutcome(StrEnum):
 
 
 class ProcessRef(msgspec.Struct, frozen=True):
-    """A process of a session; `started` in seconds since the epoch. The boot is the driver's."""
+    """A process of a session; `started` as in `ProcessIdentity`. The boot is the driver's."""
 
     pid: int
     started: float

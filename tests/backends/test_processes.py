@@ -151,6 +151,35 @@ def test_another_start_or_another_boot_is_another_process(table: SystemProcessTa
     assert table.liveness(sleeper) is Liveness.ALIVE
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the kernel counts from the boot")
+def test_a_start_is_counted_from_the_boot(sleeper: ProcessIdentity) -> None:
+    """So that setting the host's clock makes no process another one."""
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+
+    assert -1 < uptime - sleeper.started < 100
+
+
+def test_a_process_whose_start_is_not_known_is_never_called_dead(
+    table: SystemProcessTable, sleeper: ProcessIdentity
+) -> None:
+    """Unless nobody has its pid at all."""
+    nobody = ProcessIdentity(2**22 + 7, -1.0, sleeper.boot_id)
+
+    assert table.liveness(ProcessIdentity(sleeper.pid, -1.0, sleeper.boot_id)) is Liveness.UNKNOWN
+    assert table.liveness(nobody) is Liveness.DEAD
+
+
+def test_a_process_may_be_called_anything(table: SystemProcessTable, tmp_path: Path) -> None:
+    """Also by a name that looks like the end of a name in the kernel's listing."""
+    odd = tmp_path / ") Z 1 (x"
+    odd.symlink_to("/bin/sleep")
+    with subprocess.Popen([str(odd), "60"]) as process:
+        identity = table.identify(process.pid)
+        assert identity is not None
+        assert table.liveness(identity) is Liveness.ALIVE
+        process.kill()
+
+
 def test_a_tree_is_the_process_and_its_descendants(table: SystemProcessTable, sleeper: ProcessIdentity) -> None:
     """This process is the sleeper's parent."""
     assert sleeper.pid in [process.pid for process in table.tree(table.me())]
