@@ -76,8 +76,8 @@ def complain(stderr: TextIO, line: str) -> None:
 def record_crash(host: Host, current: Drive, error: BaseException) -> str:
     """Record that the command of a run crashed outside of its engine; where the record is, nothing if there is none.
 
-    A run that is not there yet, or that somebody else drives, is left alone. Each step stands alone, as in the engine, and
-    the record comes before the teardown.
+    A run that is not there yet, or whose lock cannot be had, is left alone: somebody else may be driving it. Each step
+    stands alone, as in the engine, and the record comes before the teardown.
     """
     run_dir = current.run_dir
     steps = Isolation()
@@ -89,7 +89,7 @@ def record_crash(host: Host, current: Drive, error: BaseException) -> str:
         return ""
     store = host.store(run_dir)
     locks: list[RunLock] = []
-    if not steps.step("lock", lambda: locks.append(store.lock())) and isinstance(steps.first, RunLocked):
+    if not steps.step("lock", lambda: locks.append(store.lock())):
         return ""
     found: list[RunState] = []
     steps.step("load", lambda: found.append(store.load().state))

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from faults.injector import Injector
+from faults.plan import FaultPlan
 from harness.agents import ScriptedAgent, dies, plan_of, task, works
 from harness.commands.staged import CommandLine
 from harness.engine.signals import STOP_SIGNALS, not_ignored
 from harness.record import RunStatus
+from harness.runner import catalog_of
 from harness.world import FakeWorld
 
 
@@ -157,6 +160,25 @@ def test_a_run_that_is_being_driven_is_not_driven_twice(seamripper: CommandLine)
 
     assert answer.code == 1
     assert "is being driven by" in answer.stderr
+
+
+def test_a_crash_is_not_recorded_where_the_lock_cannot_be_had(seamripper: CommandLine) -> None:
+    """Somebody may be driving a run whose lock cannot be asked for: it is left as it is, and the crash is told."""
+    world = seamripper.world
+    seamripper("run", plan(seamripper, SOON, gate="a word"))
+    injector = Injector(
+        FaultPlan.parse("disk.open:lock=oserror(ENOLCK)", 0, catalog_of(world)),
+        clock=world.clock,
+        catalog=catalog_of(world),
+    )
+
+    def wrong(given: object) -> Any:
+        raise RuntimeError("somebody has got this wrong")
+
+    answer = seamripper("resume", "2026", disk=injector.disk(world.disk), profiles=wrong)
+
+    assert (answer.code, answer.stderr.count("\n")) == (70, 1)
+    assert seamripper("status", "--json").document["run"]["status"] == RunStatus.PAUSED
 
 
 def test_a_plan_that_has_changed_under_a_run_is_refused(seamripper: CommandLine) -> None:
