@@ -1,12 +1,13 @@
 """What agents report: event files, written by the hook relay, and the result file.
 
 Both lie in directories that agents write to, so nothing in them is trusted: whatever cannot be an event or a result of
-the launch at hand is skipped with a note, and never raises. Both are made whole under their final name, so a file that
-cannot be read now will not become readable later.
+the launch at hand is skipped with a note, and never raises. Both are made whole under their final name, so what is read
+and found broken stays broken; a read that fails says nothing about the file and is made again.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Mapping
@@ -22,6 +23,12 @@ __all__ = ["SIZE_LIMIT", "Event", "EventKind", "EventReader", "Result", "ResultR
 
 SIZE_LIMIT = 1 << 20
 """Bytes; a larger event or result is skipped."""
+
+_LOOKS = 600
+"""Reads of one event that may fail before it is skipped: ten minutes at the usual `poll_s`, the usual `stall_grace_s`."""
+
+_HOPELESS = frozenset({errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM})
+"""Errors that tell what lies there: no regular file, one too large, or one that is not for us; not a moment's trouble."""
 
 _EVENT_FILE = re.compile(r"[0-9]{8}\.json\Z")
 
@@ -77,12 +84,17 @@ class ResultReading:
 
 
 class EventReader:
-    """Hands out each event of a run once, in the order of their sequence, whichever launch they belong to."""
+    """Hands out each event of a run once, in the order of their sequence, whichever launch they belong to.
+
+    An event that cannot be read for now is read again at the next poll, and keeps later ones waiting.
+    """
 
     def __init__(self, disk: Disk, events_dir: StrPath) -> None:
         self._disk = disk
         self._dir = PurePath(events_dir)
         self._seen: set[str] = set()
+        self._failed: dict[str, int] = {}
+        """How often each event that is still to be read could not be."""
         self._listing_failed: str | None = None
 
     def poll(self) -> tuple[list[Event], list[str]]:
@@ -98,30 +110,50 @@ class EventReader:
         self._listing_failed = None
         # Sorted names are in the order of their numbers. Names that begin with a dot are files that the relay has not finished.
         for name in [n for n in names if n not in self._seen and not n.startswith(".")]:
+            try:
+                found = self._read(name)
+            except OSError as exc:
+                if self._failed.setdefault(name, 0) == 0:
+                    notes.append(self._note(name, f"{_reason(exc)}; it is tried again"))
+                self._failed[name] += 1
+                if self._failed[name] < _LOOKS:
+                    break
+                found = f"could not be read {_LOOKS} times"
             self._seen.add(name)
-            found = self._read(name)
+            self._failed.pop(name, None)
             if isinstance(found, Event):
                 events.append(found)
             else:
-                notes.append(printable(f"{self._dir.name}/{name}: {found}", 300))
+                notes.append(self._note(name, found))
         return events, notes
 
+    def _note(self, name: str, reason: str) -> str:
+        return printable(f"{self._dir.name}/{name}: {reason}", 300)
+
     def _read(self, name: str) -> Event | str:
-        """The event in that file, or why it is none."""
+        """The event in that file, or why it is none; raises the `OSError` of a read that may yet succeed."""
         if not _EVENT_FILE.match(name):
             return "not an event's name"
-        loaded = _load(self._disk, self._dir / name)
+        try:
+            data = self._disk.read(self._dir / name, limit=SIZE_LIMIT)
+        except ValueError as exc:
+            return _reason(exc)
+        except OSError as exc:
+            if exc.errno not in _HOPELESS:
+                raise
+            return _reason(exc)
+        loaded = _parse(data)
         return loaded if isinstance(loaded, str) else _event(loaded, int(name.partition(".")[0]))
 
 
 def read_result(disk: Disk, path: StrPath, token: str) -> ResultReading:
     """The result of the launch that `token` belongs to, if a whole and valid one lies at `path`."""
-    name = PurePath(path).name
     try:
         if disk.info(path) is None:
             return ResultReading()
     except (OSError, ValueError) as exc:
-        return ResultReading(note=f"{name}: {_reason(exc)}")
+        return ResultReading(note=f"{PurePath(path).name}: {_reason(exc)}")
+    name = PurePath(path).name
     loaded = _load(disk, path)
     if isinstance(loaded, str):
         return ResultReading(note=f"{name}: {loaded}")
@@ -143,6 +175,11 @@ def _load(disk: Disk, path: StrPath) -> dict[str, Any] | str:
         data = disk.read(path, limit=SIZE_LIMIT)
     except (OSError, ValueError) as exc:
         return _reason(exc)
+    return _parse(data)
+
+
+def _parse(data: bytes) -> dict[str, Any] | str:
+    """The JSON object that `data` is, or why it is none."""
     if not data.strip():
         return "empty"
     try:

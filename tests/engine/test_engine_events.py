@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backends.disk import RealDisk
+from backends.disk import RealDisk, StrPath
 from backends.memory_disk import MemoryDisk
 from harness.engine.events import SIZE_LIMIT, Event, EventKind, EventReader, Result, read_result
 from harness.relay import EVENTS
@@ -107,6 +108,49 @@ def test_a_broken_event_is_skipped_with_one_note(data: bytes, reason: str) -> No
     assert [event.seq for event in events] == [2]
     assert notes == [f"events/00000001.json: {reason}"]
     assert reader.poll() == ([], [])
+
+
+class Failing(MemoryDisk):
+    """A disk on which the next reads fail, one for each of `errors`."""
+
+    def __init__(self, *errors: int) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+    def read(self, path: StrPath, limit: int = SIZE_LIMIT) -> bytes:
+        """See `Disk.read`."""
+        if self.errors:
+            raise OSError(self.errors.pop(0), "not now")
+        return super().read(path, limit)
+
+
+def test_an_event_that_cannot_be_read_for_now_is_read_later_and_in_order() -> None:
+    """It is noted once, and no later event is handed out before it."""
+    disk = Failing(errno.EMFILE, errno.EIO)
+    disk.mkdir("/run/events")
+    for number in (1, 2):
+        disk.write(f"/run/events/{number:08d}.json", file_of(number))
+    reader = EventReader(disk, "/run/events")
+
+    assert reader.poll() == ([], ["events/00000001.json: not now; it is tried again"])
+    assert reader.poll() == ([], [])
+    events, notes = reader.poll()
+    assert [event.seq for event in events] == [1, 2]
+    assert (notes, reader.poll()) == ([], ([], []))
+
+
+@pytest.mark.parametrize("errors", [[errno.ELOOP], [errno.EIO] * 600])
+def test_an_event_that_is_never_read_is_skipped_in_the_end(errors: list[int]) -> None:
+    """At once where the error says so, after many looks otherwise; the events after it are not lost."""
+    disk = Failing(*errors)
+    disk.mkdir("/run/events")
+    for number in (1, 2):
+        disk.write(f"/run/events/{number:08d}.json", file_of(number))
+    reader = EventReader(disk, "/run/events")
+    polls = [reader.poll() for _ in errors]
+
+    assert [event.seq for events, _ in polls for event in events] == [2]
+    assert polls[-1][1]
 
 
 def test_what_is_no_file_is_skipped_without_waiting(tmp_path: Path) -> None:
