@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,18 @@ from harness.record import RecordError, RunState, TaskPhase
 __all__ = ["absorb_child", "child_id", "nested_states", "plan_of_deferred"]
 
 
+_LONGEST_ID = 64
+"""Characters of a run id, which names directories and multiplexer sessions; as many as `seamripper run --run-id` takes."""
+
+
 def child_id(core: Core) -> str:
-    """The name of the next nested run."""
-    return f"{core.state.run_id[:48]}-n{core.state.epoch}-{len(core.state.nested) + 1}"
+    """The name of the next nested run: its parent's with a suffix, shortened so that no other run can have it."""
+    state = core.state
+    suffix = f"-n{state.epoch}-{len(state.nested) + 1}"
+    if len(state.run_id) + len(suffix) <= _LONGEST_ID:
+        return state.run_id + suffix
+    suffix = f"-{hashlib.sha256(state.run_id.encode()).hexdigest()[:8]}{suffix}"
+    return state.run_id[: _LONGEST_ID - len(suffix)] + suffix
 
 
 def plan_of_deferred(core: Core, deferred: list[str]) -> RunPlan:
