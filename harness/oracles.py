@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
+from backends.guard import CHANGE_TIMEOUT_S, PROBE_TIMEOUT_S
+from backends.operations import OPERATIONS, Kind
 from faults.actions import Raise, Signal
 from faults.errors import SimulatedDeath
 from harness.record import (
@@ -18,6 +21,7 @@ from harness.record import (
     Finished,
     Paused,
     RecordError,
+    RunState,
     RunStatus,
     SessionOutcome,
     Stopped,
@@ -47,8 +51,26 @@ def _told_by(ending: Ending) -> tuple[RunStatus, str]:
     return next((status, event) for kind, status, event in _STATUS_OF if isinstance(ending, kind))
 
 
-def _disk_was_faulty(report: Report) -> bool:
-    return any(injection.point.startswith("disk.") for injection in report.injections)
+_READS = ("disk.read:", "disk.listdir:")
+
+_EVERYTHING = ("state", "journal", "crash", "lock", "other")
+"""The kinds of files that the engine itself records in; `other` includes the run's directory."""
+
+
+def _unwritten(report: Report, *kinds: str) -> bool:
+    """Whether something went wrong while files of these kinds were written."""
+    points = [injection.point for injection in report.injections]
+    return any(
+        point.startswith("disk.") and not point.startswith(_READS) and point.rpartition(":")[2] in kinds
+        for point in points
+    )
+
+
+def _unread_results(report: Report) -> bool:
+    """Whether the engine was kept from reading a result."""
+    return any(
+        injection.point.startswith("disk.") and injection.point.endswith(":results") for injection in report.injections
+    )
 
 
 def _clock_was_faulty(report: Report) -> bool:
@@ -80,25 +102,30 @@ def honest_status(report: Report) -> Iterator[str]:
         return
     ending = report.summary.ending
     status, event = _told_by(ending)
-    unrecorded = _disk_was_faulty(report) and report.stderr
+    unrecorded = _unwritten(report, *_EVERYTHING) and report.stderr
     if report.status is not status and not unrecorded:
         yield f"the run ended as {status}, and is classified as {report.status} ({report.verdict.reason})"
     if report.exit_code != exit_code(ending):
         yield f"exit code {report.exit_code} does not belong to {status}"
-    if _disk_was_faulty(report):
+    yield from _unheeded(report, ending)
+    if _unwritten(report, "other"):
         return
-    if type(report.ending) is not type(ending):
+    if type(report.ending) is not type(ending) and not _unwritten(report, "state", "journal"):
         yield f"state says {report.ending}, the summary {ending}"
-    epoch = max((entry["epoch"] for entry in report.journal), default=0)
-    if not any(entry["event"] == event and entry["epoch"] == epoch for entry in report.journal):
+    if not _unwritten(report, "journal") and not any(entry["event"] == event for entry in _of_this_epoch(report)):
         yield f"the journal has no {event}"
+    if not _unwritten(report, "state", "journal", "crash"):
+        yield from _shown(report, ending, status)
+
+
+def _shown(report: Report, ending: Ending, status: RunStatus) -> Iterator[str]:
+    """What a person is shown, and whether there is a crash record."""
     if status.value not in report.list_row:
         yield f"the list shows {report.list_row!r} for {status}"
     if (report.crash is not None) != isinstance(ending, Crashed):
         yield f"{'a' if report.crash else 'no'} crash record for a run that is {status}"
     if status in (RunStatus.CRASHED, RunStatus.STOPPED) and "attach" in report.header:
         yield "an attach hint is shown for a run whose session was torn down"
-    yield from _unheeded(report, ending)
 
 
 def _unheeded(report: Report, ending: Ending) -> Iterator[str]:
@@ -124,7 +151,7 @@ def honest_nested(report: Report) -> Iterator[str]:
     for inner in report.nested:
         # One that was killed before its first line has nothing to say about itself, then or later.
         told = inner.journal or _began_in_this_epoch(report, inner.run_id)
-        if told and inner.status in (RunStatus.RUNNING, RunStatus.UNKNOWN) and not _disk_was_faulty(report):
+        if told and inner.status in (RunStatus.RUNNING, RunStatus.UNKNOWN) and not _unwritten(report, *_EVERYTHING):
             yield f"the nested run {inner.run_id} is {inner.status} although the run around it has ended"
         newest = inner.run_id == report.nested[-1].run_id and _began_in_this_epoch(report, inner.run_id)
         failed = isinstance(inner.ending, Crashed | Stopped)
@@ -140,7 +167,7 @@ def _began_in_this_epoch(report: Report, run_id: str) -> bool:
 def no_false_crash(report: Report) -> Iterator[str]:
     """An agent that was alive and finished its work is never recorded as crashed, timed out or stalled."""
     yield from report.violations
-    if report.state is None or _disk_was_faulty(report) or _clock_was_faulty(report):
+    if report.state is None or _unread_results(report) or _clock_was_faulty(report):
         return
     finished = {entry["token"]: entry["at"] for entry in report.ledger if entry["what"] == "result"}
     wrong = (SessionOutcome.CRASHED, SessionOutcome.TIMED_OUT, SessionOutcome.STALLED)
@@ -176,7 +203,7 @@ def _recorded_first(report: Report, epoch: object) -> Iterator[str]:
     """The record before the teardown, by the order of both in the journal and in what was asked of disk and multiplexer."""
     crashes = [entry["seq"] for entry in report.events("run-crash") if entry["epoch"] == epoch]
     teardowns = [entry["seq"] for entry in report.events("teardown") if entry["epoch"] == epoch]
-    if not _disk_was_faulty(report) and not (crashes and teardowns and max(teardowns) > max(crashes)):
+    if not _unwritten(report, "journal", "other") and not (crashes and teardowns and max(teardowns) > max(crashes)):
         yield "the crash was not journaled before the teardown"
     written = [entry.number for entry in report.entries if entry.point == "disk.write:crash"]
     killed = [entry.number for entry in report.entries if entry.point.endswith(".kill_session")]
@@ -185,25 +212,98 @@ def _recorded_first(report: Report, epoch: object) -> Iterator[str]:
 
 
 def bounded(report: Report) -> Iterator[str]:
-    """No session is waited for longer than its deadline, one call and one poll."""
+    """No wait is longer than its deadline, one call and one poll, as far as the journal tells when it began and ended.
+
+    Judged on virtual time are the start, the life and the end of every session (`session_timeout_s` each), how soon a
+    result is taken up, and the teardown of a stop or crash (`stop_grace_s`); not the clean-up of a finished run, nor how soon
+    a stop is heeded. One call is the longest that was made, at most its deadline.
+    """
     if not report.virtual or _clock_was_faulty(report):
         return
-    limit = report.plan.session_timeout_s + report.call_timeout_s + report.plan.poll_s
-    started: dict[tuple[str, int], float] = {}
-    for entry in _of_this_epoch(report):
+    slack_s = _longest_call_s(report) + report.plan.poll_s
+    left: dict[str, float] = {}
+    for entry in report.ledger:
+        if entry["what"] == "result":
+            left.setdefault(str(entry["token"]), float(entry["at"]))
+    for journal, tokens in _journals(report):
+        for who, since_s, until_s, limit_s in [*_waits(report, journal, left, tokens), *_teardowns(report, journal)]:
+            took_s, due_s = until_s - since_s, limit_s + slack_s
+            if took_s > due_s + 0.001:
+                yield f"{who} was waited for {took_s:.3f} s, {due_s:.3f} s at most were due"
+
+
+_Key = tuple[str, int]
+_Wait = tuple[str, float, float, float]
+"""What was waited for, from when until when, and how long that may take."""
+
+
+def _longest_call_s(report: Report) -> float:
+    """How long the longest call of the multiplexer took; what lies beyond its deadline does not count."""
+    longest_s = 0.0
+    entries = [entry for entry in report.entries if entry.layer not in ("transport", "agent", "leak")]
+    for entry, following in pairwise(entries):
+        operation = OPERATIONS.get(entry.point.removeprefix("mux."))
+        if entry.layer == "mux" and operation is not None:
+            change = operation.kind is Kind.CHANGE
+            deadline_s = report.plan.call_timeout_s or (CHANGE_TIMEOUT_S if change else PROBE_TIMEOUT_S)
+            longest_s = max(longest_s, min(deadline_s, following.at_s - entry.at_s))
+    return longest_s
+
+
+def _journals(report: Report) -> Iterator[tuple[list[Event], dict[_Key, str]]]:
+    """What this epoch journaled, and the token of each launch; the same of every run inside it that began in it."""
+    yield _of_this_epoch(report), _tokens_of(report.state)
+    for inner in report.nested:
+        if _began_in_this_epoch(report, inner.run_id):
+            yield list(inner.journal), _tokens_of(inner.state)
+
+
+def _tokens_of(state: RunState | None) -> dict[_Key, str]:
+    tokens: dict[_Key, str] = {}
+    for task in () if state is None else state.tasks:
+        for attempt in task.attempts:
+            # What was absorbed from a nested run comes later, under numbers of its own.
+            tokens.setdefault((task.key, attempt.number), attempt.token)
+    return tokens
+
+
+def _waits(
+    report: Report, journal: list[Event], left: Mapping[str, float], tokens: Mapping[_Key, str]
+) -> Iterator[_Wait]:
+    """How long each session took to start, to end and to go, and each result to be taken up."""
+    limit_s = report.plan.session_timeout_s
+    since: dict[_Key, float] = {}
+    live: set[_Key] = set()
+    for entry in journal:
         if "task" not in entry or "number" not in entry:
             continue
-        key = (str(entry["task"]), int(entry["number"]))
-        if entry["event"] == "session-started":
-            started[key] = float(entry["at"])
-        elif entry["event"] == "session-ended" and key in started:
-            took = float(entry["at"]) - started[key]
-            if took > limit + 0.001:
-                yield f"{key[0]} #{key[1]} was waited for {took:.3f} s, {limit:.3f} s at most were due"
+        key, at_s, name = (str(entry["task"]), int(entry["number"])), float(entry["at"]), entry["event"]
+        who = f"{key[0]} #{key[1]}"
+        if name in ("session-started", "session-ended", "session-gone") and key in since:
+            yield who, since[key], at_s, limit_s
+            left_s = left.get(tokens.get(key, ""))
+            if name == "session-ended" and key in live and left_s is not None and not _unread_results(report):
+                yield f"{who}, which had left a result,", max(left_s, since[key]), at_s, 0.0
+        if name == "session-started":
+            live.add(key)
+        since[key] = at_s
+
+
+def _teardowns(report: Report, journal: list[Event]) -> Iterator[_Wait]:
+    asked_s: float | None = None
+    for entry in journal:
+        if entry["event"] in ("run-stopped", "run-crash"):
+            asked_s = float(entry["at"])
+        elif entry["event"] == "teardown" and asked_s is not None:
+            yield "the teardown", asked_s, float(entry["at"]), report.plan.stop_grace_s + _FORCED_S
+
+
+_FORCED_S = 1.0
+"""Seconds that a teardown may take beyond the grace of agents, for ending them by force; engine.md, on the second signal."""
 
 
 def single_agent(report: Report) -> Iterator[str]:
-    """Never two live agents for one task; no prompt executed twice."""
+    """Never two live agents for one task; no prompt executed twice, no text more often than it was decided on."""
     prompts: Counter[tuple[str, str]] = Counter()
     for entry in report.ledger:
         if entry["what"] == "overlap":
@@ -211,14 +311,52 @@ def single_agent(report: Report) -> Iterator[str]:
         if entry["what"] == "prompt":
             prompts[(str(entry["token"]), str(entry.get("text")))] += 1
     typed: Counter[str] = Counter()
+    launches: Counter[str] = Counter()
     for (token, text), count in prompts.items():
         if text in report.typed:
             typed[text] += count
+            launches[token] += count
         elif count > 1:
             yield f"a prompt was executed {count} times by launch {token[:8]}"
     for text, count in typed.items():
         if count > report.typed[text]:
             yield f"a text that was typed {report.typed[text]} times was executed {count} times"
+    if not _unwritten(report, "state", "journal", "other"):
+        yield from _undecided(report, launches)
+
+
+def _undecided(report: Report, launches: Mapping[str, int]) -> Iterator[str]:
+    """Launches that were typed to more often than the journal has decisions, and decisions that the plan does not allow."""
+    for journal, tokens in _journals(report):
+        newest: dict[str, _Key] = {}
+        decided: dict[_Key, Counter[tuple[str, bool]]] = {}
+        for entry in journal:
+            if entry["event"] == "attempt":
+                newest[entry["task"]] = (entry["task"], entry["number"])
+            elif entry["event"] == "nudge" and entry["task"] in newest and not _was_refused(entry):
+                nudges = decided.setdefault(newest[entry["task"]], Counter())
+                nudges[entry["kind"], entry["outcome"] == "sent"] += 1
+        # What was typed last may not have been journaled by a run that ended in the middle of something.
+        open_ended = not any(entry["event"] in ("run-complete", "run-paused") for entry in journal)
+        for key in newest.values():
+            nudges = decided.get(key, Counter())
+            executed, asked = launches.get(tokens.get(key, ""), 0), nudges.total()
+            if executed > asked + open_ended:
+                yield f"{key[0]} #{key[1]} was typed to {executed} times on {asked} decisions"
+            for (kind, confirmed), count in nudges.items():
+                due = report.plan.nudges * (1 if kind == "result" else _WAKE_ROUNDS)
+                if count > due:
+                    word = "confirmed" if confirmed else "unconfirmed"
+                    yield f"{key[0]} #{key[1]} got {count} {word} nudges ({kind}), {due} at most were due"
+
+
+_WAKE_ROUNDS = 4
+"""How often an agent that takes up its turns again may be given its wake-ups; one round, and three more at most."""
+
+
+def _was_refused(nudge: Event) -> bool:
+    """Whether it was answered that nothing was typed."""
+    return str(nudge["outcome"]).endswith((": CommandRejected", ": TargetMissing"))
 
 
 def no_leftovers(report: Report) -> Iterator[str]:
@@ -226,16 +364,40 @@ def no_leftovers(report: Report) -> Iterator[str]:
     if report.summary is None or report.leftovers is None or isinstance(report.summary.ending, Paused):
         return
     tears_down = isinstance(report.summary.ending, Crashed | Stopped) or report.plan.cleanup_session
-    if not tears_down or (report.teardown != "torn-down" and report.injections):
+    if not tears_down:
         return
+    unanswered = _end_was_unanswered(report)
     for leftover in report.leftovers:
-        if not (leftover.startswith("file ") and _disk_was_faulty(report)):
+        excused = _unwritten(report, *_EVERYTHING) if leftover.startswith("file ") else unanswered
+        if leftover.startswith("lock ") or not excused:
             yield f"left behind: {leftover}"
+
+
+def _end_was_unanswered(report: Report) -> bool:
+    """Whether the run says that it could not confirm its teardown, and a call of it did fail; no fault elsewhere excuses it."""
+    told = [report.teardown, *(inner.state.teardown for inner in report.nested if inner.state is not None)]
+    if all(outcome in (None, "torn-down") for outcome in told):
+        return False
+    steps = [entry.number for entry in report.entries if entry.layer == "engine"]
+    clean_ups = [entry.number for entry in report.entries if entry.point == "engine.clean-up"]
+    began = min(clean_ups) if clean_ups else max(steps, default=0)
+    return any(
+        entry.number > began
+        and entry.layer in ("mux", "leak")
+        and entry.point.rpartition(".")[2] in _ENDING_CALLS
+        and not entry.outcome.startswith("answered")
+        and "TargetMissing" not in entry.outcome
+        for entry in report.entries
+    )
+
+
+_ENDING_CALLS = ("kill_session", "has_session", "session_options")
+"""What a teardown asks the multiplexer."""
 
 
 def readable(report: Report) -> Iterator[str]:
     """Every file of the run can be read: what cannot is named by the notes of its status."""
-    if report.killed or _disk_was_faulty(report) or isinstance(report.raised, RecordError):
+    if report.killed or _unwritten(report, *_EVERYTHING) or isinstance(report.raised, RecordError):
         return
     if report.state is None:
         yield "no state can be read"

@@ -181,6 +181,11 @@ class Stage:
         """Let the process of the next run get a signal so many seconds after it began, in whatever call or wait it is."""
         self._signals.append((seconds, signum))
 
+    def leftovers(self) -> list[str] | None:
+        """What the newest run and those inside it have left behind by now; `None` where the multiplexer does not answer."""
+        state = _state_of(self.store())
+        return self._leftovers(state, tuple(self._nested(state)))
+
     def store(self, *inside: str) -> RunStore:
         """The record of the newest run, or of what is `inside` its directory, read without faults."""
         world = self.world
@@ -230,6 +235,7 @@ class Stage:
         verdict = classify(evidence)
         journal = store.events()
         sink, crash = _crash_of(store, self.world, state, evidence, journal)
+        nested = tuple(self._nested(state))
         return Report(
             plan=plan,
             faults=injector.plan,
@@ -239,7 +245,7 @@ class Stage:
             journal=journal,
             crash=crash,
             crash_sink=sink or ("stderr" if "CRASHED: " in stderr else None),
-            leftovers=self._leftovers(state),
+            leftovers=self._leftovers(state, nested),
             injections=tuple(injector.injections),
             unfired=tuple(injector.unfired()),
             reached=dict(injector.reached),
@@ -256,7 +262,7 @@ class Stage:
             raw=tuple(watch.raw),
             ledger=tuple(self.world.ledger()),
             typed=dict(self.typed),
-            nested=tuple(self._nested(state)),
+            nested=nested,
             violations=watch.violations,
         )
 
@@ -272,13 +278,14 @@ class Stage:
             _, crash = _crash_of(store, self.world, inner, evidence, journal)
             yield NestedReport(run_id, path, classify(evidence).name, inner, journal, crash)
 
-    def _leftovers(self, state: RunState | None) -> list[str] | None:
-        """What the run left behind; `None` where the multiplexer does not answer."""
-        tokens = [] if state is None else [attempt.token for task in state.tasks for attempt in task.attempts]
+    def _leftovers(self, state: RunState | None, nested: Sequence[NestedReport]) -> list[str] | None:
+        states = [one for one in (state, *(inner.state for inner in nested)) if one is not None]
+        tokens = {attempt.token for one in states for task in one.tasks for attempt in task.attempts}
+        run_dirs = [self.run_dir, *(self.run_dir / inner.path for inner in nested)]
         if self.world.frozen:
             return None
         try:
-            return self.world.leftovers(self.run_dir.name, self.run_dir, tokens)
+            return self.world.leftovers(run_dirs, sorted(tokens))
         except MultiplexerError:
             return None
 

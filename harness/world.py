@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -123,23 +123,24 @@ class World(ABC):
     def driver_died(self) -> None:
         """The engine's process was killed: what the host sees of it is gone."""
 
-    def leftovers(self, run_id: str, run_dir: Path, tokens: list[str]) -> list[str]:
-        """What is left of a run that should have left nothing: sessions, processes, locks, temporary files.
+    def leftovers(self, run_dirs: Sequence[Path], tokens: Iterable[str]) -> list[str]:
+        """What is left of runs that should have left nothing: sessions, processes, locks, temporary files.
 
-        Raises `MultiplexerError` if the multiplexer does not answer.
+        `run_dirs` are the directories of a run and of those inside it, each named by its run's id; `tokens` are those of all
+        their launches. Raises `MultiplexerError` if the multiplexer does not answer.
         """
         multiplexer = self.multiplexer()
-        found = []
-        for name in multiplexer.list_sessions():
-            if multiplexer.session_options(RUN_OPTION).get(name, "").startswith(run_id):
-                found.append(f"session {name}")
+        ours = {run_dir.name for run_dir in run_dirs}
+        owners = multiplexer.session_options(RUN_OPTION)
+        found = [f"session {name}" for name in multiplexer.list_sessions() if owners.get(name) in ours]
         for token in tokens:
             found += [f"process {one.pid}" for one in self.processes.carrying("SEAMRIPPER_TOKEN", token)]
-        if self.disk.locked(run_dir / "run.lock"):
-            found.append("lock run.lock")
-        for directory in (run_dir, run_dir / "crash", run_dir / "events"):
-            if self.disk.info(directory) is not None:
-                found += [f"file {name}" for name in self.disk.listdir(directory) if name.endswith((".tmp", ".draft"))]
+        for run_dir in run_dirs:
+            if self.disk.locked(run_dir / "run.lock"):
+                found.append(f"lock run.lock of {run_dir.name}")
+            for directory in (run_dir, run_dir / "crash", run_dir / "events"):
+                names = self.disk.listdir(directory) if self.disk.info(directory) is not None else []
+                found += [f"file {name}" for name in names if name.endswith((".tmp", ".draft"))]
         return found
 
     @abstractmethod

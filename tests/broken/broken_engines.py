@@ -6,60 +6,62 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from backends.errors import MultiplexerError
 from harness.engine.core import Surroundings
 from harness.engine.endings import Captured, Isolation
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
 from harness.engine.summary import RunSummary
+from harness.engine.windows import Windows
 from harness.record import Crashed, Finished, Loaded, Paused, Stopped, TaskPhase
 
 
 class LosesTheCrash(Engine):
     """Says that it crashed, and writes down nothing of why."""
 
-    def _record_crash(self, error: BaseException) -> RunSummary:
+    def _record_crash(self, error: BaseException, recording: Isolation) -> RunSummary:
         ending = Crashed(error="lost")
         self.core.state.ending = ending
         self.core.save()
         self.core.journal("run-crash", error="lost")
-        self._tear_down(Isolation())
+        self._tear_down(recording)
         return self._summarize(ending, ())
 
 
 class RecordsTooLate(Engine):
     """Takes the session down, and only then writes down why."""
 
-    def _record_crash(self, error: BaseException) -> RunSummary:
-        self._tear_down(Isolation())
+    def _record_crash(self, error: BaseException, recording: Isolation) -> RunSummary:
+        self._tear_down(recording)
         self.windows.claimed = False
-        return super()._record_crash(error)
+        return super()._record_crash(error, recording)
 
 
 class FinishedMasksCrashed(Engine):
     """Takes a crash after the last task for a good end, in everything that it says."""
 
-    def _record(self, captured: Captured) -> RunSummary:
+    def _record(self, captured: Captured, recording: Isolation) -> RunSummary:
         if isinstance(captured.ending, Crashed):
             self.core.journal("run-complete", deferred=[], failed=[])
             captured = Captured(Finished())
-        return super()._record(captured)
+        return super()._record(captured, recording)
 
 
 class SaysFinished(Engine):
     """Records its crash as it should, and tells its caller that all went well."""
 
-    def _record_crash(self, error: BaseException) -> RunSummary:
-        return dataclasses.replace(super()._record_crash(error), ending=Finished())
+    def _record_crash(self, error: BaseException, recording: Isolation) -> RunSummary:
+        return dataclasses.replace(super()._record_crash(error, recording), ending=Finished())
 
 
 class PausesWhenStopped(Engine):
     """Takes a stop for a pause."""
 
-    def _record(self, captured: Captured) -> RunSummary:
+    def _record(self, captured: Captured, recording: Isolation) -> RunSummary:
         if isinstance(captured.ending, Stopped):
             captured = Captured(Paused("a signal came"))
             self.core.journal("run-paused", reason="a signal came")
-        return super()._record(captured)
+        return super()._record(captured, recording)
 
 
 class LetsFailuresOut(Engine):
@@ -79,6 +81,49 @@ class IgnoresItsDeadline(Engine):
     def __init__(self, plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> None:
         patient = dataclasses.replace(plan, session_timeout_s=10 * plan.session_timeout_s)
         super().__init__(patient, run_dir, outside, **options)
+
+
+class TypesAgain(Engine):
+    """Types whatever it types once more, in case it got lost."""
+
+    def _windows(self) -> Windows:
+        class Retyping(Windows):
+            def type(self, window_id: str, text: str) -> MultiplexerError | None:
+                super().type(window_id, text)
+                return super().type(window_id, text)
+
+        made = super()._windows()
+        return Retyping(made.multiplexer, made.session, made.run_id, made.cwd)
+
+
+class NagsItsAgents(Engine):
+    """Asks for a result far more often than its plan allows."""
+
+    def __init__(self, plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> None:
+        super().__init__(dataclasses.replace(plan, nudges=10), run_dir, outside, **options)
+
+
+class NeverAsksToEnd(Engine):
+    """Takes nothing down, and says that this could not be confirmed."""
+
+    def _tear_down(self, recording: Isolation) -> None:
+        self.core.state.teardown = "unconfirmed"
+        self.core.journal("teardown", outcome="unconfirmed")
+
+
+class TakesItsTime(Engine):
+    """Looks for results once in a minute."""
+
+    def __init__(self, plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> None:
+        super().__init__(dataclasses.replace(plan, poll_s=60), run_dir, outside, **options)
+
+
+class LingersAtTheEnd(Engine):
+    """Spends a minute on a teardown that has a second."""
+
+    def _tear_down(self, recording: Isolation) -> None:
+        self.outside.clock.wait(60)
+        super()._tear_down(recording)
 
 
 class SwallowsNestedFailures(Engine):
@@ -106,8 +151,8 @@ class RepeatsFinishedTasks(Engine):
 class LeavesGarbage(Engine):
     """Ends its journal in the middle of a line."""
 
-    def _record(self, captured: Captured) -> RunSummary:
-        summary = super()._record(captured)
+    def _record(self, captured: Captured, recording: Isolation) -> RunSummary:
+        summary = super()._record(captured, recording)
         self.outside.disk.append(self.run_dir / "journal.jsonl", b'{"seq": 99, "epo')
         return summary
 

@@ -10,9 +10,11 @@ import broken_engines as engines
 import pytest
 
 from backends.fake import FakeMultiplexer
-from harness.agents import completes, task, works
+from harness.agents import completes, stops, task, works
 from harness.engine.engine import Engine
+from harness.engine.windows import RUN_OPTION
 from harness.oracles import ORACLES, OracleViolation, check_resumed, resumable, violations
+from harness.record import SessionOutcome
 from harness.rehearsals import deferring, nudged, rehearse, whole
 from harness.report import Report
 from harness.runner import Stage
@@ -27,6 +29,14 @@ ENGINES: dict[str, tuple[type[Engine], str, str, str]] = {
     "pauses-when-stopped": (engines.PausesWhenStopped, "signal.complete=1*signal(SIGTERM)", "honest-status", "heeded"),
     "lets-failures-out": (engines.LetsFailuresOut, CRASH, "no-escape", "RuntimeError came out of Engine.run()"),
     "leaves-garbage": (engines.LeavesGarbage, "", "readable", "journal line"),
+    "never-asks-to-end": (
+        engines.NeverAsksToEnd,
+        "engine.decide=1*raise(RuntimeError)",
+        "no-leftovers",
+        "session run-1",
+    ),
+    "lingers-at-the-end": (engines.LingersAtTheEnd, CRASH, "bounded", "the teardown was waited for 60.000 s"),
+    "takes-its-time": (engines.TakesItsTime, "", "bounded", "which had left a result, was waited for"),
     "leaves-its-session": (engines.LeavesItsSession, "", "no-leftovers", "session run-1"),
 }
 
@@ -50,7 +60,73 @@ def test_an_engine_that_waits_longer_than_it_may_is_told() -> None:
     stage = Stage(FakeWorld())
     report = stage(task("1-1", agent=works(200)), session_timeout_s=20, make=engines.IgnoresItsDeadline, verify=False)
 
-    assert "waited for 200.000 s, 51.000 s at most were due" in told(report, "bounded")[0]
+    assert "waited for 200.000 s, 21.000 s at most were due" in told(report, "bounded")[0]
+
+
+def test_an_engine_that_types_again_or_too_often_is_told() -> None:
+    """A text is executed as often as the journal has decisions, and decided on as often as the plan allows."""
+    story, settings = nudged()
+    deaf = task("1-1", agent=stops().then_idles().on_nudge(stops().then_idles()))
+    again = Stage(FakeWorld())(story, make=engines.TypesAgain, verify=False, **settings)
+    often = Stage(FakeWorld())(deaf, make=engines.NagsItsAgents, verify=False, result_grace_s=1, max_attempts=1)
+
+    assert told(again, "single-agent") == ["1-1 #1 was typed to 2 times on 1 decisions"]
+    assert "1-1 #1 got 10 confirmed nudges (result), 2 at most were due" in told(often, "single-agent")
+
+
+def test_a_long_call_excuses_a_wait_of_its_own_length_and_no_more() -> None:
+    """Whoever waits for a call of five seconds has five seconds more, not the thirty of a call that was not made."""
+    report = rehearse(Stage(FakeWorld()), "complete", "list_window_ids=1*timeout")
+    late = [
+        {**entry, "at": entry["at"] + 12} if entry["event"] == "session-ended" else entry for entry in report.journal
+    ]
+
+    assert told(report, "bounded") == []
+    assert "6.000 s at most were due" in told(dataclasses.replace(report, journal=late), "bounded")[-1]
+
+
+def test_what_a_nested_run_leaves_is_left_and_what_another_run_leaves_is_not() -> None:
+    """Processes and sessions are told by the runs inside; `run-10` is nobody's child."""
+    story, settings = deferring()
+    stage = Stage(FakeWorld())
+    report = stage(story, **settings)
+    world, inner = stage.world, report.nested[0]
+    assert inner.state is not None
+    token = inner.state.tasks[0].attempts[-1].token
+    multiplexer = world.multiplexer()
+    for name in (inner.run_id, "run-10"):
+        multiplexer.new_session(name, "/sim")
+        multiplexer.set_session_option(name, RUN_OPTION, name)
+    multiplexer.new_window(inner.run_id, "w", "/sim", {"SEAMRIPPER_TOKEN": token}, "sleep 60")
+
+    left = stage.leftovers()
+    assert left is not None
+    assert [one.partition(" ")[0] for one in left] == ["session", "process"]
+    assert left[0] == f"session {inner.run_id}"
+
+
+@pytest.mark.parametrize("fault", ["disk.listdir:events=1*oserror(EIO)", "disk.read:events=1*oserror(EIO)"])
+def test_a_fault_of_one_file_excuses_nothing_that_others_tell(fault: str) -> None:
+    """An event that could not be read once says nothing about the ending, the journal or a result."""
+    report = rehearse(Stage(FakeWorld()), "complete", fault)
+    assert report.state is not None
+    report.state.task("1-1").attempts[0].outcome = SessionOutcome.TIMED_OUT
+    lied = dataclasses.replace(report, list_row="run-1 CRASHED", header="")
+
+    assert told(report, "no-false-crash") == ["1-1 #1 left a result and is recorded as timed_out"]
+    assert told(lied, "honest-status") == ["the list shows 'run-1 CRASHED' for FINISHED"]
+
+
+def test_a_sink_that_was_hit_is_excused_and_the_others_are_not() -> None:
+    """What a journal lacks that could not be written is no lie; what the state says counts all the same."""
+    report = rehearse(Stage(FakeWorld()), "complete", f"{CRASH};disk.replace:crash=oserror(ENOSPC)")
+    assert report.state is not None
+
+    assert told(dataclasses.replace(report, list_row=""), "honest-status") == []
+    report.state.ending = None
+    assert told(report, "honest-status") == [
+        "state says None, the summary " + str(report.summary and report.summary.ending)
+    ]
 
 
 def test_an_engine_that_swallows_the_failure_of_a_nested_run_is_told() -> None:
