@@ -15,11 +15,12 @@ from typing import Any
 
 from backends.disk import Disk
 from harness import scripted
-from harness.engine.plan import PlanError, RunPlan, TaskPlan
+from harness.engine.plan import BUILT_IN_AGENTS, PlanError, RunPlan, TaskPlan
 from harness.engine.profiles import AgentProfile, Launch, LaunchContext
 from harness.scripted import Step, check_script
 
 __all__ = [
+    "DRIVEN_KINDS",
     "ScriptedAgent",
     "ScriptedProfile",
     "TaskStory",
@@ -35,6 +36,9 @@ __all__ = [
     "writes_result",
 ]
 
+
+DRIVEN_KINDS = ("scripted",)
+"""Kinds of agents that have a profile; a plan may name more of them, see `BUILT_IN_AGENTS`."""
 
 PROGRAM = str(Path(scripted.__file__).resolve())
 """The interpreter of scripts; run by its path, in whatever directory."""
@@ -304,8 +308,10 @@ def profiles_for(
     problems: list[str] = []
     for name in dict.fromkeys(plan.agent_of(each) for each in plan.tasks):
         table = plan.agents.get(name, {"kind": name})
-        if table["kind"] != "scripted":
-            problems.append(f"agents {name}: there is no profile of kind {table['kind']!r:.80}; known: scripted")
+        if table["kind"] not in DRIVEN_KINDS:
+            yet = " yet" if table["kind"] in BUILT_IN_AGENTS else ""
+            known = ", ".join(DRIVEN_KINDS)
+            problems.append(f"agents {name}: there is no profile of kind {table['kind']!r:.80}{yet}; known: {known}")
             continue
         try:
             profiles[name] = ScriptedProfile(name, _agent_of(table), disk, python, scale, program)

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from harness.agents import DRIVEN_KINDS
 from harness.commands.backends import backends
 from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host, forgiving, this_host
@@ -24,7 +25,6 @@ from harness.commands.output import OutputGone
 from harness.commands.probing import probe
 from harness.commands.resume import resume
 from harness.commands.run import run
-from harness.engine.plan import BUILT_IN_AGENTS
 from harness.probe import PROBE_TIMEOUT_S
 from harness.record import describe
 
@@ -175,7 +175,7 @@ def _add_probe(commands: Commands[_Parser]) -> None:
         "launch one session of an agent and tell which of its hooks reported",
         "  seamripper probe scripted\n  seamripper probe my-agent --plan plan.toml --timeout 60\n",
     )
-    made.add_argument("agent", metavar="AGENT", help=f"{', '.join(BUILT_IN_AGENTS)}, or an agent of the plan")
+    made.add_argument("agent", metavar="AGENT", help=f"{', '.join(DRIVEN_KINDS)}, or an agent of the plan")
     made.add_argument("--plan", metavar="FILE", help="a plan that describes agents of your own, in [agents.NAME]")
     made.add_argument(
         "--timeout",
