@@ -6,6 +6,7 @@ always, on live tmux where tmux is installed. What did not run is said in the su
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Generator, Iterator
@@ -106,23 +107,62 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse fault plans that name nothing, before anything runs."""
+    """Refuse markers that say nothing and fault plans that name nothing, before anything runs."""
+    for item in items:
+        if _world_of(item) is not None:
+            _check_markers(item)
     nowhere = [item for item in items if _world_of(item) == _NOWHERE]
     if nowhere:
         config.hook.pytest_deselected(items=nowhere)
         items[:] = [item for item in items if _world_of(item) != _NOWHERE]
     text = config.getoption("--mux-faults")
     for item in items:
-        marker = item.get_closest_marker("faults")
         world = _world_of(item)
-        given = text if text is not None else None if marker is None else marker.args[0]
-        if world is None or given is None:
+        if world is None:
+            continue
+        given = _marked_plan(item) if text is None else text
+        if given is None:
             continue
         try:
             _plan_of(given, config, WORLDS[world])
         except FaultPlanError as error:
             where = "--mux-faults" if text is not None else item.nodeid
             raise pytest.UsageError(f"{where}: {error}") from error
+
+
+def _check_markers(item: pytest.Item) -> None:
+    """Raise `UsageError` unless the arguments of this plugin's markers are what they are documented to be."""
+    _marked_plan(item)
+    _marked_scale(item)
+    worlds = item.get_closest_marker("worlds")
+    unknown = [] if worlds is None else [name for name in worlds.args if name not in WORLDS]
+    if worlds is not None and (unknown or worlds.kwargs or not worlds.args):
+        said = f"there is no world {unknown[0]!r}" if unknown else "worlds(*names) takes names"
+        raise pytest.UsageError(f"{item.nodeid}: {said}; known are {', '.join(WORLDS)}")
+
+
+def _marked_plan(item: pytest.Item) -> FaultPlan | str | None:
+    """What the `faults` marker says; `None` if there is none."""
+    marker = item.get_closest_marker("faults")
+    if marker is None:
+        return None
+    if len(marker.args) == 1 and not marker.kwargs and isinstance(marker.args[0], FaultPlan | str):
+        given: FaultPlan | str = marker.args[0]
+        return given
+    raise pytest.UsageError(f"{item.nodeid}: faults(plan) takes one plan, as text or as a FaultPlan, by position")
+
+
+def _marked_scale(item: pytest.Item) -> float:
+    """How many times as fast the clock of a live scenario runs."""
+    marker = item.get_closest_marker("live")
+    if marker is None:
+        return LIVE_SCALE
+    given = [*marker.args, *marker.kwargs.values()]
+    scale = given[0] if given else LIVE_SCALE
+    known = len(given) <= 1 and set(marker.kwargs) <= {"scale"}
+    if known and isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale < math.inf:
+        return float(scale)
+    raise pytest.UsageError(f"{item.nodeid}: live(scale={LIVE_SCALE:g}) takes one positive number")
 
 
 def _world_of(item: pytest.Item) -> str | None:
@@ -162,9 +202,7 @@ def mux_world(request: pytest.FixtureRequest) -> Iterator[World]:
         tally.why[name] = missing
         pytest.skip(f"{name}: {missing}")
     tally.ran[name] = tally.ran.get(name, 0) + 1
-    marker = request.node.get_closest_marker("live")
-    scale = LIVE_SCALE if marker is None else float(marker.kwargs.get("scale", LIVE_SCALE))
-    world = WORLDS[name](config.getoption("--mux-seed"), scale)
+    world = WORLDS[name](config.getoption("--mux-seed"), _marked_scale(request.node))
     try:
         yield world
     finally:
@@ -188,9 +226,8 @@ def mux_faults(request: pytest.FixtureRequest, mux_world: World) -> FaultPlan:
     """The fault plan of this test: `--mux-faults`, else its `faults` marker, else no faults."""
     config = request.config
     text = config.getoption("--mux-faults")
-    marker = request.node.get_closest_marker("faults")
-    given = text if text is not None else "" if marker is None else marker.args[0]
-    return _plan_of(given, config, type(mux_world))
+    given = _marked_plan(request.node) if text is None else text
+    return _plan_of("" if given is None else given, config, type(mux_world))
 
 
 @pytest.fixture

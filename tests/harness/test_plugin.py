@@ -59,6 +59,45 @@ def test_an_unknown_point_is_an_error_at_collection_with_the_nearest_name(tmp_pa
     assert "passed" not in text(done)
 
 
+@pytest.mark.parametrize(
+    ("marker", "told"),
+    [
+        ("faults", "faults(plan) takes one plan"),
+        ('faults(plan="list_window_ids=timeout")', "faults(plan) takes one plan"),
+        ("faults(7)", "faults(plan) takes one plan"),
+        ('live("fast")', "live(scale=5) takes one positive number"),
+        ("live(speed=5)", "live(scale=5) takes one positive number"),
+        ('worlds("screen")', "there is no world 'screen'; known are fake, simulated-tmux, tmux"),
+        ("worlds", "worlds(*names) takes names"),
+    ],
+)
+def test_a_marker_that_says_nothing_is_refused_with_the_test_it_is_on(tmp_path: Path, marker: str, told: str) -> None:
+    """Wrong arguments of a marker are one line before anything runs, whatever the worlds."""
+    done = run_pytest(write(tmp_path, marker=f"@pytest.mark.{marker}"), "--mux", "fake")
+
+    assert done.status == 4
+    assert "test_it.py::test_story" in text(done)
+    assert told in text(done)
+    assert "INTERNALERROR" not in text(done)
+
+
+FAST = """
+import pytest
+
+@pytest.mark.live(7)
+def test_scale(mux_world):
+    assert mux_world.scale == 7
+"""
+
+
+@pytest.mark.live
+def test_the_scale_of_a_live_scenario_may_be_given_by_position(tmp_path: Path) -> None:
+    """`live(7)` is `live(scale=7)`."""
+    done = run_pytest(write(tmp_path, body=FAST), "--mux", "tmux")
+
+    assert "1 passed" in text(done)
+
+
 def test_a_failure_explains_itself_and_how_to_repeat_it(tmp_path: Path) -> None:
     """A failed assertion comes with the journal, the trace and one line that replays it."""
     plan = "list_window_ids=1*timeout(3)"
