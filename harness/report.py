@@ -13,7 +13,7 @@ from harness.engine.plan import RunPlan
 from harness.engine.summary import RunSummary
 from harness.record import Ending, Event, RunState, RunStatus, Status
 
-__all__ = ["AttemptReport", "NestedReport", "Report", "TaskReport"]
+__all__ = ["NestedReport", "Report", "TaskReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,6 @@ class TaskReport:
     def outcome(self) -> str:
         """What came of the newest launch."""
         return self.outcomes[-1] if self.outcomes else ""
-
-
-AttemptReport = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

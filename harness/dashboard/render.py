@@ -21,7 +21,6 @@ __all__ = [
     "GLYPHS",
     "STYLES",
     "events_table",
-    "events_text",
     "header",
     "header_text",
     "list_row",
@@ -215,13 +214,8 @@ def _session(attempt: Attempt | None) -> str:
     return ", ".join(words)
 
 
-def events_text(events: Sequence[Event], count: int = 10) -> Text:
-    """The last events of a journal, one a line."""
-    return Text("\n".join("  ".join(row).rstrip() for row in _event_rows(events, count)))
-
-
 def events_table(events: Sequence[Event], count: int = 10) -> Table:
-    """The same for a terminal: what is too long for it goes on below its own column."""
+    """The last events of a journal: number, time, name, fields; what is too long goes on below its own column."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for style in ("dim", "dim", "", ""):
         table.add_column(style=style, overflow="fold")

@@ -14,7 +14,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from backends.clock import timestamp
 from harness.engine.core import LONGEST_OUTAGE, Core, SeamWatch, Surroundings
 from harness.engine.endings import Captured, Isolation, capture
 from harness.engine.events import EventReader
@@ -46,7 +45,7 @@ from harness.record import (
     TaskState,
 )
 
-__all__ = ["Engine", "Parent", "new_run_id"]
+__all__ = ["Engine", "Parent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +54,6 @@ class Parent:
 
     run_id: str
     switch: StopSwitch
-
-
-def new_run_id(outside: Surroundings) -> str:
-    """A name for a new run: when it began, and a suffix that keeps it apart."""
-    began = timestamp(outside.clock.wall())[:19].replace("-", "").replace(":", "").replace("T", "-")
-    return f"{began}-{outside.entropy.suffix()}"
 
 
 class Engine:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 
 from harness.engine.core import Core
 from harness.engine.events import Result
-from harness.engine.plan import TaskPlan
+from harness.engine.plan import TaskPlan, command_argv
 from harness.engine.tasks import counted, tally
 from harness.record import Paused, SessionOutcome, TaskPhase, TaskState
 
@@ -63,7 +62,7 @@ class Settling:
         core = self.core
         try:
             done = core.outside.processes.run(
-                shlex.split(command),
+                command_argv(command),
                 timeout_s=core.plan.session_timeout_s,
                 cwd=core.plan.project or None,
                 waker=core.switch.waker,

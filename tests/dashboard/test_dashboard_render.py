@@ -19,7 +19,7 @@ from harness.dashboard import (
     screen,
     status_line,
 )
-from harness.dashboard.render import GLYPHS, age, events_text
+from harness.dashboard.render import GLYPHS, age, events_table
 from harness.record import (
     Attempt,
     Badge,
@@ -221,10 +221,10 @@ def test_the_last_events_are_shown_with_their_fields() -> None:
     """Sequence, time, name, and what else the line says."""
     events = [{"seq": n, "epoch": 1, "at": 0, "event": "went", "task": f"a-{n}", "none": None} for n in range(9)]
 
-    lines = events_text(events, 2).plain.splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown(events_table(events, 2))).splitlines()
 
     assert lines == [f"    {n}  1970-01-01T00:00:00.000Z  went  task=a-{n}" for n in (7, 8)]
-    assert events_text(events, 0).plain == ""
+    assert shown(events_table(events, 0)).strip() == ""
 
 
 def test_text_is_cut_at_its_limit() -> None:
