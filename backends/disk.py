@@ -100,6 +100,10 @@ class Disk(ABC):
         """Remove a directory with everything in it, without following links; ENOENT if there is none."""
 
     @abstractmethod
+    def remove_directory(self, path: StrPath) -> None:
+        """Remove an empty directory; ENOTEMPTY if anything is in it."""
+
+    @abstractmethod
     def mkdir(self, path: StrPath) -> None:
         """Make the directory and its parents; fine if it is there."""
 
@@ -113,7 +117,10 @@ class Disk(ABC):
 
     @abstractmethod
     def lock(self, path: StrPath) -> LockHandle:
-        """Take the exclusive lock that the file stands for, without waiting; `LockHeld` if somebody else has it."""
+        """Take the exclusive lock that the file stands for, without waiting; `LockHeld` if somebody else has it.
+
+        The empty file `PATH.held` that it is taken on stays for good: were it removed, two could each hold a lock of that name.
+        """
 
     @abstractmethod
     def locked(self, path: StrPath) -> bool:
@@ -204,6 +211,10 @@ class RealDisk(Disk):
             else:
                 inner.unlink()
         root.rmdir()
+
+    def remove_directory(self, path: StrPath) -> None:
+        """See `Disk.remove_directory`."""
+        os.rmdir(path)
 
     def mkdir(self, path: StrPath) -> None:
         """See `Disk.mkdir`; only directories made here are 0700, others keep their mode."""

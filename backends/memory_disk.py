@@ -198,6 +198,13 @@ class MemoryDisk(Disk):
             self._unlink(inner)
             self.mutations.append(Mutation("remove", inner, removed, directory=self._above(inner)))
 
+    def remove_directory(self, path: StrPath) -> None:
+        """See `Disk.remove_directory`."""
+        node = self._nodes.get(self._resolved(path))
+        if node is not None and node.kind is _Kind.DIRECTORY and node.names:
+            raise _error(errno.ENOTEMPTY, path)
+        self.remove_tree(path)
+
     def mkdir(self, path: StrPath) -> None:
         """See `Disk.mkdir`."""
         name = self._followed(path)

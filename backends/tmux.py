@@ -76,6 +76,7 @@ class TmuxMultiplexer(TmuxFamily):
             environment=environment,
         )
         self._prepare = prepare or private_directory
+        self._derived = socket_dir is None
         self._prepared = False
 
     def _run(self, *words: str, stdin: bytes = b"") -> Completed:
@@ -93,6 +94,7 @@ class TmuxMultiplexer(TmuxFamily):
     def shutdown(self) -> None:
         """End the private server with everything in it and remove its socket; fine if there is none.
 
+        A directory that belongs to a root goes as well, if nothing else is in it; one that was given stays.
         Not an operation of the seam: it belongs to whoever made this object. Raises `TransportError` if the server may
         still run.
         """
@@ -105,6 +107,10 @@ class TmuxMultiplexer(TmuxFamily):
             with contextlib.suppress(FileNotFoundError):
                 self._disk.remove(self.socket_path.parent / name)
         self._records.forget()
+        self._prepared = False
+        if self._derived:
+            with contextlib.suppress(OSError):
+                self._disk.remove_directory(self.socket_path.parent)
 
     def _end_server(self) -> None:
         try:

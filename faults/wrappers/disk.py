@@ -105,6 +105,10 @@ class FaultyDisk(Disk):
         """See `Disk.remove_tree`; its point is `remove`."""
         self._at("remove", path, lambda: self._inner.remove_tree(path))
 
+    def remove_directory(self, path: StrPath) -> None:
+        """See `Disk.remove_directory`; its point is `remove`."""
+        self._at("remove", path, lambda: self._inner.remove_directory(path))
+
     def mkdir(self, path: StrPath) -> None:
         """See `Disk.mkdir`."""
         self._at("mkdir", path, lambda: self._inner.mkdir(path))

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -427,3 +428,18 @@ def test_shutdown_leaves_nothing(own: LiveServer) -> None:
     assert own.processes.liveness(server).value == "dead"
     assert list(own.mux.socket_path.parent.iterdir()) == []
     assert own.mux.has_session("run-1") is False
+
+
+def test_the_directory_of_a_root_goes_with_its_server_and_comes_back_with_the_next(tmp_path: Path) -> None:
+    """Nothing of a run that is over stays in the place for sockets."""
+    with tempfile.TemporaryDirectory(prefix="sm-", dir="/tmp") as runtime:
+        mux = TmuxMultiplexer(root=tmp_path, environment={"XDG_RUNTIME_DIR": runtime, "PATH": os.environ["PATH"]})
+        left = []
+        for _ in range(2):
+            try:
+                mux.new_session("run-1", tmp_path)
+            finally:
+                mux.shutdown()
+            left.append(os.listdir(runtime))
+
+    assert left == [[], []]

@@ -101,6 +101,10 @@ MISUSES: dict[str, tuple[Misuse, int]] = {
     "remove a directory": (lambda d, r: d.remove(f"{r}/empty"), errno.EISDIR),
     "remove_tree of nothing": (lambda d, r: d.remove_tree(f"{r}/none"), errno.ENOENT),
     "remove_tree of a file": (lambda d, r: d.remove_tree(f"{r}/file"), errno.ENOTDIR),
+    "remove_directory of nothing": (lambda d, r: d.remove_directory(f"{r}/none"), errno.ENOENT),
+    "remove_directory of a file": (lambda d, r: d.remove_directory(f"{r}/file"), errno.ENOTDIR),
+    "remove_directory of a link": (lambda d, r: d.remove_directory(f"{r}/dirlink"), errno.ENOTDIR),
+    "remove_directory of a full one": (lambda d, r: d.remove_directory(f"{r}/full"), errno.ENOTEMPTY),
     "remove_tree of a link": (lambda d, r: d.remove_tree(f"{r}/dirlink"), errno.ENOTDIR),
     "mkdir over a file": (lambda d, r: d.mkdir(f"{r}/file"), errno.ENOTDIR),
     "mkdir below a file": (lambda d, r: d.mkdir(f"{r}/file/x/y"), errno.ENOTDIR),
@@ -174,6 +178,14 @@ def test_a_link_is_followed_in_the_middle_of_a_path_and_never_at_its_end(place: 
     place.disk.remove(place / "dirlink")
 
     assert place.disk.listdir(place / "full") == ["inner", "more"]
+
+
+def test_an_empty_directory_can_be_removed(place: Place) -> None:
+    """And nothing above it."""
+    place.disk.mkdir(place / "deep/empty")
+    place.disk.remove_directory(place / "deep/empty")
+
+    assert place.disk.listdir(place / "deep") == []
 
 
 def test_remove_tree_takes_the_tree_and_not_what_its_links_lead_to(place: Place) -> None:
@@ -264,6 +276,7 @@ OPERATIONS: tuple[Callable[[Disk, str, str], object], ...] = (
     lambda d, one, other: d.replace(one, other),
     lambda d, one, _: d.remove(one),
     lambda d, one, _: d.remove_tree(one),
+    lambda d, one, _: d.remove_directory(one),
     lambda d, one, _: d.mkdir(one),
     lambda d, one, _: d.listdir(one),
     lambda d, one, _: d.info(one),
