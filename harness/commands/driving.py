@@ -31,7 +31,7 @@ from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
 from harness.engine.signals import stop_signals
 from harness.engine.summary import RunSummary
-from harness.record import Crashed, Finished, Paused, RunStatus, RunStore, Stopped
+from harness.record import Finished, RunStore, status_of
 
 __all__ = ["Drive", "Order", "backend_of", "catalog_of_host", "drive", "multiplexer_of", "summary_document", "where_of"]
 
@@ -232,14 +232,6 @@ class _Interruptible(Clock):
         return self._base.host_seconds(seconds)
 
 
-_STATUS_OF: Mapping[type, RunStatus] = {
-    Finished: RunStatus.FINISHED,
-    Paused: RunStatus.PAUSED,
-    Stopped: RunStatus.STOPPED,
-    Crashed: RunStatus.CRASHED,
-}
-
-
 def where_of(arguments: argparse.Namespace) -> str:
     """The options with which a later command finds the same runs: nothing where it finds them by itself."""
     return "".join(
@@ -252,7 +244,7 @@ def show_summary(output: Output, order: Order, engine: Engine, summary: RunSumma
     if output.as_json:
         output.document(_clean(engine.store, summary_document(order.run_dir, summary)))
         return
-    status = _STATUS_OF[type(summary.ending)]
+    status = status_of(summary.ending)
     shown = Text()
     for number, line in enumerate(summary.render().splitlines()):
         style = STYLES[status] if number == 0 else ""
@@ -270,7 +262,7 @@ def summary_document(run_dir: Path, summary: RunSummary) -> dict[str, Any]:
     return {
         "run_id": summary.run_id,
         "run_dir": str(run_dir),
-        "status": _STATUS_OF[type(summary.ending)].value,
+        "status": status_of(summary.ending).value,
         "ending": msgspec.to_builtins(summary.ending),
         "exit_code": summary.exit_code,
         "tasks": [

@@ -19,7 +19,18 @@ from harness.record.state import (
     TaskPhase,
     TaskState,
 )
-from harness.record.status import Badge, Evidence, Hint, RunStatus, Status, Witness, classify, exit_code, gather
+from harness.record.status import (
+    Badge,
+    Evidence,
+    Hint,
+    RunStatus,
+    Status,
+    Witness,
+    classify,
+    exit_code,
+    gather,
+    status_of,
+)
 from harness.record.store import CrashFiling, Loaded, RunStore, runs
 
 __all__ = [
@@ -63,4 +74,5 @@ __all__ = [
     "read_holder",
     "read_journal",
     "runs",
+    "status_of",
 ]

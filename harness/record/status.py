@@ -11,7 +11,18 @@ from typing import Protocol
 from backends.processes import Liveness
 from harness.record.state import Crashed, Ending, Finished, Paused, Stopped
 
-__all__ = ["Badge", "Evidence", "Hint", "RunStatus", "Status", "Witness", "classify", "exit_code", "gather"]
+__all__ = [
+    "Badge",
+    "Evidence",
+    "Hint",
+    "RunStatus",
+    "Status",
+    "Witness",
+    "classify",
+    "exit_code",
+    "gather",
+    "status_of",
+]
 
 EXIT_FINISHED = 0
 EXIT_DEFERRED = 1
@@ -126,7 +137,7 @@ def classify(evidence: Evidence) -> Status:
         age = None if newest is None else max(0.0, evidence.now - newest.at)
         return Status(RunStatus.UNKNOWN, reason, _badges(evidence, RunStatus.UNKNOWN), (), age_s=age, notes=notes)
     ending = None if newest is None else _ending(witnesses, newest.epoch)
-    name = _NAMES[type(ending)] if ending is not None else _driven(evidence)
+    name = status_of(ending) if ending is not None else _driven(evidence)
     unknown = name is RunStatus.UNKNOWN
     return Status(
         name,
@@ -141,7 +152,12 @@ def classify(evidence: Evidence) -> Status:
     )
 
 
-_NAMES: dict[type, RunStatus] = {
+def status_of(ending: Ending) -> RunStatus:
+    """What a run is called that ended so."""
+    return _STATUS_OF[type(ending)]
+
+
+_STATUS_OF: dict[type, RunStatus] = {
     Finished: RunStatus.FINISHED,
     Paused: RunStatus.PAUSED,
     Stopped: RunStatus.STOPPED,

@@ -20,6 +20,7 @@ from harness.record import (
     Witness,
     classify,
     exit_code,
+    status_of,
 )
 
 NAMES = {
@@ -180,3 +181,10 @@ def test_a_run_without_any_record_is_judged_by_its_driver(evidence: Evidence, na
 def test_each_ending_has_its_exit_code(ending: Ending | None, deferred: list[str] | None, code: int) -> None:
     """Exit codes are those of engine.md; a stop without a signal counts as SIGTERM."""
     assert exit_code(ending, deferred) == code
+
+
+@pytest.mark.parametrize("ending", [ending for ending in ENDINGS if ending is not None])
+def test_a_run_is_called_by_its_ending(ending: Ending) -> None:
+    """The same name for the status line, the list and a program's document."""
+    assert status_of(ending).value.lower() == type(ending).__name__.lower()
+    assert classify(Evidence(state=Witness("s", 1, 9, 0.0, ending))).name is status_of(ending)
