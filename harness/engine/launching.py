@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path, PurePath
 
 from backends.disk import Disk
@@ -12,6 +13,7 @@ from harness.record import Attempt
 __all__ = ["launch_context", "log_file", "write_prompt"]
 
 
+@lru_cache(maxsize=256)
 def log_file(run_dir: Path, task_key: str) -> Path:
     """What the windows of a task print, all attempts one after the other."""
     return run_dir / "logs" / f"{task_key}.log"

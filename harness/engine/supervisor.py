@@ -12,7 +12,7 @@ import signal as signal_module
 
 from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError
 from backends.processes import Liveness
-from harness.engine.core import LONGEST_OUTAGE, Core
+from harness.engine.core import Core
 from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, decide
 from harness.engine.events import read_result
 from harness.engine.launching import launch_context, log_file, write_prompt
@@ -123,23 +123,34 @@ class Supervisor:
         listing = Listing(frozenset())
         if any(session.phase is not Phase.STARTING for session in self.sessions):
             core.checkpoint("listing")
+            asked_s = core.now
             listing = self.windows.listing()
             self._read()
+            self._has_hung(asked_s)
+            asked_s = core.now
             self._chase_strays(listing)
+            self._has_hung(asked_s)
         for session in list(self.sessions):
             asked_s = core.now
             self._step(session, listing)
             core.note_seam()
-            if core.now - asked_s >= core.plan.poll_s:
-                self._end_what_is_due()
+            if self._has_hung(asked_s):
+                # The next call may hang as well, so it is for the next tick; who hung goes last then.
+                self.sessions.remove(session)
+                self.sessions.append(session)
+                break
         self.sessions = [session for session in self.sessions if session.phase is not Phase.GONE]
 
-    def _end_what_is_due(self) -> None:
-        """After a call that hung: sessions that have a result, or are past their deadline, do not wait for the next one."""
+    def _has_hung(self, since_s: float) -> bool:
+        """Whether what was asked at `since_s` took long; then whoever has a result, or is past its time, waits no longer."""
+        if self.core.now - since_s < self.core.plan.poll_s:
+            return False
         self._read()
         for session in self.sessions:
             if session.phase is Phase.LIVE and (session.result is not None or self.core.now >= session.deadline_s):
                 self._live(session)
+            self._give_up_waiting(session)
+        return True
 
     def _read(self) -> None:
         events, notes = self.core.events.poll()
@@ -175,10 +186,12 @@ class Supervisor:
             self._live(session)
         elif session.phase is Phase.ENDING:
             self._confirm_end(session, listing)
-        if session.phase in (Phase.STARTING, Phase.UNCERTAIN, Phase.ENDING):
-            self._give_up_waiting(session)
+        self._give_up_waiting(session)
 
     def _give_up_waiting(self, session: Session) -> None:
+        """Pause the run if a session cannot be started or ended for as long as a session may take."""
+        if session.phase in (Phase.LIVE, Phase.GONE):
+            return
         core = self.core
         limit = core.plan.session_timeout_s
         silent = core.seam.silent_since is not None and core.now - core.seam.silent_since >= limit
@@ -335,8 +348,7 @@ class Supervisor:
 
     def _observe(self, session: Session, listing: Listing) -> None:
         core = self.core
-        info = core.outside.disk.info(log_file(core.run_dir, session.task.key))
-        session.grew(0 if info is None else info.size, core.now)
+        session.grew(self._log_size(session), core.now)
         if not session.marked and session.window_id in (listing.ids or ()) and core.now >= session.mark_due_s:
             self._mark(session)
         if listing.ids is None:
@@ -347,6 +359,15 @@ class Supervisor:
             session.liveness = self._process_liveness(session)
         if session.liveness is Liveness.DEAD and listing.ids is not None and session.window_id in listing.ids:
             self._ask_for_exit(session)
+
+    def _log_size(self, session: Session) -> int:
+        """Bytes that the session's window has printed; 0 while nobody can tell, which is no sign of life."""
+        core = self.core
+        try:
+            info = core.outside.disk.info(log_file(core.run_dir, session.task.key))
+        except OSError:
+            return 0
+        return 0 if info is None else info.size
 
     def _ask_for_exit(self, session: Session) -> None:
         """Learn how a dead window ended; a multiplexer may see the end of the output before it has reaped the process."""
@@ -384,11 +405,8 @@ class Supervisor:
         core = self.core
         core.checkpoint("nudge")
         make = session.profile.nudge_text if kind is NudgeKind.RESULT else session.profile.wake_text
-        began_s = core.now
         error = self.windows.type(session.window_id, make(session.context))
-        patience_s = core.plan.session_timeout_s * LONGEST_OUTAGE
-        confirmed = not isinstance(error, TransportError)
-        session.asked(kind, began_s, core.now, confirmed=confirmed, patience_s=patience_s)
+        session.asked(kind, core.now, confirmed=not isinstance(error, TransportError))
         core.save()
         outcome = "sent" if error is None else f"unconfirmed: {type(error).__name__}"
         core.journal("nudge", task=session.task.key, kind=kind.value, outcome=outcome)
