@@ -326,28 +326,33 @@ def single_agent(report: Report) -> Iterator[str]:
 
 
 def _undecided(report: Report, launches: Mapping[str, int]) -> Iterator[str]:
-    """Launches that were typed to more often than the journal has decisions, and decisions that the plan does not allow."""
+    """Launches that were typed to more often than the journal has decisions, or than the plan allows.
+
+    What nobody confirmed may be decided on again, as long as the agent shows no sign of it: it counts where it was executed.
+    """
     for journal, tokens in _journals(report):
         newest: dict[str, _Key] = {}
-        decided: dict[_Key, Counter[tuple[str, bool]]] = {}
+        decided: dict[_Key, Counter[str]] = {}
+        confirmed: dict[_Key, Counter[str]] = {}
         for entry in journal:
             if entry["event"] == "attempt":
                 newest[entry["task"]] = (entry["task"], entry["number"])
             elif entry["event"] == "nudge" and entry["task"] in newest and not _was_refused(entry):
-                nudges = decided.setdefault(newest[entry["task"]], Counter())
-                nudges[entry["kind"], entry["outcome"] == "sent"] += 1
+                for nudges in (decided, confirmed) if entry["outcome"] == "sent" else (decided,):
+                    nudges.setdefault(newest[entry["task"]], Counter())[entry["kind"]] += 1
         # What was typed last may not have been journaled by a run that ended in the middle of something.
         open_ended = not any(entry["event"] in ("run-complete", "run-paused") for entry in journal)
         for key in newest.values():
-            nudges = decided.get(key, Counter())
-            executed, asked = launches.get(tokens.get(key, ""), 0), nudges.total()
+            executed, asked = launches.get(tokens.get(key, ""), 0), decided.get(key, Counter()).total()
             if executed > asked + open_ended:
                 yield f"{key[0]} #{key[1]} was typed to {executed} times on {asked} decisions"
-            for (kind, confirmed), count in nudges.items():
+            allowed = report.plan.nudges * (1 + _WAKE_ROUNDS)
+            if executed > allowed:
+                yield f"{key[0]} #{key[1]} was typed to {executed} times, {allowed} at most were due"
+            for kind, count in confirmed.get(key, Counter()).items():
                 due = report.plan.nudges * (1 if kind == "result" else _WAKE_ROUNDS)
                 if count > due:
-                    word = "confirmed" if confirmed else "unconfirmed"
-                    yield f"{key[0]} #{key[1]} got {count} {word} nudges ({kind}), {due} at most were due"
+                    yield f"{key[0]} #{key[1]} got {count} confirmed nudges ({kind}), {due} at most were due"
 
 
 _WAKE_ROUNDS = 4
