@@ -16,6 +16,13 @@ from harness.record import Attempt, TaskState
 
 __all__ = ["Phase", "Session"]
 
+_WAKE_ROUNDS = 3
+"""How many times its wake-ups an agent may have used up and still get them back by ending a turn.
+
+Chosen: the specification restores them without a limit, and an agent that ends a turn on each of them would be woken until
+its deadline.
+"""
+
 
 class Phase(Enum):
     """Where a session stands with the multiplexer."""
@@ -68,7 +75,8 @@ class Session:
     asked_s: float | None = None
     unsure: NudgeKind | None = None
     """The nudge of which nobody knows whether it arrived; it counts once the agent shows any sign of life."""
-    unsure_since: float | None = None
+    repeated: set[NudgeKind] = field(default_factory=set)
+    """The kinds of nudge of which one, of unknown effect, was not counted when it was sent."""
     grown_s: float | None = None
     log_size: int = 0
     parked_until_s: float | None = None
@@ -110,7 +118,7 @@ class Session:
             self.parked_until_s = None
         elif event.kind is EventKind.STOP:
             self._end_turn(now, failed=False, still_open=event.background)
-            if self.wakes_total < 3 * self.nudges:
+            if self.wakes_total < _WAKE_ROUNDS * self.nudges:
                 self.wakes_left = self.nudges
         elif event.kind in (EventKind.TURN_FAILED, EventKind.INTERRUPTED):
             self._end_turn(now, failed=True, still_open=False)
@@ -133,21 +141,18 @@ class Session:
             self._arrived()
         self.log_size = size
 
-    def asked(self, kind: NudgeKind, began_s: float, now: float, *, confirmed: bool, patience_s: float) -> None:
-        """Note a nudge that was sent from `began_s` to `now`.
+    def asked(self, kind: NudgeKind, now: float, *, confirmed: bool) -> None:
+        """Note a nudge that was sent.
 
-        Unless it is `confirmed` it takes nothing from the budget before there is a sign that it arrived, or before nudges have
-        gone unconfirmed for `patience_s`: silence of the multiplexer is not the agent's.
+        The first of its kind that is not `confirmed` takes nothing from the budget before there is a sign that it arrived:
+        silence of the multiplexer is not the agent's. Any other one may have been typed, and counts.
         """
         self.asked_s = now
         self.attempt.nudges += 1
-        if confirmed:
-            self.unsure_since = None
-        elif self.unsure_since is None:
-            self.unsure_since = began_s
-        if self.unsure_since is None or now - self.unsure_since > patience_s:
+        if confirmed or kind in self.repeated:
             self._spend(kind)
         else:
+            self.repeated.add(kind)
             self.unsure = kind
 
     def _arrived(self) -> None:

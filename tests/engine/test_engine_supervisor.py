@@ -75,17 +75,28 @@ def test_a_nudge_whose_answer_is_lost_is_not_typed_twice(action: str) -> None:
     assert prompts_of(report, "a") == 2
 
 
-@pytest.mark.parametrize("hangs", [1, 3, 5])
-def test_nudges_that_nobody_could_send_are_not_held_against_the_agent(hangs: int) -> None:
+@pytest.mark.parametrize(("nudges", "hangs"), [(1, 1), (2, 1), (2, 2)])
+def test_nudges_that_nobody_could_send_are_not_held_against_the_agent(nudges: int, hangs: int) -> None:
     """It is asked once the multiplexer answers again, in the same attempt."""
-    report = fresh_stage()(task("a", agent=answers_when_asked()), nudges=1, faults=f"send_text={hangs}*timeout")
+    report = fresh_stage()(task("a", agent=answers_when_asked()), nudges=nudges, faults=f"send_text={hangs}*timeout")
 
     assert report.task("a").outcomes == ["completed"]
     assert prompts_of(report, "a") == 2
 
 
+def test_an_agent_whose_nudges_go_unconfirmed_is_not_typed_to_for_ever() -> None:
+    """One more of each kind than it would get if each one were confirmed, however long the session may last."""
+    settings = {"nudges": 2, "session_timeout_s": 5400, "max_attempts": 1, "retry_deferred": "never"}
+    faults = "send_text=lost:timeout(5)"
+    agent = works(3).then_stops().then_idles().ignoring_nudges()
+    report = fresh_stage()(task("a", agent=agent), faults=faults, **settings)
+
+    assert report.task("a").outcomes == ["stalled"]
+    assert report.task("a").nudges <= 2 * (2 + 1)
+
+
 def test_a_nudge_that_never_arrives_ends_in_a_stall_not_in_a_loop() -> None:
-    """An outage of half a session timeout is too long."""
+    """Each kind is tried once more than it would be otherwise."""
     settings = {"nudges": 1, "session_timeout_s": 500, "stall_grace_s": 60, "max_attempts": 1}
     agent = answers_when_asked()
     report = fresh_stage()(task("a", agent=agent), faults="send_text=timeout", retry_deferred="never", **settings)
@@ -180,3 +191,27 @@ def test_a_finished_run_ends_at_once() -> None:
     report = fresh_stage()(task("a", agent=works(5).then_completes()))
 
     assert report.elapsed_s <= 5 + 1 + 0.2
+
+
+def test_a_log_that_cannot_be_looked_at_is_no_sign_of_life_and_no_crash() -> None:
+    """An agent can do to the directory of logs what it likes."""
+    stage = fresh_stage()
+    disk = stage.world.disk
+
+    def make_a_loop() -> None:
+        disk.remove_tree(stage.run_dir / "logs")
+        disk.plant_link(stage.run_dir / "logs", "logs")
+
+    stage.at(2.5, make_a_loop)
+    report = stage(task("a", agent=works(10, silent=True).then_completes()))
+
+    assert report.task("a").outcomes == ["completed"]
+
+
+def test_slow_calls_of_many_sessions_starve_none_of_them() -> None:
+    """Each call takes longer than a poll: whoever asked goes to the end of the line."""
+    tasks = [task(key, agent=works(200).then_completes()) for key in "abcd"]
+    report = fresh_stage()(*tasks, max_parallel=4, faults="new_window=delay(5);list_window_ids=10*delay(2)")
+
+    assert report.status is RunStatus.FINISHED
+    assert report.elapsed_s < 300
