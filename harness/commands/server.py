@@ -25,6 +25,11 @@ CONTROL = "seamripper-control"
 """The session that the windows of detached runs are in; a run's own session is named by its id."""
 
 _CLAIM_PATIENCE_S = 10.0
+"""Seconds that a command waits for the claim.
+
+Chosen: whoever tidies up holds it for `_TIDY_S` and a second, whoever starts until its record is made, which on a slow disk
+takes a second or two; there may be two before us.
+"""
 _TIDY_S = 3.0
 """Seconds that ending an idle server may take; it matters to nobody, so a hanging one is left alone."""
 

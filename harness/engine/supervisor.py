@@ -33,7 +33,10 @@ _ENDING_POLL_S = 0.1
 _ENDING_FAST_S = 5.0
 """Seconds after which a session that is being ended is looked at as seldom as any other."""
 _LOST_SESSIONS = 2
-"""How often in one launch the multiplexer session may be gone again by the time it is needed."""
+"""How often in one launch the multiplexer session may be gone again by the time it is needed.
+
+Chosen: once, because the last window in it has just closed, and once more by chance; a third time somebody ends them.
+"""
 _ABSENT_LOOKS = 2
 """Listings without the window, one poll apart, that prove that an unanswered launch came to nothing."""
 

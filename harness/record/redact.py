@@ -16,7 +16,10 @@ from harness.record.plain import encode, plain
 __all__ = ["Redactor", "is_harmless"]
 
 SHORTEST = 6
-"""Characters; a shorter value is no secret worth the name, and would tear ordinary words apart."""
+"""Characters; a shorter value is no secret worth the name, and would tear ordinary words apart.
+
+Chosen: settings as common as `true`, `debug` and `5432` are shorter; what services hand out (see `_SHAPES`) is longer.
+"""
 LONGEST = 16_384
 """Characters of a secret that are looked for; the rest of a longer one is removed line by line."""
 
