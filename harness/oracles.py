@@ -27,6 +27,7 @@ from harness.record import (
     Stopped,
     TaskPhase,
     exit_code,
+    status_of,
 )
 from harness.report import Report
 
@@ -39,16 +40,13 @@ class OracleViolation(AssertionError):
     """At least one oracle does not hold; the message says which, and what happened."""
 
 
-_STATUS_OF: tuple[tuple[type, RunStatus, str], ...] = (
-    (Crashed, RunStatus.CRASHED, "run-crash"),
-    (Stopped, RunStatus.STOPPED, "run-stopped"),
-    (Paused, RunStatus.PAUSED, "run-paused"),
-    (Finished, RunStatus.FINISHED, "run-complete"),
-)
-
-
-def _told_by(ending: Ending) -> tuple[RunStatus, str]:
-    return next((status, event) for kind, status, event in _STATUS_OF if isinstance(ending, kind))
+_TOLD_BY: Mapping[type, str] = {
+    Crashed: "run-crash",
+    Stopped: "run-stopped",
+    Paused: "run-paused",
+    Finished: "run-complete",
+}
+"""The journal's last word on a run that ended so."""
 
 
 _READS = ("disk.read:", "disk.listdir:")
@@ -101,7 +99,7 @@ def honest_status(report: Report) -> Iterator[str]:
             yield "a killed run is shown as running"
         return
     ending = report.summary.ending
-    status, event = _told_by(ending)
+    status, event = status_of(ending), _TOLD_BY[type(ending)]
     unrecorded = _unwritten(report, *_EVERYTHING) and report.stderr
     if report.status is not status and not unrecorded:
         yield f"the run ended as {status}, and is classified as {report.status} ({report.verdict.reason})"
