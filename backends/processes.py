@@ -26,7 +26,10 @@ import psutil
 
 from backends.clock import Clock, SystemClock, Waker
 
-__all__ = ["Completed", "Liveness", "ProcessIdentity", "ProcessTable", "SystemProcessTable"]
+__all__ = ["OUTPUT_LIMIT", "Completed", "Liveness", "ProcessIdentity", "ProcessTable", "SystemProcessTable", "last"]
+
+OUTPUT_LIMIT = 64 * 1024 * 1024
+"""Bytes of one output of a command that is kept whole; `backends.disk.READ_LIMIT` is the same for a file."""
 
 
 class Liveness(Enum):
@@ -105,9 +108,12 @@ class ProcessTable(ABC):
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         waker: Waker | None = None,
+        newest: int | None = None,
     ) -> Completed:
         """Run `argv` to its end and answer what came of it.
 
+        Of either output only the last `newest` bytes are kept. Without that all of it is, and a command that writes more than
+        `OUTPUT_LIMIT` bytes is ended with EFBIG: an answer is whole or it is none.
         Raises `subprocess.TimeoutExpired` after `timeout_s` clock seconds and `InterruptedError` when `waker` is set first
         (the process group is killed and reaped in both), `OSError` and `ValueError` where it cannot be started.
         """
@@ -198,6 +204,7 @@ class SystemProcessTable(ProcessTable):
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         waker: Waker | None = None,
+        newest: int | None = None,
     ) -> Completed:
         """See `ProcessTable.run`."""
         process = subprocess.Popen(
@@ -210,7 +217,7 @@ class SystemProcessTable(ProcessTable):
             start_new_session=True,
         )
         try:
-            out, err = _converse(process, stdin, self._deadline(timeout_s), waker)
+            out, err = _converse(process, stdin, self._deadline(timeout_s), waker, newest)
         except BaseException:
             _end_group(process)
             raise
@@ -236,7 +243,11 @@ _POLL_S = 0.02
 
 
 def _converse(
-    process: subprocess.Popen[bytes], stdin: bytes, left: Callable[[], float], waker: Waker | None
+    process: subprocess.Popen[bytes],
+    stdin: bytes,
+    left: Callable[[], float],
+    waker: Waker | None,
+    newest: int | None,
 ) -> tuple[bytes, bytes]:
     """Feed and drain the pipes until the process itself has ended.
 
@@ -269,6 +280,7 @@ def _converse(
                     rest = _feed(process.stdin, rest, selector)
                 elif _drain(key.fd, received[key.fd]):
                     busy = True
+                    _bound(received[key.fd], newest)
                 else:
                     selector.unregister(key.fileobj)
             if ended and not busy:
@@ -276,7 +288,20 @@ def _converse(
             ended = ended or process.poll() is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    return bytes(received[process.stdout.fileno()]), bytes(received[process.stderr.fileno()])
+    out, err = received[process.stdout.fileno()], received[process.stderr.fileno()]
+    return (bytes(out), bytes(err)) if newest is None else (last(bytes(out), newest), last(bytes(err), newest))
+
+
+def _bound(received: bytearray, newest: int | None) -> None:
+    if newest is None and len(received) > OUTPUT_LIMIT:
+        raise OSError(errno.EFBIG, f"more than {OUTPUT_LIMIT} bytes of output")
+    if newest is not None and len(received) > 2 * newest + (1 << 16):
+        del received[: len(received) - newest]
+
+
+def last(data: bytes, count: int) -> bytes:
+    """The last `count` bytes of `data`, all of it if it has no more."""
+    return data[max(0, len(data) - count) :]
 
 
 def _feed(pipe: IO[bytes] | None, rest: memoryview, selector: selectors.BaseSelector) -> memoryview:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from backends.clock import Clock, VirtualClock, Waker
-from backends.processes import Completed, Liveness, ProcessIdentity, ProcessTable
+from backends.processes import Completed, Liveness, ProcessIdentity, ProcessTable, last
 
 __all__ = ["Command", "SimulatedProcessTable"]
 
@@ -154,6 +155,7 @@ class SimulatedProcessTable(ProcessTable):
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         waker: Waker | None = None,
+        newest: int | None = None,
     ) -> Completed:
         """See `ProcessTable.run`; commands that take time spend it on their own clock."""
         if any("\0" in word for word in argv):
@@ -163,7 +165,12 @@ class SimulatedProcessTable(ProcessTable):
         command = self.commands.get(argv[0])
         if command is None:
             raise FileNotFoundError(2, "No such file or directory", argv[0])
-        return command(argv)
+        done = command(argv)
+        return (
+            done
+            if newest is None
+            else replace(done, stdout=last(done.stdout, newest), stderr=last(done.stderr, newest))
+        )
 
 
 _HARMLESS_SIGNALS = frozenset({0, signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGURG, signal.SIGWINCH})

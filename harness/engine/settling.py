@@ -66,6 +66,7 @@ class Settling:
                 timeout_s=core.plan.session_timeout_s,
                 cwd=core.plan.project or None,
                 waker=core.switch.waker,
+                newest=4 * OUTPUT_LIMIT,
             )
         except InterruptedError:
             core.switch.check()

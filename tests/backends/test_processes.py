@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -78,6 +79,28 @@ def test_300_kb_go_in_and_come_out_unharmed(table: SystemProcessTable) -> None:
     sent = bytes(range(256)) * 1200
 
     assert table.run(["cat"], timeout_s=20, stdin=sent).stdout == sent
+
+
+def test_only_the_newest_output_is_kept_where_that_is_enough(table: SystemProcessTable) -> None:
+    """Of either output, however much there is."""
+    noisy = ["sh", "-c", "head -c 3000000 /dev/zero; echo end; head -c 3000000 /dev/zero >&2; echo END >&2"]
+
+    done = table.run(noisy, timeout_s=60, newest=8)
+
+    assert (done.status, done.stdout, done.stderr) == (0, b"\0\0\0\0end\n", b"\0\0\0\0END\n")
+    assert table.run(noisy, timeout_s=60, newest=0).stdout == b""
+
+
+def test_an_answer_without_end_is_an_error_and_not_the_end_of_the_memory(
+    table: SystemProcessTable, tmp_path: Path
+) -> None:
+    """What writes it is ended."""
+    noted = tmp_path / "pid"
+    with pytest.raises(OSError, match="bytes of output") as failure:
+        table.run(["sh", "-c", f"echo $$ > {noted}; exec yes"], timeout_s=60)
+
+    assert failure.value.errno == errno.EFBIG
+    assert gone(table, int(noted.read_text()))
 
 
 def test_a_command_that_does_not_read_its_input_is_no_error(table: SystemProcessTable) -> None:

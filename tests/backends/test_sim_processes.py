@@ -152,3 +152,12 @@ def test_start_times_are_those_of_the_clock() -> None:
     clock.sleep(10)
 
     assert (table.me().started, table.spawn().started) == (50.0, 60.0)
+
+
+def test_only_the_newest_output_of_a_command_is_kept_where_that_is_enough() -> None:
+    """As on a host."""
+    table = SimulatedProcessTable(VirtualClock())
+    table.commands["noisy"] = lambda argv: Completed(tuple(argv), 0, b"out-end", b"err-end")
+
+    assert table.run(["noisy"], timeout_s=1, newest=3) == Completed(("noisy",), 0, b"end", b"end")
+    assert table.run(["noisy"], timeout_s=1).stdout == b"out-end"
