@@ -326,31 +326,31 @@ def single_agent(report: Report) -> Iterator[str]:
 def _undecided(report: Report, launches: Mapping[str, int]) -> Iterator[str]:
     """Launches that were typed to more often than the journal has decisions, or than the plan allows.
 
-    What nobody confirmed may be decided on again, as long as the agent shows no sign of it: it counts where it was executed.
+    A kind of nudge of which one was not confirmed may be decided on once more than the plan says.
     """
     for journal, tokens in _journals(report):
         newest: dict[str, _Key] = {}
         decided: dict[_Key, Counter[str]] = {}
-        confirmed: dict[_Key, Counter[str]] = {}
+        unconfirmed: set[tuple[_Key, str]] = set()
         for entry in journal:
             if entry["event"] == "attempt":
                 newest[entry["task"]] = (entry["task"], entry["number"])
             elif entry["event"] == "nudge" and entry["task"] in newest and not _was_refused(entry):
-                for nudges in (decided, confirmed) if entry["outcome"] == "sent" else (decided,):
-                    nudges.setdefault(newest[entry["task"]], Counter())[entry["kind"]] += 1
+                key = newest[entry["task"]]
+                decided.setdefault(key, Counter())[entry["kind"]] += 1
+                if entry["outcome"] != "sent":
+                    unconfirmed.add((key, entry["kind"]))
         # What was typed last may not have been journaled by a run that ended in the middle of something.
         open_ended = not any(entry["event"] in ("run-complete", "run-paused") for entry in journal)
         for key in newest.values():
-            executed, asked = launches.get(tokens.get(key, ""), 0), decided.get(key, Counter()).total()
+            nudges = decided.get(key, Counter())
+            executed, asked = launches.get(tokens.get(key, ""), 0), nudges.total()
             if executed > asked + open_ended:
                 yield f"{key[0]} #{key[1]} was typed to {executed} times on {asked} decisions"
-            allowed = report.plan.nudges * (1 + _WAKE_ROUNDS)
-            if executed > allowed:
-                yield f"{key[0]} #{key[1]} was typed to {executed} times, {allowed} at most were due"
-            for kind, count in confirmed.get(key, Counter()).items():
-                due = report.plan.nudges * (1 if kind == "result" else _WAKE_ROUNDS)
+            for kind, count in nudges.items():
+                due = report.plan.nudges * (1 if kind == "result" else _WAKE_ROUNDS) + ((key, kind) in unconfirmed)
                 if count > due:
-                    yield f"{key[0]} #{key[1]} got {count} confirmed nudges ({kind}), {due} at most were due"
+                    yield f"{key[0]} #{key[1]} was nudged {count} times ({kind}), {due} at most were due"
 
 
 _WAKE_ROUNDS = 4

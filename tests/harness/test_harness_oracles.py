@@ -70,8 +70,13 @@ def test_an_engine_that_types_again_or_too_often_is_told() -> None:
     again = Stage(FakeWorld())(story, make=engines.TypesAgain, verify=False, **settings)
     often = Stage(FakeWorld())(deaf, make=engines.NagsItsAgents, verify=False, result_grace_s=1, max_attempts=1)
 
+    unheard = Stage(FakeWorld())(
+        deaf, make=engines.NagsItsAgents, faults="send_text=timeout", verify=False, result_grace_s=1, max_attempts=1
+    )
+
     assert told(again, "single-agent") == ["1-1 #1 was typed to 2 times on 1 decisions"]
-    assert "1-1 #1 got 10 confirmed nudges (result), 2 at most were due" in told(often, "single-agent")
+    assert "1-1 #1 was nudged 10 times (result), 2 at most were due" in told(often, "single-agent")
+    assert "1-1 #1 was nudged 11 times (result), 3 at most were due" in told(unheard, "single-agent")
 
 
 def test_a_long_call_excuses_a_wait_of_its_own_length_and_no_more() -> None:
