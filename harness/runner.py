@@ -188,15 +188,8 @@ class Stage:
 
     def store(self, *inside: str) -> RunStore:
         """The record of the newest run, or of what is `inside` its directory, read without faults."""
-        world = self.world
-        return RunStore(
-            self.run_dir.joinpath(*inside),
-            disk=world.disk,
-            clock=world.clock,
-            entropy=world.entropy,
-            processes=world.processes,
-            environment={} if world.virtual else None,
-        )
+        environment: dict[str, str] | None = {} if self.world.virtual else None
+        return RunStore.on(self.world, self.run_dir.joinpath(*inside), environment=environment)
 
     @property
     def run_dir(self) -> Path:

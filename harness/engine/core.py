@@ -88,15 +88,7 @@ class Surroundings:
 
     def store(self, run_dir: Path) -> RunStore:
         """The record of the run in `run_dir`."""
-        return RunStore(
-            run_dir,
-            disk=self.disk,
-            clock=self.clock,
-            entropy=self.entropy,
-            processes=self.processes,
-            stderr=self.stderr,
-            environment=self.environment,
-        )
+        return RunStore.on(self, run_dir, stderr=self.stderr, environment=self.environment)
 
 
 class SeamWatch:

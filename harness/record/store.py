@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from backends.clock import Clock
 from backends.disk import Disk
@@ -63,6 +63,26 @@ class CrashFiling:
     """Somebody else's control flow that came up meanwhile; it has to go on once everything is recorded."""
 
 
+class Machine(Protocol):
+    """Whatever has all that a record needs of a machine."""
+
+    @property
+    def disk(self) -> Disk:
+        """Where the run directories are."""
+
+    @property
+    def clock(self) -> Clock:
+        """What the record is dated by."""
+
+    @property
+    def entropy(self) -> Entropy:
+        """What names of files are kept apart by."""
+
+    @property
+    def processes(self) -> ProcessTable:
+        """What tells whether the driver of a run is alive."""
+
+
 class RunStore:
     """Reads and writes the record of the run in `run_dir`. Every method may raise `OSError` unless it says otherwise.
 
@@ -95,6 +115,26 @@ class RunStore:
         self._keep_backup = False
         self._lock: RunLock | None = None
         self.journal = Journal(disk, f"{self._dir}/journal.jsonl", clock, scrub=self._redactor.line)
+
+    @classmethod
+    def on(
+        cls,
+        machine: Machine,
+        run_dir: Path | str,
+        *,
+        stderr: TextIO | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> RunStore:
+        """The record of the run in `run_dir` on that machine."""
+        return cls(
+            run_dir,
+            disk=machine.disk,
+            clock=machine.clock,
+            entropy=machine.entropy,
+            processes=machine.processes,
+            stderr=stderr,
+            environment=environment,
+        )
 
     def path(self, *parts: str) -> str:
         """A path inside the run directory."""
