@@ -104,8 +104,8 @@ class Disk(ABC):
         """Remove an empty directory; ENOTEMPTY if anything is in it."""
 
     @abstractmethod
-    def mkdir(self, path: StrPath) -> None:
-        """Make the directory and its parents; fine if it is there."""
+    def mkdir(self, path: StrPath, *, private: bool = False) -> None:
+        """Make the directory and its parents; fine if it is there. If `private`, nobody else can enter it afterwards."""
 
     @abstractmethod
     def listdir(self, path: StrPath) -> list[str]:
@@ -216,8 +216,8 @@ class RealDisk(Disk):
         """See `Disk.remove_directory`."""
         os.rmdir(path)
 
-    def mkdir(self, path: StrPath) -> None:
-        """See `Disk.mkdir`; only directories made here are 0700, others keep their mode."""
+    def mkdir(self, path: StrPath, *, private: bool = False) -> None:
+        """See `Disk.mkdir`; directories made here are 0700, others keep their mode unless `private` takes from it."""
         missing = []
         directory = Path(path)
         while not directory.exists():
@@ -227,6 +227,8 @@ class RealDisk(Disk):
             new.mkdir(mode=0o700, exist_ok=True)
         if not Path(path).is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "not a directory", os.fspath(path))
+        if private and stat_module.S_IMODE(os.stat(path).st_mode) & 0o077:
+            os.chmod(path, 0o700)
 
     def listdir(self, path: StrPath) -> list[str]:
         """See `Disk.listdir`."""

@@ -205,8 +205,8 @@ class MemoryDisk(Disk):
             raise _error(errno.ENOTEMPTY, path)
         self.remove_tree(path)
 
-    def mkdir(self, path: StrPath) -> None:
-        """See `Disk.mkdir`."""
+    def mkdir(self, path: StrPath, *, private: bool = False) -> None:
+        """See `Disk.mkdir`; there is nobody else."""
         name = self._followed(path)
         missing = []
         while (node := self._nodes.get(name)) is None:

@@ -109,9 +109,9 @@ class FaultyDisk(Disk):
         """See `Disk.remove_directory`; its point is `remove`."""
         self._at("remove", path, lambda: self._inner.remove_directory(path))
 
-    def mkdir(self, path: StrPath) -> None:
+    def mkdir(self, path: StrPath, *, private: bool = False) -> None:
         """See `Disk.mkdir`."""
-        self._at("mkdir", path, lambda: self._inner.mkdir(path))
+        self._at("mkdir", path, lambda: self._inner.mkdir(path, private=private))
 
     def listdir(self, path: StrPath) -> list[str]:
         """See `Disk.listdir`."""

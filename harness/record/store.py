@@ -157,13 +157,13 @@ class RunStore:
         self.save(state)
 
     def _make_directory(self) -> None:
-        """Make the run's directory and those above it, each durably entered into the one above."""
+        """Make the run's directory, for us alone, and those above it, each durably entered into the one above."""
         made = []
         directory = self._dir
         while self._disk.info(directory) is None:
             made.append(directory)
             directory = os.path.dirname(directory)
-        self._disk.mkdir(self._dir)
+        self._disk.mkdir(self._dir, private=True)
         for directory in reversed(made):
             self._disk.fsync(os.path.dirname(directory))
 

@@ -180,6 +180,21 @@ def test_a_link_is_followed_in_the_middle_of_a_path_and_never_at_its_end(place: 
     assert place.disk.listdir(place / "full") == ["inner", "more"]
 
 
+@pytest.mark.parametrize(("private", "mode"), [(False, 0o755), (True, 0o700)])
+def test_a_directory_that_is_there_is_closed_to_others_if_it_shall_be_private(
+    tmp_path: Path, private: bool, mode: int
+) -> None:
+    """Else it keeps its mode; what is above it keeps its own in both cases."""
+    inner = tmp_path / "above/inner"
+    inner.mkdir(parents=True)
+    for directory in (tmp_path / "above", inner):
+        directory.chmod(0o755)
+
+    RealDisk().mkdir(inner, private=private)
+
+    assert (inner.stat().st_mode & 0o777, inner.parent.stat().st_mode & 0o777) == (mode, 0o755)
+
+
 def test_an_empty_directory_can_be_removed(place: Place) -> None:
     """And nothing above it."""
     place.disk.mkdir(place / "deep/empty")

@@ -56,10 +56,10 @@ class FailingDisk(MemoryDisk):
         self._ask("replace", target)
         super().replace(source, target)
 
-    def mkdir(self, path: StrPath) -> None:
+    def mkdir(self, path: StrPath, *, private: bool = False) -> None:
         """Makes a directory, unless it fails."""
         self._ask("mkdir", path)
-        super().mkdir(path)
+        super().mkdir(path, private=private)
 
 
 @dataclass

@@ -590,8 +590,11 @@ def test_the_session_is_the_callers_knowledge() -> None:
 
 
 def test_on_a_real_disk_the_record_is_private_and_complete(tmp_path: Path) -> None:
-    """Directories are 0700, files 0600; what was saved, journaled and filed is there for another process."""
+    """Directories are 0700, also one that was there, files 0600; what was saved and filed is there for another process."""
     world = World()
+    (tmp_path / "root" / "r-1").mkdir(parents=True)
+    for directory in ("root/r-1", "root"):
+        (tmp_path / directory).chmod(0o755)
 
     def store() -> RunStore:
         where = {"clock": world.clock, "entropy": world.entropy, "processes": world.processes}
