@@ -137,11 +137,7 @@ class Supervisor:
             asked_s = core.now
             self._step(session, listing)
             core.note_seam()
-            if self._has_hung(asked_s):
-                # The next call may hang as well, so it is for the next tick; who hung goes last then.
-                self.sessions.remove(session)
-                self.sessions.append(session)
-                break
+            self._has_hung(asked_s)
         self.sessions = [session for session in self.sessions if session.phase is not Phase.GONE]
 
     def _has_hung(self, since_s: float) -> bool:

@@ -163,6 +163,31 @@ def test_a_session_past_its_deadline_does_not_wait_for_the_calls_of_others() -> 
     assert ended_s - launches_of(report, "a")[0] <= 100 + 30 + 1
 
 
+def test_a_deadline_that_passes_in_a_hanging_listing_is_kept_before_the_next_call() -> None:
+    """One call deadline, not one for every question of the tick."""
+    report = fresh_stage()(
+        task("a", agent=stalls()),
+        task("b", agent=DONE),
+        max_parallel=2,
+        session_timeout_s=50,
+        call_timeout_s=30,
+        faults="new_window=1*pass->1*timeout;list_window_ids=timeout",
+    )
+
+    assert report.task("a").outcomes == ["timed_out"]
+    assert moment(report, "session-ended", 1) - moment(report, "session-started", 1) <= 50 + 30 + 1
+
+
+def test_a_result_does_not_wait_for_the_hanging_launches_of_others() -> None:
+    """It is seen after the first of their calls."""
+    others = [task(key, agent=DONE) for key in "bcd"]
+    faults = "new_window=1*pass->6*timeout"
+    report = fresh_stage()(task("a", agent=works(10).then_completes()), *others, max_parallel=4, faults=faults)
+
+    assert report.task("a").outcomes == ["completed"]
+    assert moment(report, "session-ended", 1) - moment(report, "session-started", 1) <= 10.1 + 30 + 1
+
+
 def test_a_mark_that_was_not_confirmed_is_made_again() -> None:
     """The log of a session is not lost to one silent call."""
     stage = fresh_stage()
@@ -206,12 +231,3 @@ def test_a_log_that_cannot_be_looked_at_is_no_sign_of_life_and_no_crash() -> Non
     report = stage(task("a", agent=works(10, silent=True).then_completes()))
 
     assert report.task("a").outcomes == ["completed"]
-
-
-def test_slow_calls_of_many_sessions_starve_none_of_them() -> None:
-    """Each call takes longer than a poll: whoever asked goes to the end of the line."""
-    tasks = [task(key, agent=works(200).then_completes()) for key in "abcd"]
-    report = fresh_stage()(*tasks, max_parallel=4, faults="new_window=delay(5);list_window_ids=10*delay(2)")
-
-    assert report.status is RunStatus.FINISHED
-    assert report.elapsed_s < 300
