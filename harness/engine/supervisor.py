@@ -47,6 +47,7 @@ class Supervisor:
     def __init__(self, core: Core, windows: Windows) -> None:
         self.core = core
         self.windows = windows
+        windows.between = self._between_calls
         self.settling = Settling(core)
         self.sessions: list[Session] = []
         self._known_windows: set[str] = set()
@@ -151,6 +152,11 @@ class Supervisor:
             self._give_up_waiting(session)
         return True
 
+    def _between_calls(self) -> None:
+        """Within a step: a call that hung keeps nobody waiting for the next one."""
+        if self.core.seam.recent:
+            self._has_hung(self.core.now - self.core.seam.recent[-1].elapsed_s)
+
     def _read(self) -> None:
         events, notes = self.core.events.poll()
         for note in notes:
@@ -182,7 +188,8 @@ class Supervisor:
             self._reconcile(session)
         elif session.phase is Phase.LIVE:
             self._observe(session, listing)
-            self._live(session)
+            if session.phase is Phase.LIVE:
+                self._live(session)
         elif session.phase is Phase.ENDING:
             self._confirm_end(session, listing)
         self._give_up_waiting(session)
@@ -226,6 +233,9 @@ class Supervisor:
             return
         except CommandRejected as error:
             self._refuse(session, error)
+            return
+        self._between_calls()
+        if session.phase is not Phase.STARTING:
             return
         core.checkpoint("open-window")
         launch = session.profile.launch(session.context)
@@ -282,17 +292,22 @@ class Supervisor:
         core.journal("session-started", task=session.task.key, number=session.attempt.number, window=window_id)
         core.checkpoint("mark")
         self._mark(session)
-        self._identify(session)
+        if session.marked and session.phase is Phase.LIVE:
+            self._identify(session)
 
     def _mark(self, session: Session) -> None:
         """Mark the window; if nobody confirms it, again after as long as the session has lasted."""
         core = self.core
+        self._between_calls()
+        if session.phase is not Phase.LIVE:
+            return
         try:
             self.windows.mark(session.window_id, session.token, log_file(core.run_dir, session.task.key))
         except MultiplexerError:
             session.mark_due_s = core.now + max(core.plan.poll_s, core.now - session.since)
         else:
             session.marked = True
+        self._between_calls()
 
     def _identify(self, session: Session) -> None:
         table = self.core.outside.processes
@@ -350,6 +365,8 @@ class Supervisor:
         session.grew(self._log_size(session), core.now)
         if not session.marked and session.window_id in (listing.ids or ()) and core.now >= session.mark_due_s:
             self._mark(session)
+        if session.phase is not Phase.LIVE:
+            return
         if listing.ids is None:
             session.liveness = Liveness.UNKNOWN
         elif session.window_id not in listing.ids:
@@ -384,7 +401,8 @@ class Supervisor:
             alive = self.windows.alive(session.window_id)
         except TransportError:
             return Liveness.UNKNOWN
-        if alive and not session.processes:
+        self._between_calls()
+        if alive and not session.processes and session.phase is Phase.LIVE:
             self._identify(session)
         return Liveness.ALIVE if alive else Liveness.DEAD
 
@@ -473,6 +491,7 @@ class Supervisor:
         if listing.ids is None or session.window_id not in listing.ids:
             return listing.ids is not None
         self.windows.kill(session.window_id)
+        self._between_calls()
         listing = self.windows.listing()
         return listing.ids is not None and session.window_id not in listing.ids
 

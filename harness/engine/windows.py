@@ -6,7 +6,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -35,6 +35,10 @@ class Listing:
     error: MultiplexerError | None = None
 
 
+def _nothing() -> None:
+    return None
+
+
 def window_name(task_key: str, token: str) -> str:
     """The name of the window of one launch: the token in it tells launches apart when an answer was lost."""
     return f"{task_key[:40]}-{token[:16]}"
@@ -50,6 +54,8 @@ class Windows:
         self.claimed = False
         """Whether this run has ever asked for the session to be made: then an untagged one is its own."""
         self.run_id = run_id
+        self.between: Callable[[], None] = _nothing
+        """Called between two calls of one method; what it raises ends the method."""
         self.server: ServerIdentity | None = None
         """Who answered when the session was last made sure of, for crash records."""
         self._ready = False
@@ -64,12 +70,16 @@ class Windows:
         """
         if self._ready:
             return
-        if not self.multiplexer.has_session(self.session):
+        found = self.multiplexer.has_session(self.session)
+        self.between()
+        if not found:
             self._make_session()
         elif self._owner_is_foreign():
             raise SessionTaken(f"session {self.session} belongs to somebody else")
+        self.between()
         self.multiplexer.set_session_option(self.session, RUN_OPTION, self.run_id)
         self._ready = True
+        self.between()
         self._note_server()
 
     def _note_server(self) -> None:
@@ -135,6 +145,8 @@ class Windows:
         """
         with self._every_answer():
             self.multiplexer.set_window_option(window_id, TOKEN_OPTION, token)
+        self.between()
+        with self._every_answer():
             self.multiplexer.pipe_pane(window_id, log_file)
 
     def listing(self) -> Listing:
@@ -159,6 +171,7 @@ class Windows:
         listing = self.listing()
         if listing.ids is None:
             raise listing.error if isinstance(listing.error, TransportError) else TransportError("nobody answers")
+        self.between()
         names = self.names(listing.ids)
         if names is None:
             raise TransportError("the windows' names could not be read")

@@ -114,6 +114,23 @@ def test_a_result_that_comes_while_a_nudge_hangs_completes_the_session() -> None
     assert moment(report, "session-ended", 1) - moment(report, "session-started", 1) <= 21 + 30 + 1.1
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [
+        "set_window_option=1*timeout;pipe_pane=1*timeout;window_pids=1*timeout",
+        "set_window_option=1*delay(4);pipe_pane=1*delay(4);window_pids=1*delay(4)",
+        "pipe_pane=2*delay(4);window_alive=1*delay(4);window_pids=2*delay(4)",
+    ],
+)
+def test_a_result_right_after_the_launch_waits_for_one_call_only(faults: str) -> None:
+    """Marking the window and asking for its processes take several calls, and each of them may hang."""
+    report = fresh_stage()(task("a", agent=works(3).then_completes()), faults=faults, strict=False, call_timeout_s=5)
+
+    left_s = next(entry["at"] for entry in report.ledger if entry["what"] == "result")
+    assert report.task("a").outcomes == ["completed"]
+    assert moment(report, "session-ended", 1) - left_s <= 5 + 1.1
+
+
 def test_a_stray_window_of_ours_is_killed_and_a_persons_is_not() -> None:
     """A late effect has a task's name and no launch; whatever else is in the session stays until the session goes."""
     stage = fresh_stage()
