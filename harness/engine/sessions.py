@@ -66,6 +66,8 @@ class Session:
     wakes_total: int = 0
     processes: list[ProcessIdentity] = field(default_factory=list)
     survivors: list[ProcessIdentity] = field(default_factory=list)
+    killed_s: float | None = None
+    """When survivors were first told to go by SIGKILL."""
     result: Result | None = None
     result_note: str | None = None
     session_ended: bool = False

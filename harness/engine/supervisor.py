@@ -59,7 +59,7 @@ class Supervisor:
         while True:
             self.core.checkpoint("schedule")
             self._schedule()
-            if self._pause is not None and (not self.sessions or self._pause.stage == UNREACHABLE):
+            if self._pause is not None and not (self.sessions if self._pause.stage != UNREACHABLE else self._healthy()):
                 return self._pause
             if self.sessions:
                 self._tick()
@@ -68,6 +68,21 @@ class Supervisor:
                 return self._pause
             if self.sessions or (self._pause is None and self._next() is None):
                 self.core.wait(self._poll_s())
+
+    def _healthy(self) -> bool:
+        """Whether there are sessions that can still come to their own end although another one cannot be started or ended."""
+        core, limit = self.core, self.core.plan.session_timeout_s
+        if core.seam.silent_since is not None and core.now - core.seam.silent_since >= limit:
+            return False
+        return any(
+            session.phase is Phase.LIVE
+            or (
+                session.phase is Phase.ENDING
+                and session.attempt.outcome is not SessionOutcome.UNREACHABLE
+                and core.now - session.since < limit
+            )
+            for session in self.sessions
+        )
 
     def _poll_s(self) -> float:
         core = self.core
@@ -208,8 +223,9 @@ class Supervisor:
         if session.attempt.outcome is None:
             self._close(session, SessionOutcome.UNREACHABLE, "the multiplexer does not answer", counted_attempt=False)
             session.state.phase = TaskPhase.PENDING
-        self._pause = Paused(reason=why, stage=UNREACHABLE, task=session.task.key)
-        core.save()
+        if self._pause is None or self._pause.stage != UNREACHABLE:
+            self._pause = Paused(reason=why, stage=UNREACHABLE, task=session.task.key)
+            core.save()
 
     # Starting
 
@@ -500,7 +516,14 @@ class Supervisor:
         table_of_token = table.carrying("SEAMRIPPER_TOKEN", session.token)
         known = {identity.pid: identity for identity in [*session.survivors, *table_of_token]}
         alive = [one for _, one in sorted(known.items()) if table.liveness(one) is not Liveness.DEAD]
-        late = self.core.now - session.since >= self.core.plan.stop_grace_s
+        grace_s, now = self.core.plan.stop_grace_s, self.core.now
+        if alive and session.killed_s is not None and now - session.killed_s >= max(grace_s, self.core.plan.poll_s):
+            # What SIGKILL did not end, no signal of ours ends: it may belong to another user.
+            self.core.journal("survivors", task=session.task.key, pids=[one.pid for one in alive])
+            return True
+        late = now - session.since >= grace_s
+        if late and session.killed_s is None:
+            session.killed_s = now
         for identity in alive:
             table.signal(identity, signal_module.SIGKILL if late else signal_module.SIGTERM)
         return not alive

@@ -55,6 +55,35 @@ def test_a_process_that_survives_its_window_is_ended_before_the_next_attempt() -
     assert left == [0, 0]
 
 
+def test_a_process_that_nothing_ends_is_told_of_and_keeps_nobody_waiting() -> None:
+    """Everybody answered: that is no reason to pause the run."""
+    stage = fresh_stage()
+
+    def spawn() -> None:
+        token = stage.world.ledger()[0]["token"]
+        stage.world.processes.spawn({"SEAMRIPPER_TOKEN": token}, on_signal=lambda signum: None)
+
+    stage.at(2, spawn)
+    report = stage(task("a", agent=DONE), verify=False, stop_grace_s=10)
+
+    assert report.status is RunStatus.FINISHED
+    assert len(report.events("survivors")) == 1
+    assert 20 <= moment(report, "session-gone", 1) - moment(report, "session-ended", 1) <= 22.2
+
+
+def test_a_session_that_cannot_be_started_does_not_cost_a_healthy_one_its_end() -> None:
+    """The run pauses once nobody is at work any more."""
+    agent = works(50).then_completes()
+    faults = "new_window=1*timeout->1*pass->timeout"
+    report = fresh_stage()(
+        task("b", agent=DONE), task("a", agent=agent), faults=faults, max_parallel=2, session_timeout_s=60
+    )
+
+    assert isinstance(report.ending, Paused)
+    assert report.ending.task == "b"
+    assert report.task("a").phase == "done"
+
+
 def test_an_agent_that_heeds_no_polite_signal_is_killed_after_the_grace() -> None:
     """It has its time first."""
     deaf = stalls().ignoring_signals("SIGHUP", "SIGTERM")
