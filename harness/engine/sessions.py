@@ -83,6 +83,8 @@ class Session:
     log_size: int = 0
     parked_until_s: float | None = None
     liveness: Liveness = Liveness.UNKNOWN
+    unknown_looks: int = 0
+    """How often nobody could tell whether it lives."""
     exit: WindowExit | None = None
     exit_awaited: bool = False
     """Whether one more poll was spent on learning how the window ended."""

@@ -385,10 +385,12 @@ class Supervisor:
             return
         if listing.ids is None:
             session.liveness = Liveness.UNKNOWN
+            session.unknown_looks += 1
         elif session.window_id not in listing.ids:
             session.liveness = Liveness.DEAD
         else:
             session.liveness = self._process_liveness(session)
+            session.unknown_looks += session.liveness is Liveness.UNKNOWN
         if session.liveness is Liveness.DEAD and listing.ids is not None and session.window_id in listing.ids:
             self._ask_for_exit(session)
 
@@ -480,6 +482,11 @@ class Supervisor:
             outcome=str(outcome),
             reason=reason,
             counted=attempt.counted,
+            exit_code=attempt.exit_code,
+            signal=attempt.signal,
+            unknown_looks=session.unknown_looks or None,
+            not_before=session.state.not_before,
+            summary=session.state.summary,
         )
         core.save()
         table = core.outside.processes

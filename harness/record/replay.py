@@ -50,7 +50,8 @@ TASK_EVENTS: dict[str, TaskPhase] = {
 """Events that move the task `task` into a phase; those with a `reason` give the task that reason."""
 
 SESSION_EVENTS = frozenset({"attempt", "session-started", "session-ended"})
-"""Events about attempt `number` of the task `task`; they carry fields of `Attempt`, `window` for `window_id`."""
+"""Events about attempt `number` of the task `task`; they carry fields of `Attempt`, `window` for `window_id`, and the last
+of them also the task's `not_before` and `summary`."""
 
 _ATTEMPTS = 10**9
 """No attempt has that number: a line that says so is damaged."""
@@ -167,10 +168,20 @@ def _apply_task(state: RunState, event: Event) -> None:
     number = event.get("number")
     if event["event"] in SESSION_EVENTS and type(number) is int and 0 < number < _ATTEMPTS:
         _apply_attempt(task, number, event)
+    if event["event"] == "session-ended":
+        _tell_task(task, event)
     phase = TASK_EVENTS.get(event["event"])
     if phase is not None:
         task.phase = phase
         task.reason = reason if isinstance(reason := event.get("reason"), str) else ""
+
+
+def _tell_task(task: TaskState, event: Event) -> None:
+    """What the end of a session says about its task."""
+    for name in ("not_before", "summary"):
+        whole = _converted({"key": task.key, name: event[name]}, TaskState) if name in event else None
+        if whole is not None:
+            setattr(task, name, getattr(whole, name))
 
 
 def _apply_attempt(task: TaskState, number: int, event: Event) -> None:
@@ -179,6 +190,8 @@ def _apply_attempt(task: TaskState, number: int, event: Event) -> None:
         attempt = Attempt(number, "", started_at=seconds(event.get("at")))
         task.attempts.append(attempt)
     told = {name: event[name] for name in _ATTEMPT_FIELDS if name in event}
+    if event["event"] == "session-ended":
+        told.setdefault("ended_at", event.get("at"))
     if "window" in event:
         told["window_id"] = event["window"]
     for name, value in told.items():

@@ -75,6 +75,25 @@ def test_a_result_of_another_launch_is_not_taken_over() -> None:
     assert report.task("a").outcomes == ["stopped", "completed"]
 
 
+def test_a_limit_is_kept_by_the_resume_of_a_run_that_was_killed_before_its_state_was_written() -> None:
+    """The journal alone tells until when, and how often nobody could tell whether the agent lived."""
+    limited = works(3).then_fails_turn(retry_after_s=5000).then_idles()
+    stage = fresh_stage()
+    faults = "list_window_ids=1*timeout;engine.kill=1*die"
+    stage(task("a", agent=ScriptedAgent.attempts(limited, DONE)), faults=faults, session_timeout_s=600)
+    state = stage.run_dir / "state.json"
+    disk = stage.world.disk
+    for name in ("state.json", "state.json.bak"):
+        if disk.info(state.with_name(name)) is not None:
+            disk.remove(state.with_name(name))
+    report = stage.resume(verify=False)
+
+    begun = launches_of(report, "a")
+    assert len(begun) == 2
+    assert begun[1] - begun[0] >= 5000
+    assert report.events("session-ended")[0]["unknown_looks"] == 1
+
+
 def test_a_task_that_was_done_is_not_done_again() -> None:
     """Only what was left of the plan."""
     stage = fresh_stage()

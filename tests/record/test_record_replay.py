@@ -51,6 +51,17 @@ def test_a_line_tells_an_ending(line: Event, ending: Ending | None) -> None:
     assert ending_of(line) == ending
 
 
+def test_the_end_of_a_session_tells_when_its_task_may_go_on() -> None:
+    """A rate limit outlives the engine; what is of another type is passed over."""
+    line = event("session-ended", task="a", number=1, signal=9, not_before=99.5, summary="x")
+    task = replay(state(), [line]).task("a")
+
+    assert (task.not_before, task.summary) == (99.5, "x")
+    assert (task.attempts[0].ended_at, task.attempts[0].signal) == (7.0, 9)
+    wrong = replay(state(), [event("session-ended", task="a", number=1, not_before="soon", summary=3)])
+    assert (wrong.task("a").not_before, wrong.task("a").summary) == (None, "")
+
+
 def test_lines_that_the_snapshot_tells_of_are_passed_over() -> None:
     """Only what came after the snapshot changes it."""
     old = [event("task-done", 4, task="a"), event("task-done", 9, epoch=0, task="a")]
