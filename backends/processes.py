@@ -91,8 +91,11 @@ class ProcessTable(ABC):
         """The process, if it runs, and all its descendants that can be found."""
 
     @abstractmethod
-    def carrying(self, name: str, value: str) -> list[ProcessIdentity]:
-        """The processes whose environment says `name=value`; those that cannot be looked into are left out."""
+    def carrying(self, name: str, *values: str) -> list[ProcessIdentity]:
+        """The processes whose environment gives `name` one of `values`; those that cannot be looked into are left out.
+
+        The whole table is looked through once, however many values there are.
+        """
 
     @abstractmethod
     def signal(self, identity: ProcessIdentity, signum: int) -> bool:
@@ -172,12 +175,12 @@ class SystemProcessTable(ProcessTable):
         found = [self.identify(child.pid) for child in children]
         return [identity, *(child for child in found if child is not None)]
 
-    def carrying(self, name: str, value: str) -> list[ProcessIdentity]:
+    def carrying(self, name: str, *values: str) -> list[ProcessIdentity]:
         """See `ProcessTable.carrying`."""
         found = []
         for process in psutil.process_iter():
             try:
-                carries = process.environ().get(name) == value
+                carries = process.environ().get(name) in values
                 seen = _look_at(process.pid) if carries else None
             except _UNSEEN:
                 continue

@@ -130,9 +130,9 @@ class SimulatedProcessTable(ProcessTable):
             found += [p.identity for p in self._running.values() if p.parent == ancestor.pid]
         return found
 
-    def carrying(self, name: str, value: str) -> list[ProcessIdentity]:
+    def carrying(self, name: str, *values: str) -> list[ProcessIdentity]:
         """See `ProcessTable.carrying`."""
-        return [p.identity for p in self._running.values() if p.environment.get(name) == value]
+        return [p.identity for p in self._running.values() if p.environment.get(name) in values]
 
     def signal(self, identity: ProcessIdentity, signum: int) -> bool:
         """See `ProcessTable.signal`."""

@@ -29,12 +29,13 @@ def processes_of(core: Core, attempts: Iterable[Attempt]) -> list[ProcessIdentit
     """The live processes of these attempts: descendants of their windows, and whatever carries their token."""
     table = core.outside.processes
     found: dict[int, ProcessIdentity] = {}
+    attempts = list(attempts)
     for attempt in attempts:
         for ref in attempt.pids:
             for identity in table.tree(ProcessIdentity(ref.pid, ref.started, table.boot_id())):
                 found[identity.pid] = identity
-        for identity in table.carrying("SEAMRIPPER_TOKEN", attempt.token):
-            found[identity.pid] = identity
+    for identity in table.carrying("SEAMRIPPER_TOKEN", *(attempt.token for attempt in attempts)):
+        found[identity.pid] = identity
     return [found[pid] for pid in sorted(found)]
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from engine_setting import RUN, foreign_session, fresh_stage
 
+from backends.clock import VirtualClock
+from backends.processes import ProcessIdentity
+from backends.simulated_processes import SimulatedProcessTable
 from harness.agents import task, works
+from harness.engine.core import Core
+from harness.engine.teardown import processes_of
 from harness.engine.windows import RUN_OPTION
-from harness.record import RunStatus
+from harness.record import Attempt, RunStatus
 
 CRASH = "engine.tick=3*pass->1*raise(ValueError)"
 WORK = works(1000)
@@ -44,6 +52,31 @@ def test_a_crash_before_anything_was_opened_has_nothing_to_take_down(step: str) 
     assert report.summary is not None
     assert report.summary.teardown is None
     assert not [point for point in report.reached if point.startswith("mux.")]
+
+
+class CountingTable(SimulatedProcessTable):
+    """A process table that counts how often it is looked through."""
+
+    scans = 0
+
+    def carrying(self, name: str, *values: str) -> list[ProcessIdentity]:
+        """See `ProcessTable.carrying`."""
+        self.scans += 1
+        return super().carrying(name, *values)
+
+
+def test_the_processes_of_all_attempts_are_looked_for_at_once() -> None:
+    """A forced end must not take longer with every attempt; a token that no attempt has names nobody."""
+    table = CountingTable(VirtualClock())
+    ours = [table.spawn({"SEAMRIPPER_TOKEN": f"t{number}"}) for number in range(5)]
+    table.spawn({"SEAMRIPPER_TOKEN": "another"})
+    table.spawn()
+    core = SimpleNamespace(outside=SimpleNamespace(processes=table))
+    attempts = [Attempt(number=number, token=f"t{number}") for number in range(5)]
+
+    assert processes_of(cast(Core, core), attempts) == ours
+    assert processes_of(cast(Core, core), []) == []
+    assert table.scans <= 2
 
 
 def test_a_process_that_ignores_every_polite_signal_is_killed_at_the_end_of_the_grace() -> None:
