@@ -31,6 +31,7 @@ _NOWHERE = "nowhere"
 """Stands for the worlds of a test that runs in none of the selected ones: it is deselected."""
 
 _STAGE = pytest.StashKey[Stage]()
+_FAILED = pytest.StashKey[bool]()
 _TALLY = pytest.StashKey["_Tally"]()
 
 
@@ -111,6 +112,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _world_of(item) is not None:
             _check_markers(item)
+        elif item.get_closest_marker("faults") is not None:
+            raise pytest.UsageError(f"{item.nodeid}: faults(plan) is for tests that use mux_run or mux_faults")
     nowhere = [item for item in items if _world_of(item) == _NOWHERE]
     if nowhere:
         config.hook.pytest_deselected(items=nowhere)
@@ -132,7 +135,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _check_markers(item: pytest.Item) -> None:
     """Raise `UsageError` unless the arguments of this plugin's markers are what they are documented to be."""
-    _marked_plan(item)
+    names = getattr(item, "fixturenames", ())
+    if _marked_plan(item) is not None and "mux_run" not in names and "mux_faults" not in names:
+        raise pytest.UsageError(f"{item.nodeid}: faults(plan) is for tests that use mux_run or mux_faults")
     _marked_scale(item)
     worlds = item.get_closest_marker("worlds")
     unknown = [] if worlds is None else [name for name in worlds.args if name not in WORLDS]
@@ -238,6 +243,8 @@ def mux_run(request: pytest.FixtureRequest, mux_world: World, mux_faults: FaultP
     yield stage
     for report in stage.reports:
         request.config.stash[_TALLY].add(report)
+    if not stage.reports and mux_faults.faults and not request.node.stash.get(_FAILED, False):
+        pytest.fail(f"`{mux_faults.to_text()}` never fired: the test has a fault plan and ran nothing under it")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -246,6 +253,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Explain a failure without a second run: the newest report, and the line that repeats it."""
     result = yield
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or not result.passed
     stage = item.stash.get(_STAGE, None)
     if call.when == "call" and result.failed and stage is not None:
         if stage.reports and not (call.excinfo and call.excinfo.errisinstance(OracleViolation)):

@@ -129,7 +129,10 @@ def test_stop_signal_given_again_on_a_live_host_leaves_nothing(mux_run: Stage) -
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_stop_signal_while_a_crash_is_recorded_leaves_it_a_crash(mux_run: Stage, count: int) -> None:
-    """A run that is crashing is not stopped any more: the record is made, and the session taken down."""
+    """A run that is crashing is not stopped any more: the record is made, and the session taken down.
+
+    A second signal leaves the teardown no time to wait for a slow host's confirmation.
+    """
 
     def context() -> dict[str, object]:
         for _ in range(count):
@@ -141,7 +144,7 @@ def test_stop_signal_while_a_crash_is_recorded_leaves_it_a_crash(mux_run: Stage,
 
     assert report.status is RunStatus.CRASHED
     assert report.exit_code == 70
-    assert report.teardown == "torn-down"
+    assert report.teardown == "torn-down" or (count == 2 and not report.virtual and report.teardown == "unconfirmed")
 
 
 def test_stop_signal_after_the_end_changes_nothing(mux_run: Stage) -> None:

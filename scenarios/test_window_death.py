@@ -83,3 +83,22 @@ def test_window_death_of_the_whole_server_is_no_success(mux_run: Stage) -> None:
 
     assert report.task("1-1").outcomes[0] == "crashed"
     assert report.task("1-1").phase == "done"
+
+
+@pytest.mark.simulated("a project directory that is missing is refused before a live run begins")
+def test_window_death_of_a_missing_directory_names_it(mux_run: Stage) -> None:
+    """An agent whose directory cannot be entered is not only `exit 126`: the reason names the directory."""
+    mux_run.world.server.missing_dirs.add("/sim/project/gone")  # type: ignore[attr-defined]  # a simulated server
+    report = mux_run(task("1-1", agent=exits(0), cwd="gone"), max_attempts=1, retry_deferred="never")
+
+    assert "/sim/project/gone cannot be entered" in report.task("1-1").reason
+
+
+@pytest.mark.simulated("a pipe in the log's place would be opened by nobody")
+def test_window_death_is_seen_where_the_log_is_no_file(mux_run: Stage) -> None:
+    """A log that cannot be written is said, and keeps no process waiting for it."""
+    mux_run.at(0, lambda: mux_run.world.disk.plant_fifo(mux_run.run_dir / "logs" / "1-1.log"))  # type: ignore[attr-defined]  # memory
+    mux_run(task("0", agent=works(2).then_completes()), task("1-1", agent=exits(3), needs=["0"]), max_attempts=1)
+
+    assert mux_run.store().events()
+    assert "log-skipped" in [event["event"] for event in mux_run.store().events()]

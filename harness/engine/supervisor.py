@@ -7,8 +7,10 @@ and after every question, so that a hanging multiplexer delays a finished agent 
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal as signal_module
+from pathlib import Path
 
 from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError
 from backends.processes import Liveness
@@ -37,6 +39,8 @@ _LOST_SESSIONS = 2
 
 Chosen: once, because the last window in it has just closed, and once more by chance; a third time somebody ends them.
 """
+_NOTES = 10
+"""Unreadable event files of one tick that are journaled each by itself; chosen so that a heap of them costs one line more."""
 _ABSENT_LOOKS = 2
 """Listings without the window, one poll apart, that prove that an unanswered launch came to nothing."""
 
@@ -174,8 +178,10 @@ class Supervisor:
 
     def _read(self) -> None:
         events, notes = self.core.events.poll()
-        for note in notes:
+        for note in notes[:_NOTES]:
             self.core.journal("event-skipped", note=note)
+        if len(notes) > _NOTES:
+            self.core.journal("event-skipped", note=f"and {len(notes) - _NOTES} more")
         now = self.core.now
         by_token = {session.token: session for session in self.sessions}
         for event in events:
@@ -317,8 +323,13 @@ class Supervisor:
         self._between_calls()
         if session.phase is not Phase.LIVE:
             return
+        log = log_file(core.run_dir, session.task.key)
+        found = core.outside.disk.info(log)
+        if found is not None and not found.is_file:
+            core.journal("log-skipped", task=session.task.key, note=f"logs/{log.name} is no regular file")
+            log = Path(os.devnull)
         try:
-            self.windows.mark(session.window_id, session.token, log_file(core.run_dir, session.task.key))
+            self.windows.mark(session.window_id, session.token, log)
         except MultiplexerError:
             session.mark_due_s = core.now + max(core.plan.poll_s, core.now - session.since)
         else:
@@ -446,6 +457,15 @@ class Supervisor:
         outcome = "sent" if error is None else f"unconfirmed: {type(error).__name__}"
         core.journal("nudge", task=session.task.key, kind=kind.value, outcome=outcome)
 
+    def _why_crashed(self, session: Session, decision: Crash) -> str:
+        if decision.exit is None:
+            return decision.why
+        meaning = {
+            126: f": the directory {session.context.cwd} cannot be entered, or the agent not be executed",
+            127: ": the agent's program was not found",
+        }.get(-1 if decision.exit.code is None else decision.exit.code, "")
+        return f"{decision.why} ({decision.exit}{meaning})"
+
     def _end(self, session: Session, decision: Decision) -> None:
         """Record how the session ended, if `decision` ends it; only then is anything done to its window."""
         if isinstance(decision, Complete):
@@ -453,8 +473,7 @@ class Supervisor:
         elif isinstance(decision, Crash):
             session.attempt.exit_code = None if decision.exit is None else decision.exit.code
             session.attempt.signal = None if decision.exit is None else decision.exit.signal
-            why = decision.why if decision.exit is None else f"{decision.why} ({decision.exit})"
-            self._close(session, SessionOutcome.CRASHED, why)
+            self._close(session, SessionOutcome.CRASHED, self._why_crashed(session, decision))
         elif isinstance(decision, TimeOut):
             self._close(session, SessionOutcome.TIMED_OUT, f"no result within {self.core.plan.session_timeout_s:g} s")
         elif isinstance(decision, Stall):

@@ -148,6 +148,31 @@ def runs(pid: int) -> bool:
     return found is not None and table.liveness(found) is not Liveness.DEAD
 
 
+UNUSED = """
+import pytest
+
+@pytest.mark.faults("list_window_ids=timeout")
+def test_story({marker}):
+    assert {marker} is not None
+"""
+
+
+def test_a_fault_plan_that_nothing_runs_under_fails(tmp_path: Path) -> None:
+    """A test with faults that never runs a plan is not a green one."""
+    done = run_pytest(write(tmp_path, body=UNUSED, marker="mux_run"), "--mux", "fake")
+
+    assert done.status == 1
+    assert "the test has a fault plan and ran nothing under it" in text(done)
+
+
+def test_a_fault_plan_without_a_stage_is_refused(tmp_path: Path) -> None:
+    """Faults on a test that cannot run anything under them are an error at collection."""
+    done = run_pytest(write(tmp_path, body=UNUSED, marker="mux"), "--mux", "fake")
+
+    assert done.status == 4
+    assert "faults(plan) is for tests that use mux_run or mux_faults" in text(done)
+
+
 FROZEN = """
 import os, pathlib, pytest, signal, time
 
