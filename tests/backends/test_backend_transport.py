@@ -33,6 +33,7 @@ class Spawns(SimulatedProcessTable):
         cwd: object = None,
         env: Mapping[str, str] | None = None,
         waker: Waker | None = None,
+        newest: int | None = None,
     ) -> Completed:
         """See `ProcessTable.run`."""
         self.asked = {"argv": tuple(argv), "timeout_s": timeout_s, "stdin": stdin, "env": env, "waker": waker}
