@@ -115,7 +115,7 @@ class Engine:
             try:
                 self.summary = self._record(captured, recording)
             finally:
-                self._release()
+                self._release(recording)
         error = captured.error
         if error is not None and (captured.foreign or self._parent is not None):
             raise error
@@ -130,7 +130,7 @@ class Engine:
         """
         if not self._resume and not isinstance(error, RecordError):
             return
-        self._release()
+        self._release(Isolation())
         if isinstance(error, RecordError) or not isinstance(error, Exception):
             raise error
         raise RecordError(f"{self.run_dir.name} cannot be read: {self.store.describe(error)}") from error
@@ -357,9 +357,9 @@ class Engine:
             problems=tuple(problems),
         )
 
-    def _release(self) -> None:
+    def _release(self, recording: Isolation) -> None:
         if self._lock is not None:
-            Isolation().step("release", self._lock.release)
+            recording.step("release", self._lock.release)
             self._lock = None
 
     # Making

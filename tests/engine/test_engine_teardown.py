@@ -11,6 +11,7 @@ from engine_setting import RUN, foreign_session, fresh_stage
 from backends.clock import VirtualClock
 from backends.processes import ProcessIdentity
 from backends.simulated_processes import SimulatedProcessTable
+from faults.errors import SimulatedDeath
 from harness.agents import task, works
 from harness.engine.core import Core
 from harness.engine.teardown import processes_of
@@ -133,3 +134,11 @@ def test_a_resume_that_crashes_before_it_looked_takes_down_no_foreign_session(st
 
     assert report.status is RunStatus.CRASHED
     assert multiplexer.session_options(RUN_OPTION) == {RUN: "somebody"}
+
+
+def test_a_death_while_the_lock_is_given_back_is_a_death() -> None:
+    """Giving it back is the last step, and stands alone like all others; the ending that was recorded before it stands."""
+    report = fresh_stage()(task("a", agent=works(1).then_completes()), faults="disk.remove:lock=1*die")
+
+    assert isinstance(report.raised, SimulatedDeath)
+    assert report.status is RunStatus.FINISHED
