@@ -97,7 +97,7 @@ def test_window_death_of_a_missing_directory_names_it(mux_run: Stage) -> None:
 @pytest.mark.simulated("a pipe in the log's place would be opened by nobody")
 def test_window_death_is_seen_where_the_log_is_no_file(mux_run: Stage) -> None:
     """A log that cannot be written is said, and keeps no process waiting for it."""
-    mux_run.at(0, lambda: mux_run.world.disk.plant_fifo(mux_run.run_dir / "logs" / "1-1.log"))  # type: ignore[attr-defined]  # memory
+    mux_run.at(0, lambda: mux_run.world.disk.plant_fifo(mux_run.run_dir / "logs" / "1-1.log"))  # type: ignore[attr-defined]  # a simulated disk
     mux_run(task("0", agent=works(2).then_completes()), task("1-1", agent=exits(3), needs=["0"]), max_attempts=1)
 
     assert mux_run.store().events()
