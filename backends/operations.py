@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -465,6 +466,10 @@ def _check_command(what: str, value: object) -> None:
     _check_value(what, value)
     if not str(value).strip():
         raise _invalid(what, value, "must not be empty")
+    try:
+        shlex.split(str(value))
+    except ValueError as error:
+        raise _invalid(what, value, f"is no argv joined by shlex: {error}") from None
 
 
 def _check_text(what: str, value: object) -> None:

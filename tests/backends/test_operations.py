@@ -61,7 +61,7 @@ GARBAGE: dict[Argument, tuple[object, ...]] = {
         *({"A": "a\0b"}, {"A": 1}, {"A": None}, {"A": b"1"}, {"A": "\ud800"}),
     ),
     Argument.ARGV: ("sleep 1", b"sleep", [], (), None, ["a\0"], ["a", 1], ["a", None], ["\ud800"], {"a"}),
-    Argument.COMMAND: ("", " \n", "a\0b", None, ["sleep"], b"sleep", "\ud800"),
+    Argument.COMMAND: ("", " \n", "a\0b", None, ["sleep"], b"sleep", "\ud800", "echo 'half"),
     Argument.TEXT: ("a\0b", "a\x1b[31m", "a\rb", "a\x7f", "a\x85", "\ud800", None, b"a", 1),
     Argument.OPTION: ("", "-g", "a b", "@", "@1", "a\n", "a;b", "#{x}", None, 1, b"status"),
     Argument.VALUE: ("a\0b", "\ud800", None, 1, b"a"),
