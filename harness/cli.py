@@ -105,7 +105,10 @@ def _command(
 
 def _add_place(made: argparse.ArgumentParser) -> None:
     made.add_argument(
-        "--root", metavar="DIR", help="where runs are kept (default: $SEAMRIPPER_ROOT, or the user's state)"
+        "--root",
+        metavar="DIR",
+        type=_directory,
+        help="where runs are kept (default: $SEAMRIPPER_ROOT, or the user's state)",
     )
     made.add_argument(
         "--mux", metavar="NAME", help="the multiplexer, or module:Attribute (default: $SEAMRIPPER_MUX, or tmux)"
@@ -189,6 +192,12 @@ def _add_probe(commands: Commands[_Parser]) -> None:
 
 def _add_backends(commands: Commands[_Parser]) -> None:
     _command(commands, "backends", backends, "list the multiplexers that can be driven", "  seamripper backends\n")
+
+
+def _directory(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a directory, got ''")
+    return text
 
 
 def _at_least_one(text: str) -> int:
