@@ -21,6 +21,7 @@ from backends.processes import Liveness
 from harness.commands.driving import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
+from harness.commands.server import has_no_server
 from harness.dashboard import RunView, list_screen, list_text, literal, read_run, read_runs, screen
 from harness.record import Hint, Holder, RunState, RunStatus, TaskPhase, read_holder
 from harness.runs import RunNotFound, find_run, resolve_root, root_of
@@ -60,6 +61,8 @@ class SessionAsker:
         multiplexer = self.multiplexer()
         if state.backend and state.backend != type(multiplexer).__name__:
             return Liveness.UNKNOWN
+        if has_no_server(self._host, multiplexer):
+            return Liveness.DEAD
         now = self._host.clock.monotonic()
         self._end_s = now + _PATIENCE_S if self._end_s is None else self._end_s
         with multiplexer.budget(self._end_s - now):

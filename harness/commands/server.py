@@ -19,7 +19,7 @@ from harness.record import runs
 from harness.runs import PROBES
 from harness.waiting import eventually
 
-__all__ = ["CONTROL", "Claim", "claim", "end_idle_server", "ended_windows", "require_available"]
+__all__ = ["CONTROL", "Claim", "claim", "end_idle_server", "ended_windows", "has_no_server", "require_available"]
 
 CONTROL = "seamripper-control"
 """The session that the windows of detached runs are in; a run's own session is named by its id."""
@@ -78,6 +78,11 @@ def require_available(multiplexer: TerminalMultiplexer) -> None:
     version = multiplexer.version()
     what = f"{version} cannot be used here" if version else f"there is no {name} that can be run here"
     raise CommandError(what, "`seamripper backends` says what is missing; for tmux, install 3.2a or newer")
+
+
+def has_no_server(host: Host, multiplexer: TerminalMultiplexer) -> bool:
+    """Whether no server can be there, because the directory of its socket and record is not; a question would make it."""
+    return isinstance(multiplexer, TmuxMultiplexer) and host.disk.info(multiplexer.socket_path.parent) is None
 
 
 def ended_windows(multiplexer: TerminalMultiplexer) -> list[str] | None:
