@@ -8,11 +8,13 @@ checking and writing are derived from them.
 from __future__ import annotations
 
 import difflib
+import errno
 import heapq
 import math
 import os
 import re
 import shlex
+import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -40,6 +42,13 @@ BUILT_IN_AGENTS = ("claude", "codex", "gemini", "copilot", "scripted")
 
 PLAN_LIMIT = 1 << 20
 """Bytes; a longer plan file is refused."""
+
+_MOST_DOTS = 64
+"""Dots in one key; tomllib needs time that grows with their square, so a key with more is refused before it is read."""
+_KEY = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.){0,256}+"|'[^'\n]{0,256}+')"""
+"""A part of a key. Longer ones are not looked for, so that looking stays linear; a plan has no room for many of them."""
+_DOTTED = re.compile(rf"(?<![A-Za-z0-9_-]){_KEY}(?:[ \t]*+\.[ \t]*+{_KEY}){{{_MOST_DOTS + 1},}}+")
+_KEY_ENDS = re.compile(r"[ \t]*+[=\]]")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _LARGEST = 1_000_000_000
@@ -314,14 +323,17 @@ class RunPlan:
         return "\n".join(parts)
 
 
-def load_plan(path: StrPath, *, disk: Disk | None = None) -> RunPlan:
+def load_plan(path: StrPath, *, disk: Disk | None = None, follow: bool = True) -> RunPlan:
     """Read a plan file; agents work in its directory unless it says otherwise.
+
+    With `follow` a real path may be a symbolic link, and agents work in the directory of the link.
 
     Raises `PlanError` for whatever is wrong, a missing or unreadable file included.
     """
     source = os.path.basename(os.fspath(path)) or os.fspath(path)
     try:
-        data = (disk or RealDisk()).read(os.path.realpath(path) if disk is None else path, limit=PLAN_LIMIT)
+        disk = disk or RealDisk()
+        data = disk.read(_resolved(path) if follow and isinstance(disk, RealDisk) else path, limit=PLAN_LIMIT)
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise PlanError([f"{os.fspath(path)}: cannot be read: {reason}"]) from exc
@@ -333,11 +345,22 @@ def load_plan(path: StrPath, *, disk: Disk | None = None) -> RunPlan:
     return parse_plan(text, source, base=os.path.dirname(os.path.abspath(path)))
 
 
+def _resolved(path: StrPath) -> str:
+    """Where the regular file is that `path` leads to; `OSError` for anything else, as a pipe behind /dev/stdin."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return os.path.realpath(path)
+
+
 def parse_plan(text: str, source: str = "plan", *, base: str = ".") -> RunPlan:
     """Read a plan from the text of a file named `source`; a relative `project` is taken from the directory `base`.
 
     Raises `PlanError` with every problem found, each as `source:line: key: expected ..., got ...`.
     """
+    for dotted in _DOTTED.finditer(text):
+        if _KEY_ENDS.match(text, dotted.end()):
+            line = text.count("\n", 0, dotted.start()) + 1
+            raise PlanError([f"{source}:{line}: expected a key of at most {_MOST_DOTS} dots, got one with more"])
     try:
         document = tomllib.loads(text.replace("\r\n", "\n"))
     except (ValueError, RecursionError) as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -263,3 +264,24 @@ def test_a_plan_is_read_from_any_disk() -> None:
     disk.write("/run/plan.toml", awkward_plan().to_toml().encode())
 
     assert load_plan("/run/plan.toml", disk=disk) == awkward_plan()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{} = 1", "[{}]", "[[{}]]", "x = {{ y = 1, {} = 1 }}", '"a" . {}=1'],
+    ids=["key", "table", "tables", "inline", "quoted"],
+)
+def test_a_key_of_very_many_dots_is_refused_at_once(line: str) -> None:
+    """The parser would need minutes for it."""
+    text = TASK + line.format(".".join(["a"] * 100_000)) + "\n"
+    began = time.monotonic()
+
+    assert problems(text) == ("plan.toml:3: expected a key of at most 64 dots, got one with more",)
+    assert time.monotonic() - began < 2
+
+
+def test_dots_that_are_no_key_are_nobodys_business() -> None:
+    """In a prompt everything may stand; and a key of 64 dots is read, if only to be called unknown."""
+    dots = ".".join(["1"] * 200)
+    assert parse_plan(f'{TASK}prompt = """\n{dots}\n{"." * 200} = 1"""\n').tasks[0].prompt.startswith(dots)
+    assert "unknown key" in problems(TASK + ".".join(["a"] * 65) + " = 1\n")[0]

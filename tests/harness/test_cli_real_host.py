@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 from pathlib import Path
 
 import pytest
 
+from backends.processes import Liveness
 from harness.agents import plan_of, task
 from harness.cli import main
 from harness.commands.host import this_host
+from harness.commands.looking import SessionAsker
+from harness.record import RunState
 
 
 def answer(*words: str) -> tuple[int, str]:
@@ -69,3 +73,33 @@ def test_a_working_directory_that_is_gone_is_told_in_one_line(
     assert capsys.readouterr().err == (
         "error: the working directory cannot be found: No such file or directory; change to one that is there\n"
     )
+
+
+def test_a_link_to_a_plan_is_a_plan_and_a_pipe_is_none(plan: str, tmp_path: Path) -> None:
+    """What a path leads to counts; something that is no file is named at once, never waited for."""
+    link = tmp_path / "linked.toml"
+    link.symlink_to(plan)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading, writing = os.pipe()
+
+    assert answer("run", str(link), "--dry-run") == (0, "")
+    for path in (pipe, f"/dev/fd/{reading}"):
+        code, said = answer("run", str(path), "--dry-run")
+        assert (code, said.count("\n")) == (2, 1)
+        assert f"{path}: cannot be read: not a regular file" in said
+    os.close(reading)
+    os.close(writing)
+
+
+def test_looking_at_runs_makes_no_socket_directory(plan: str, tmp_path: Path) -> None:
+    """A root that never had a server has none: its sessions are gone, and that is known without asking."""
+    root = tmp_path / "runs"
+    run_dir = root / "one"
+    run_dir.mkdir(parents=True)
+    host = this_host()
+    asker = SessionAsker(host, root, "tmux")
+    before = sorted(tmp_path.iterdir())
+
+    assert asker(RunState("one", mux_session="one")) is Liveness.DEAD
+    assert sorted(tmp_path.iterdir()) == before
