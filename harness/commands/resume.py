@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.commands.driving import Drive, Order, backend_of, drive, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
+from harness.commands.places import is_directory
 from harness.engine.plan import PlanError, RunPlan, load_plan
 from harness.record import RunState, RunStatus, RunStore, classify
 from harness.runs import find_run, resolve_root, root_of
@@ -24,6 +25,8 @@ def resume(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     backend_of(host, arguments.mux)
     state = _resumable(host.store(run_dir))
     plan = _plan_of(host, run_dir, state)
+    if not is_directory(host.disk, plan.project):
+        raise CommandError(f"the run's project directory is gone: {plan.project}", "put it back, then resume")
     order = Order(plan, run_dir, root_of(run_dir), arguments.mux, resume=True, where=where_of(arguments))
     return drive(host, output, order, current)
 
@@ -46,7 +49,7 @@ def _resumable(store: RunStore) -> RunState:
 
 def _plan_of(host: Host, run_dir: Path, state: RunState) -> RunPlan:
     """The plan that the run was started with, as it lies in the run's directory."""
-    plan = load_plan(run_dir / "plan.toml", disk=host.disk)
+    plan = load_plan(run_dir / "plan.toml", disk=host.disk, follow=False)
     known = {task.key for task in state.tasks}
     strange = [task.key for task in plan.tasks if task.key not in known]
     if strange:

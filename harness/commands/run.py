@@ -12,9 +12,11 @@ from faults.plan import FaultPlan
 from harness.commands.detach import Detached, detach
 from harness.commands.driving import Drive, Order, backend_of, catalog_of_host, drive, where_of
 from harness.commands.host import Host
+from harness.commands.mishaps import EXIT_USAGE, complain
 from harness.commands.output import Output
+from harness.commands.places import require_places
 from harness.dashboard import literal
-from harness.engine.plan import RunPlan, load_plan
+from harness.engine.plan import PlanError, RunPlan, load_plan
 from harness.runs import new_run_id, resolve_root
 
 __all__ = ["run"]
@@ -25,12 +27,14 @@ def run(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     output = Output(host, as_json=arguments.json, lasting=True)
     root = resolve_root(arguments.root, host.environment, host.cwd)
     path = host.cwd / arguments.plan
-    plan = load_plan(path, disk=host.disk)
-    if arguments.max_parallel is not None:
-        plan = dataclasses.replace(plan, max_parallel=arguments.max_parallel)
+    try:
+        plan = _checked_plan(arguments, host, path)
+    except PlanError as error:
+        if not arguments.dry_run:
+            raise
+        return _refused_on_paper(host, output, path, error)
     faults = FaultPlan.parse(arguments.faults, arguments.seed, catalog_of_host())
     backend = backend_of(host, arguments.mux)
-    host.profiles(plan)
     if arguments.dry_run:
         return _on_paper(output, path, plan, backend, root)
     run_id = arguments.run_id or new_run_id(host.clock, host.entropy)
@@ -45,6 +49,26 @@ def run(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
         return detach(host, output, Detached(path, root, run_id, arguments.mux, tuple(words), where_of(arguments)))
     order = Order(plan, root / run_id, root, arguments.mux, faults=faults, where=where_of(arguments))
     return drive(host, output, order, current)
+
+
+def _checked_plan(arguments: argparse.Namespace, host: Host, path: Path) -> RunPlan:
+    plan = load_plan(path, disk=host.disk)
+    if arguments.max_parallel is not None:
+        plan = dataclasses.replace(plan, max_parallel=arguments.max_parallel)
+    host.profiles(plan)
+    require_places(host.disk, plan, path.name)
+    return plan
+
+
+def _refused_on_paper(host: Host, output: Output, path: Path, error: PlanError) -> int:
+    """Say everything that is wrong with the plan, not only the first of it."""
+    if output.as_json:
+        output.document({"plan": str(path), "problems": list(error.problems)})
+    elif len(error.problems) > 1:
+        for problem in error.problems:
+            complain(host.stderr, problem)
+        return EXIT_USAGE
+    raise error
 
 
 def _on_paper(output: Output, path: Path, plan: RunPlan, backend: str, root: Path) -> int:

@@ -134,3 +134,35 @@ def test_the_multiplexer_in_memory_is_refused_for_real_runs(seamripper: CommandL
 
     assert_one_line(seamripper("run", plan, "--mux", "fake"), 2, "lives in memory")
     assert_one_line(seamripper("run", plan, environment=environment), 2, "lives in memory")
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",), ("--detach",)], ids=" ".join)
+@pytest.mark.parametrize("place", ["project", "cwd"])
+def test_a_directory_that_is_not_there_is_named_and_nothing_begins(
+    seamripper: CommandLine, place: str, words: tuple[str, ...]
+) -> None:
+    """The project, or the one that a task works in; exit code 2, and no run that could not have been."""
+    table = '[run]\nproject = "/sim/gone"\n' + TASK if place == "project" else TASK + 'cwd = "gone"\n'
+    named = "/sim/gone" if place == "project" else "/sim/project/gone"
+
+    assert_one_line(seamripper("run", seamripper.plan(table), *words), 2, f"there is no directory {named}")
+    assert seamripper.world.disk.listdir(seamripper.root) == []
+
+
+def test_a_dry_run_says_everything_that_is_wrong_with_a_plan(seamripper: CommandLine) -> None:
+    """One line for each problem, or all of them in the document."""
+    path = seamripper.plan('[run]\nnudges = "two"\n' + TASK + "promt = 1\ncwd = 2\n")
+    answer = seamripper("run", path, "--dry-run")
+    document = seamripper("run", path, "--dry-run", "--json")
+
+    assert (answer.code, document.code) == (2, 2)
+    assert [line.split(": ")[2].split()[-1] for line in answer.stderr.splitlines()] == ["nudges", "promt", "cwd"]
+    assert [f"error: {one}" for one in document.document["problems"]] == answer.stderr.splitlines()
+    assert_one_line(seamripper("run", path), 2, "(and 2 more)")
+
+
+@pytest.mark.parametrize("words", [("list",), ("status",), ("run", "plan.toml"), ("resume", "2026")], ids=" ".join)
+def test_an_empty_root_is_refused(seamripper: CommandLine, words: tuple[str, ...]) -> None:
+    """An option whose variable was empty must not mean the usual root; the empty environment variable does."""
+    assert_one_line(seamripper(*words, "--root", ""), 2, "--root", "expected a directory, got ''")
+    assert seamripper("list", environment={"SEAMRIPPER_ROOT": "", "HOME": "/home/somebody"}).code == 0

@@ -268,3 +268,22 @@ def test_control_flow_of_somebody_else_ends_as_a_recorded_crash(seamripper: Comm
     names = seamripper.world.disk.listdir(f"{run['run_dir']}/crash")
     assert len(names) == 1
     assert json.loads(seamripper.world.disk.read(f"{run['run_dir']}/crash/{names[0]}"))["error"].startswith(foreign)
+
+
+def test_a_run_whose_project_is_gone_is_left_as_it_is_until_the_project_is_back(seamripper: CommandLine) -> None:
+    """One line, exit code 1, nothing changed; with the directory put back, the run goes on."""
+    disk = seamripper.world.disk
+    disk.mkdir("/sim/elsewhere")
+    path = seamripper.plan(plan_of(task("1-1", works(1).then_completes()), project="/sim/elsewhere"))
+    assert seamripper("run", path, "--faults", "engine.decide=die").code == 137
+    seamripper.world.driver_died()
+    disk.remove_tree("/sim/elsewhere")
+    before = len(disk.mutations)
+
+    answer = seamripper("resume", "2026")
+
+    assert (answer.code, answer.stderr.count("\n")) == (1, 1)
+    assert "project directory is gone: /sim/elsewhere" in answer.stderr
+    assert len(disk.mutations) == before
+    disk.mkdir("/sim/elsewhere")
+    assert seamripper("resume", "2026").code == 0
