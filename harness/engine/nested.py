@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from harness.engine.core import Core
@@ -75,7 +76,9 @@ def _state_in(core: Core, run_dir: Path) -> RunState | None:
     outside = core.outside
     store = outside.store(run_dir)
     try:
-        return store.load().state
-    except RecordError as error:
+        # Who holds a run's lock tidies its directory; a nested run that was cut off has nobody else to do it.
+        with nullcontext() if outside.disk.info(run_dir) is None else store.lock():
+            return store.load().state
+    except (RecordError, OSError) as error:
         core.journal("nested-unreadable", run=run_dir.name, problem=str(error))
         return None

@@ -159,3 +159,16 @@ def test_what_a_nested_run_left_is_ended_and_what_it_did_stands() -> None:
     assert report.status is RunStatus.FINISHED
     assert report.task("a").phase == "done"
     assert stage.world.multiplexer().list_sessions() == []
+
+
+@pytest.mark.parametrize("point", ["replace:lock", "fsync:lock", "replace:state", "write:state", "append:journal"])
+def test_a_nested_run_that_was_cut_off_leaves_no_file_half_made(point: str) -> None:
+    """Nobody ever drives it again: the run around it tidies up."""
+    stage = fresh_stage()
+    stage.world.processes.commands["check"] = fails_once()
+    faults = f"disk.{point}[path=*nested*]=1*lost:die"
+    stage(task("a", agent=DONE, verify=["check"]), max_attempts=1, faults=faults)
+    report = stage.resume()
+
+    assert report.status is RunStatus.FINISHED
+    assert not [path for path in stage.world.disk.paths() if path.endswith((".tmp", "run.lock"))]
