@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from backends.memory_disk import MemoryDisk
 from faults.injector import Injector
 from faults.plan import FaultPlan
 from harness.agents import ScriptedAgent, dies, plan_of, task, works
@@ -273,6 +274,7 @@ def test_control_flow_of_somebody_else_ends_as_a_recorded_crash(seamripper: Comm
 def test_a_run_whose_project_is_gone_is_left_as_it_is_until_the_project_is_back(seamripper: CommandLine) -> None:
     """One line, exit code 1, nothing changed; with the directory put back, the run goes on."""
     disk = seamripper.world.disk
+    assert isinstance(disk, MemoryDisk)
     disk.mkdir("/sim/elsewhere")
     path = seamripper.plan(plan_of(task("1-1", works(1).then_completes()), project="/sim/elsewhere"))
     assert seamripper("run", path, "--faults", "engine.decide=die").code == 137
