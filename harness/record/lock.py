@@ -12,7 +12,7 @@ from backends.clock import Clock, timestamp
 from backends.disk import Disk, LockHandle, LockHeld
 from backends.processes import Liveness, ProcessTable
 from harness.record.errors import RunLocked
-from harness.record.files import is_temporary, put
+from harness.record.files import put
 from harness.record.plain import encode
 from harness.record.state import Driver
 
@@ -97,21 +97,11 @@ def take_lock(disk: Disk, path: str, holder: Holder, suffix: str, *, clock: Cloc
         clock.sleep(_LOOK_S)
     lock = RunLock(disk, path, handle, holder, suffix)
     try:
-        _tidy(disk, path)
         lock.set_epoch(holder.epoch)
     except BaseException:
         handle.release()
         raise
     return lock
-
-
-def _tidy(disk: Disk, path: str) -> None:
-    """Take away what earlier holders were preparing when they died; nobody else prepares anything while the lock is held."""
-    directory, name = os.path.split(path)
-    with contextlib.suppress(OSError):
-        for found in disk.listdir(directory):
-            if is_temporary(found) and found.startswith(f".{name}."):
-                disk.remove(f"{directory}/{found}")
 
 
 def _may_live(other: Holder | None, host: str, processes: ProcessTable) -> bool:

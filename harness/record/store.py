@@ -34,6 +34,7 @@ from harness.record.status import Evidence
 
 __all__ = ["CrashFiling", "Loaded", "RunStore", "runs"]
 
+_RECORD = ("state.json", "state.json.bak", "journal.jsonl")
 DIRECTORIES = ("events", "tasks", "logs", "crash")
 
 
@@ -145,9 +146,8 @@ class RunStore:
 
         `RecordError` if there is a run already.
         """
-        for name in ("state.json", "state.json.bak", "journal.jsonl"):
-            if self._disk.info(self.path(name)) is not None:
-                raise RecordError(f"there is a run already in {self._dir}")
+        if self._has_record():
+            raise RecordError(f"there is a run already in {self._dir}")
         self._make_directory()
         for name in DIRECTORIES:
             self._disk.mkdir(self.path(name))
@@ -198,7 +198,10 @@ class RunStore:
             state = replay(state, reading.events)
         else:
             state = rebuild(reading.events, os.path.basename(self._dir))
+        holding = self._lock is not None and self._lock.held
         if state is None:
+            if holding and not self._has_record():
+                self._remove_leftovers(notes)
             raise RecordError(f"no run can be read in {self._dir}: {notes[0] if notes else 'there is no record'}")
         if source != "state.json":
             notes.append(f"state taken from {source}")
@@ -207,9 +210,13 @@ class RunStore:
         self._add_crashes(state, notes)
         self.journal.at_least(max(state.seq, reading.last[1]))
         self.journal.epoch = state.epoch
-        if self._lock is not None and self._lock.held:
+        if holding:
             self._remove_leftovers(notes)
         return Loaded(state, source, notes, max(state.epoch, reading.last[0]))
+
+    def _has_record(self) -> bool:
+        """Whether anything is there that a run could be read from, readable or not."""
+        return any(self._disk.info(self.path(name)) is not None for name in _RECORD)
 
     def _snapshot(self, name: str, notes: list[str]) -> RunState | None:
         try:

@@ -161,7 +161,7 @@ def test_what_a_nested_run_left_is_ended_and_what_it_did_stands() -> None:
     assert stage.world.multiplexer().list_sessions() == []
 
 
-@pytest.mark.parametrize("point", ["replace:lock", "fsync:lock", "replace:state", "write:state", "append:journal"])
+@pytest.mark.parametrize("point", ["write:lock", "fsync:lock", "write:other", "write:state", "append:journal"])
 def test_a_nested_run_that_was_cut_off_leaves_no_file_half_made(point: str) -> None:
     """Nobody ever drives it again: the run around it tidies up."""
     stage = fresh_stage()
