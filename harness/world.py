@@ -246,6 +246,7 @@ class LiveTmuxWorld(World):
 
     def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
         super().__init__(seed, scale)
+        self.clock = SystemClock() if scale == 1.0 else ScaledClock(scale)
         self._base = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp" if os.path.isdir("/tmp") else None))
         self.runs = self._base / "runs"
         self.project = self._base / "project"
@@ -253,7 +254,6 @@ class LiveTmuxWorld(World):
         self._ledger = self._base / "ledger.jsonl"
         for directory in (self.runs, self.project, self._socket):
             directory.mkdir(mode=0o700)
-        self.clock = SystemClock() if scale == 1.0 else ScaledClock(scale)
         self.disk = RealDisk()
         self.processes: SystemProcessTable = SystemProcessTable(self.clock)
         # Tokens must be unique on the host: leftovers of a run are found by them.
