@@ -87,8 +87,8 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
         else:
             server = FakeServer(VirtualClock())
             mux = FakeMultiplexer(server) if request.param == "fake" else simulated(server)
-            server.disk.mkdir("/work")
-            host = Host(mux, server.disk, "/work")
+            server.disk.mkdir("/sim/work")
+            host = Host(mux, server.disk, "/sim/work")
         host.mux.new_session("run-1", host.directory)
         yield host
 

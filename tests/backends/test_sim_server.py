@@ -57,7 +57,7 @@ class Stage:
 
     def window(self, command: str = "record", **env: str) -> str:
         """A new window, its program started."""
-        window = self.mux.new_window("run-1", "agent", "/work", env, command)
+        window = self.mux.new_window("run-1", "agent", "/sim/work", env, command)
         self.clock.sleep(0)
         return window
 
@@ -92,7 +92,7 @@ def test_a_program_sees_what_it_was_started_with() -> None:
 
     assert process.argv == ("record", "two words", ";")
     assert (process.env["TOKEN"], process.env["TMUX_PANE"]) == ("t", "%1")
-    assert (process.cwd, process.window_id, process.session) == ("/work", window, "run-1")
+    assert (process.cwd, process.window_id, process.session) == ("/sim/work", window, "run-1")
     assert stage.mux.window_pids(window) == [process.pid]
     assert stage.server.processes.carrying("TOKEN", "t") == [process.identity]
 

@@ -44,7 +44,7 @@ def run(script: str | None, **env: str) -> Ran:
     mux = FakeMultiplexer(clock=VirtualClock())
     mux.new_session("run-1", "/")
     command = "sh" if script is None else f"sh -c {shlex.quote(script)}"
-    window = mux.new_window("run-1", "w", "/work", env, command)
+    window = mux.new_window("run-1", "w", "/sim/work", env, command)
     mux.pipe_pane(window, "/log")
     mux.server.missing_dirs.add("/missing")
     mux.clock.sleep(60)

@@ -15,7 +15,7 @@ from faults import FaultPlan, Injector, SimulatedDeath
 from faults.catalog import DISK_FILES, DISK_OPERATIONS
 from faults.wrappers import file_kind
 
-RUN = "/root/runs/run-1"
+RUN = "/kept/runs/run-1"
 
 
 def faulty(text: str) -> tuple[Disk, MemoryDisk, Injector]:

@@ -31,7 +31,9 @@ def context(attempt: int = 1) -> LaunchContext:
     run = PurePosixPath("/run/x")
     directory = run / "tasks/a"
     prompt, result = directory / "prompt.md", directory / "result.json"
-    return LaunchContext("a", attempt, "token", prompt, run / "events", result, run, PurePosixPath("/work"), directory)
+    return LaunchContext(
+        "a", attempt, "token", prompt, run / "events", result, run, PurePosixPath("/sim/work"), directory
+    )
 
 
 def script_of(agent: ScriptedAgent, attempt: int) -> Any:

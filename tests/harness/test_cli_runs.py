@@ -11,7 +11,7 @@ from backends.entropy import SeededEntropy
 from backends.memory_disk import MemoryDisk
 from harness.runs import RunNotFound, find_run, new_run_id, resolve_root, root_of
 
-CWD = Path("/work")
+CWD = Path("/sim/work")
 HOME = {"HOME": "/home/a"}
 
 
@@ -19,9 +19,9 @@ HOME = {"HOME": "/home/a"}
     ("given", "environment", "root"),
     [
         ("/x", {"SEAMRIPPER_ROOT": "/y", "XDG_STATE_HOME": "/z"}, "/x"),
-        ("x/../y", {}, "/work/y"),
+        ("x/../y", {}, "/sim/work/y"),
         (None, {"SEAMRIPPER_ROOT": "/y", "XDG_STATE_HOME": "/z"}, "/y"),
-        (None, {"SEAMRIPPER_ROOT": "y"}, "/work/y"),
+        (None, {"SEAMRIPPER_ROOT": "y"}, "/sim/work/y"),
         (None, {"SEAMRIPPER_ROOT": "", "XDG_STATE_HOME": "/z"}, "/z/seamripper"),
         (None, {"XDG_STATE_HOME": "relative", **HOME}, "/home/a/.local/state/seamripper"),
         (None, HOME, "/home/a/.local/state/seamripper"),
@@ -37,9 +37,9 @@ def disk() -> MemoryDisk:
     """A root with two runs, a probe, and something that is no run."""
     made = MemoryDisk(VirtualClock())
     for name in ("20260101-000000-aaaaaa", "20260102-000000-bbbbbb", "probes/20260103-000000-cccccc"):
-        made.mkdir(f"/root/{name}")
-        made.write(f"/root/{name}/state.json", b"{}")
-    made.mkdir("/root/other")
+        made.mkdir(f"/kept/{name}")
+        made.write(f"/kept/{name}/state.json", b"{}")
+    made.mkdir("/kept/other")
     return made
 
 
@@ -50,36 +50,36 @@ def disk() -> MemoryDisk:
         ("20260101", "20260101-000000-aaaaaa"),
         ("bbb", "20260102-000000-bbbbbb"),
         ("ccc", "probes/20260103-000000-cccccc"),
-        ("../root/20260101-000000-aaaaaa/", "20260101-000000-aaaaaa"),
-        ("/root/20260102-000000-bbbbbb", "20260102-000000-bbbbbb"),
+        ("../../kept/20260101-000000-aaaaaa/", "20260101-000000-aaaaaa"),
+        ("/kept/20260102-000000-bbbbbb", "20260102-000000-bbbbbb"),
     ],
 )
 def test_a_run_is_meant_by_id_beginning_end_or_path(disk: MemoryDisk, reference: str, name: str) -> None:
     """Whatever is unique will do."""
-    assert find_run(disk, Path("/root"), reference, CWD) == Path("/root", name)
+    assert find_run(disk, Path("/kept"), reference, CWD) == Path("/kept", name)
 
 
 def test_a_whole_id_wins_over_longer_ones_that_begin_so(disk: MemoryDisk) -> None:
     """Otherwise a run could become unreachable by a later one."""
-    disk.mkdir("/root/2026")
-    disk.write("/root/2026/state.json", b"{}")
+    disk.mkdir("/kept/2026")
+    disk.write("/kept/2026/state.json", b"{}")
 
-    assert find_run(disk, Path("/root"), "2026", CWD) == Path("/root/2026")
+    assert find_run(disk, Path("/kept"), "2026", CWD) == Path("/kept/2026")
 
 
 def test_what_is_not_unique_is_answered_with_the_candidates(disk: MemoryDisk) -> None:
     """Nothing is guessed; nothing in the middle of an id counts."""
     with pytest.raises(RunNotFound, match="means 3 runs: 20260101-000000-aaaaaa, 20260102"):
-        find_run(disk, Path("/root"), "2026", CWD)
+        find_run(disk, Path("/kept"), "2026", CWD)
     for reference in ("000000", "other", "", "zzz"):
         with pytest.raises(RunNotFound, match="there is no run"):
-            find_run(disk, Path("/root"), reference, CWD)
+            find_run(disk, Path("/kept"), reference, CWD)
 
 
 def test_the_root_of_a_run_is_found_from_its_directory() -> None:
     """Nested runs and probes belong to the same server as the runs beside them."""
     for name in ("run", "run/nested/child", "run/nested/child/nested/grandchild", "probes/run"):
-        assert root_of(Path("/root", name)) == Path("/root")
+        assert root_of(Path("/kept", name)) == Path("/kept")
 
 
 def test_run_ids_tell_when_and_stay_apart() -> None:

@@ -109,11 +109,11 @@ def test_secrets_among_plain_data_are_removed_by_name() -> None:
 
 def test_only_free_text_of_a_line_is_changed() -> None:
     """A name that must survive is left as it is, even if the environment has the same value."""
-    redactor = Redactor({"PROJECT": "/work/thing"})
-    line = encode({"project": "/work/thing", "reason": "in /work/thing", "tasks": [{"feedback": "at /work/thing"}]})
+    redactor = Redactor({"PROJECT": "/sim/thing"})
+    line = encode({"project": "/sim/thing", "reason": "in /sim/thing", "tasks": [{"feedback": "at /sim/thing"}]})
 
     assert msgspec.json.decode(redactor.line(line)) == {
-        "project": "/work/thing",
+        "project": "/sim/thing",
         "reason": "in <env PROJECT>",
         "tasks": [{"feedback": "at <env PROJECT>"}],
     }
