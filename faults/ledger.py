@@ -233,7 +233,7 @@ class Ledger:
             return self.marked(reached, self._catalog.exception(action.exception, f"injected by {rule}"))
         if isinstance(action, Die):
             return self._death(reached)
-        raise NotImplementedError(f"{action.keyword} has no effect at {reached.point}")
+        raise AssertionError(f"{action.keyword} has no effect at {reached.point}")
 
     def marked(self, reached: Reached, error: BaseException) -> BaseException:
         """`error` with a note that names the rule that raised it."""

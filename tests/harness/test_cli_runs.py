@@ -11,7 +11,7 @@ from backends.entropy import SeededEntropy
 from backends.memory_disk import MemoryDisk
 from harness.runs import RunNotFound, find_run, new_run_id, resolve_root, root_of
 
-CWD = Path("/sim/work")
+CWD = Path("/sim/here")
 HOME = {"HOME": "/home/a"}
 
 
@@ -19,9 +19,9 @@ HOME = {"HOME": "/home/a"}
     ("given", "environment", "root"),
     [
         ("/x", {"SEAMRIPPER_ROOT": "/y", "XDG_STATE_HOME": "/z"}, "/x"),
-        ("x/../y", {}, "/sim/work/y"),
+        ("x/../y", {}, "/sim/here/y"),
         (None, {"SEAMRIPPER_ROOT": "/y", "XDG_STATE_HOME": "/z"}, "/y"),
-        (None, {"SEAMRIPPER_ROOT": "y"}, "/sim/work/y"),
+        (None, {"SEAMRIPPER_ROOT": "y"}, "/sim/here/y"),
         (None, {"SEAMRIPPER_ROOT": "", "XDG_STATE_HOME": "/z"}, "/z/seamripper"),
         (None, {"XDG_STATE_HOME": "relative", **HOME}, "/home/a/.local/state/seamripper"),
         (None, HOME, "/home/a/.local/state/seamripper"),
