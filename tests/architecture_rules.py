@@ -58,7 +58,8 @@ LAYERS: tuple[Layer, ...] = (
         "meeting",
         (
             *("harness", "harness.runner", "harness.cli", "harness.commands", "harness.commands.*", "harness.plugin"),
-            *("harness.conformance", "harness.conformance.*", "harness.rehearsals"),
+            *("harness.conformance", "harness.conformance.*", "harness.rehearsals", "harness.stories"),
+            *("harness.trials",),
         ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
@@ -418,7 +419,10 @@ BANS: tuple[Ban, ...] = (
         using("importlib.import_module", "builtins.__import__", "runpy"),
         ("import importlib\nimportlib.import_module('x')", "__import__('x')"),
         "import importlib.metadata",
-        owners={"backends.registry": "a backend may be named as module:Attribute"},
+        owners={
+            "backends.registry": "a backend may be named as module:Attribute",
+            "harness.stories": "so may a scenario",
+        },
         spares_standalone=False,
     ),
     Ban(
