@@ -8,7 +8,6 @@ takes effect at the thaw.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ from backends.clock import VirtualClock
 from backends.disk import Disk
 from backends.errors import CommandRejected, TargetMissing
 from backends.fake_transport import FakeTransport
-from backends.operations import ServerIdentity, WindowExit
+from backends.operations import ServerIdentity, WindowExit, split_command
 from backends.simulated_processes import SimulatedProcessTable
 from backends.simulated_programs import FakeProcess, Program, Programs
 from backends.simulation import FakeServer, FakeSession, FakeWindow
@@ -105,7 +104,7 @@ class FakeMultiplexer(TerminalMultiplexer):
 
     def new_window(self, session: str, name: str, cwd: StrPath, env: Mapping[str, str], command: str) -> str:
         """See `TerminalMultiplexer.new_window`."""
-        argv = shlex.split(command)
+        argv = split_command(command)
         environment = dict(env)
 
         def make() -> str:

@@ -115,6 +115,13 @@ Observer = Callable[[Call], None]
 """Called after every call, with what came of it."""
 
 
+class _Inside(threading.local):
+    """What a thread is inside of: a call, and a budget that ends at a time of the clock."""
+
+    call: Call | None = None
+    end: float | None = None
+
+
 class Seam:
     """What one backend instance needs to be guarded: its clock, deadlines, hook and observers."""
 
@@ -124,35 +131,34 @@ class Seam:
         self.hook: Hook | None = None
         self.observers: list[Observer] = []
         self.calls = 0
-        self._local = threading.local()
+        self._inside = _Inside()
 
     @property
     def current(self) -> Call | None:
         """The call that this thread is inside of."""
-        call: Call | None = getattr(self._local, "call", None)
-        return call
+        return self._inside.call
 
     @current.setter
     def current(self, call: Call | None) -> None:
-        self._local.call = call
+        self._inside.call = call
 
     @contextmanager
     def budget(self, seconds: float) -> Iterator[None]:
         """Within, no call of this thread may take longer than what is left of `seconds`."""
-        outer: float | None = getattr(self._local, "end", None)
+        outer = self._inside.end
         end = self.clock.monotonic() + seconds
-        self._local.end = end if outer is None else min(outer, end)
+        self._inside.end = end if outer is None else min(outer, end)
         try:
             yield
         finally:
-            self._local.end = outer
+            self._inside.end = outer
 
     def deadline_s(self, operation: Operation) -> float:
         """How long a call of `operation` made now may take; not positive when the budget is used up."""
         own = self.call_timeout_s
         if own is None:
             own = CHANGE_TIMEOUT_S if operation.kind is Kind.CHANGE else PROBE_TIMEOUT_S
-        end: float | None = getattr(self._local, "end", None)
+        end = self._inside.end
         return own if end is None else min(own, end - self.clock.monotonic())
 
     def remaining_s(self) -> float:
@@ -296,7 +302,7 @@ def _guarded(operation: Operation, defined: Any) -> Callable[..., object]:
         try:
             seam.current = call
             try:
-                call.answer = _answer(seam, call, lambda: method(self, *args, **kwargs))
+                call.answer = _answer(seam, call, functools.partial(method, self, *args, **kwargs))
             finally:
                 seam.current = None
                 call.elapsed_s = seam.clock.monotonic() - call.started_s

@@ -158,10 +158,8 @@ class MemoryDisk(Disk):
     def replace(self, source: StrPath, target: StrPath) -> None:
         """See `Disk.replace`."""
         old, new = self._resolved(source), self._resolved(target)
-        for name, path in ((old, source), (new, target)):
-            parent = self._nodes.get(posixpath.dirname(name))
-            if parent is None or parent.kind is not _Kind.DIRECTORY:
-                raise self._absent(posixpath.dirname(name), path)
+        self._directory(old, source)
+        directory = self._directory(new, target)
         node = self._nodes.get(old)
         if node is None:
             raise _error(errno.ENOENT, source)
@@ -169,7 +167,7 @@ class MemoryDisk(Disk):
         if old == new:
             return
         self._move(node, old, new)
-        mutation = Mutation("replace", old, node.number, len(node.data), target=new, directory=self._above(new))
+        mutation = Mutation("replace", old, node.number, len(node.data), target=new, directory=directory.number)
         self.mutations.append(mutation)
 
     def remove(self, path: StrPath) -> None:
@@ -211,7 +209,7 @@ class MemoryDisk(Disk):
         missing = []
         while (node := self._nodes.get(name)) is None:
             missing.append(name)
-            name = posixpath.dirname(name)
+            name = _upper(name)
         if node.kind is not _Kind.DIRECTORY:
             raise _error(errno.EEXIST if node.kind is _Kind.LINK else errno.ENOTDIR, path)
         for new in reversed(missing):
@@ -238,10 +236,10 @@ class MemoryDisk(Disk):
     def lock(self, path: StrPath) -> LockHandle:
         """See `Disk.lock`; like the real one it makes the directory, and a file that stays."""
         name = self._resolved(os.fspath(path) + ".held")
-        parent = self._nodes.get(posixpath.dirname(name))
+        parent = self._nodes.get(_upper(name))
         if parent is not None and parent.kind is _Kind.FILE:
             raise _error(errno.EEXIST, path)
-        self.mkdir(posixpath.dirname(name))
+        self.mkdir(_upper(name))
         node = self._nodes.get(name)
         if node is None:
             self.append(name, b"")
@@ -341,7 +339,7 @@ class MemoryDisk(Disk):
             for upto in _prefixes(name, last):
                 node = self._nodes.get(upto)
                 if node is not None and node.kind is _Kind.LINK:
-                    pointed = _normal(posixpath.join(posixpath.dirname(upto), node.points_to))
+                    pointed = _normal(posixpath.join(_upper(upto), node.points_to))
                     if upto == name and pointed not in self._nodes:
                         return name
                     name = _normal(pointed + name[len(upto) :])
@@ -360,12 +358,20 @@ class MemoryDisk(Disk):
     def _absent(self, name: str, path: StrPath) -> OSError:
         """Why there is nothing at `name`: the part above it is missing, or is no directory."""
         while (node := self._nodes.get(name)) is None:
-            name = posixpath.dirname(name)
+            name = _upper(name)
         return _error(errno.ENOENT if node.kind in (_Kind.DIRECTORY, _Kind.LINK) else errno.ENOTDIR, path)
 
     def _above(self, name: str) -> int:
         """The number of the directory that `name` is in."""
-        return self._nodes[name.rpartition("/")[0] or "/"].number
+        return self._nodes[_upper(name)].number
+
+    def _directory(self, name: str, path: StrPath) -> _Node:
+        """The directory that `name` is in, which must be there; `path` is what was asked for."""
+        above = _upper(name)
+        parent = self._nodes.get(above)
+        if parent is None or parent.kind is not _Kind.DIRECTORY:
+            raise self._absent(above, path)
+        return parent
 
     def _link(self, name: str, kind: _Kind) -> _Node:
         """Make a node of that kind under a name that is free."""
@@ -374,19 +380,15 @@ class MemoryDisk(Disk):
         return node
 
     def _enter(self, name: str, node: _Node) -> None:
-        above, _, last = name.rpartition("/")
-        parent = self._nodes.get(above or "/")
-        if parent is None or parent.kind is not _Kind.DIRECTORY:
-            raise self._absent(above or "/", name)
-        parent.names.add(last)
+        parent = self._directory(name, name)
+        parent.names.add(name.rpartition("/")[2])
         parent.modified = node.modified
         self._nodes[name] = node
 
     def _unlink(self, name: str) -> _Node:
         node = self._nodes.pop(name)
-        above, _, last = name.rpartition("/")
-        parent = self._nodes[above or "/"]
-        parent.names.discard(last)
+        parent = self._nodes[_upper(name)]
+        parent.names.discard(name.rpartition("/")[2])
         parent.modified = self._now()
         if node.kind is _Kind.LINK:
             self._links -= 1
@@ -394,7 +396,7 @@ class MemoryDisk(Disk):
 
     def _room_for(self, path: StrPath) -> str:
         name = self._resolved(path)
-        self.mkdir(posixpath.dirname(name))
+        self.mkdir(_upper(name))
         return name
 
     def _check_replaceable(self, node: _Node, old: str, new: str, target: StrPath) -> None:
@@ -470,7 +472,7 @@ class _Replay:
 
     def _has_room(self, name: str) -> bool:
         """Whether the directory for `name` is there; it may have been lost."""
-        parent = self._image._nodes.get(posixpath.dirname(name))
+        parent = self._image._nodes.get(_upper(name))
         return parent is not None and parent.kind is _Kind.DIRECTORY
 
     def _clear(self, name: str) -> None:
@@ -530,6 +532,11 @@ def _normal(path: str) -> str:
         if len(encoded) > 4095 or any(len(part) > 255 for part in encoded.split(b"/")):
             raise _error(errno.ENAMETOOLONG, path)
     return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def _upper(name: str) -> str:
+    """The path of the directory that `name`, a key, is in."""
+    return name.rpartition("/")[0] or "/"
 
 
 def _prefixes(name: str, last: bool) -> Iterator[str]:

@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 
 from backends.errors import CommandRejected, MultiplexerError
@@ -27,6 +28,7 @@ __all__ = [
     "ServerIdentity",
     "WindowExit",
     "check_name",
+    "split_command",
 ]
 
 
@@ -389,6 +391,12 @@ def check_name(value: object, what: str = "name") -> str:
     raise _invalid(what, value, "must be 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit", show=True)
 
 
+@lru_cache(maxsize=1024)
+def split_command(command: str) -> tuple[str, ...]:
+    """The argv that `command` is the POSIX-quoted form of; `ValueError` if it is none."""
+    return tuple(shlex.split(command))
+
+
 def check_arguments(operation: Operation, arguments: Mapping[str, object]) -> None:
     """Refuse what no backend may be asked, before anything is spawned.
 
@@ -467,7 +475,7 @@ def _check_command(what: str, value: object) -> None:
     if not str(value).strip():
         raise _invalid(what, value, "must not be empty")
     try:
-        shlex.split(str(value))
+        split_command(str(value))
     except ValueError as error:
         raise _invalid(what, value, f"is no argv joined by shlex: {error}") from None
 
