@@ -59,7 +59,7 @@ LAYERS: tuple[Layer, ...] = (
         (
             *("harness", "harness.runner", "harness.cli", "harness.commands", "harness.commands.*", "harness.plugin"),
             *("harness.conformance", "harness.conformance.*", "harness.rehearsals", "harness.stories"),
-            *("harness.trials",),
+            *("harness.trials", "harness.incidents"),
         ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),

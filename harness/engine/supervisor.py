@@ -152,6 +152,7 @@ class Supervisor:
             self._has_hung(asked_s)
             asked_s = core.now
             self._chase_strays(listing)
+            self._note_loss(listing)
             self._has_hung(asked_s)
         for session in list(self.sessions):
             asked_s = core.now
@@ -384,6 +385,13 @@ class Supervisor:
         for window_id in sorted(self._strays & listing.ids):
             self.windows.kill(window_id)
         self._strays &= listing.ids
+
+    def _note_loss(self, listing: Listing) -> None:
+        """Say once, for all sessions that were alive, that their server has gone with them."""
+        live = [session.task.key for session in self.sessions if session.phase is Phase.LIVE]
+        if listing.ids == frozenset() and live and self.windows.server_is_gone():
+            self.windows.lose()
+            self.core.journal("server-lost", tasks=live)
 
     # Living
 

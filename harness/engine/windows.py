@@ -62,6 +62,8 @@ class Windows:
         """Whether the session is known to be there and to be tagged as this run's."""
         self._made = False
         """Whether this object asked for the session when there was none, and was not refused."""
+        self._lost = False
+        """Whether the session went with its server, and was not asked for again: what has its name now is somebody else's."""
 
     def ensure_session(self) -> None:
         """Make sure that the session exists and is tagged as this run's.
@@ -89,20 +91,37 @@ class Windows:
             # Only a crash record tells it; what is known from before still stands.
             return
 
+    def lose(self) -> None:
+        """Heed that the session has gone with its server."""
+        self._ready = self._made = False
+        self._lost = True
+
+    def server_is_gone(self) -> bool:
+        """Whether the server that the session was made on is proven gone; false where a backend has none, or nobody knows."""
+        if self.server is None:
+            return False
+        try:
+            return self.multiplexer.server_identity() != self.server
+        except MultiplexerError:
+            return False
+
     def _make_session(self) -> None:
-        claimed, self.claimed, self._made = self.claimed, True, True
+        before = self.claimed, self._lost
+        self.claimed, self._lost, self._made = True, False, True
         try:
             self.multiplexer.new_session(self.session, self.cwd)
-        except CommandRejected:
+        except CommandRejected as refusal:
             # What stands there now came from elsewhere, or from an earlier call of which only its tag can tell.
-            self.claimed, self._made = claimed, False
+            (self.claimed, self._lost), self._made = before, False
+            if self._lost:
+                raise SessionTaken(f"session {self.session} is refused by a server that is not ours") from refusal
             raise
 
     def _owner_is_foreign(self) -> bool:
         """Whether the session, which is there, is tagged as another's, or has no tag although this run never asked for it."""
         with self._every_answer():
             owner = self.multiplexer.session_options(RUN_OPTION).get(self.session, "")
-        return owner != self.run_id and (bool(owner) or not self.claimed)
+        return owner != self.run_id and (bool(owner) or not self.claimed or self._lost)
 
     @contextmanager
     def _every_answer(self) -> Iterator[None]:
@@ -124,7 +143,7 @@ class Windows:
     def rename(self, session: str) -> None:
         """Leave the session's name to whoever has it, and go by another one."""
         self.session = session
-        self._ready = self._made = False
+        self._ready = self._made = self._lost = False
 
     def forget(self) -> None:
         """Look for the session again before the next window is opened."""

@@ -1,0 +1,93 @@
+"""What happens to hosts in the field: things that a scenario lets happen to its world, or at a step of its engine."""
+
+from __future__ import annotations
+
+import io
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePath
+
+from rich.console import Console
+
+from backends.processes import ProcessIdentity
+from backends.simulation import FakeWindow
+from backends.tmux import TmuxMultiplexer
+from harness.dashboard.reader import read_run
+from harness.dashboard.render import list_screen, screen
+from harness.runner import Stage
+from harness.world import FakeWorld, World
+
+__all__ = ["at_step", "cut_socket", "files_of", "mend_socket", "on_screen", "replaced_server", "simulated"]
+
+
+def simulated(world: World) -> FakeWorld:
+    """That world, where more can be done to it than to a live host; `TypeError` if it is none."""
+    if not isinstance(world, FakeWorld):
+        raise TypeError(f"this story needs a simulated host, and {world.name} is a live one")
+    return world
+
+
+def at_step(step: str, action: Callable[[], object], nth: int = 1) -> Callable[[str], None]:
+    """A checkpoint that lets `action` happen once, when the engine comes to `step` for the nth time."""
+    left = nth
+
+    def checkpoint(reached: str) -> None:
+        nonlocal left
+        if reached == step and left > 0:
+            left -= 1
+            if left == 0:
+                action()
+
+    return checkpoint
+
+
+def cut_socket(world: World) -> None:
+    """Unlink the socket of the multiplexer's server, which lives on, and cannot be reached."""
+    if isinstance(world, FakeWorld):
+        world.server.socket_unlinked = True
+        return
+    multiplexer = world.multiplexer()
+    assert isinstance(multiplexer, TmuxMultiplexer)
+    world.disk.remove(multiplexer.socket_path)
+
+
+def mend_socket(world: World, server: ProcessIdentity) -> None:
+    """What a person does about it: SIGUSR1 makes a tmux server recreate its socket."""
+    world.processes.signal(server, signal.SIGUSR1)
+
+
+def replaced_server(world: World, session: str, windows: int = 2) -> list[FakeWindow]:
+    """Kill the server and start somebody else's, with a session of that name whose windows have the same ids; answers those.
+
+    What is typed to them ends up in the file `/sim/typed`.
+    """
+    server = simulated(world).server
+    server.restart()
+    foreign = server.make_session(session, "/home/sim")
+    made = [server.make_window(foreign, "theirs", "/home/sim", {}, ["cat"]) for _ in range(windows)]
+    for window in made:
+        window.log = "/sim/typed"
+    return made
+
+
+def on_screen(stage: Stage) -> str:
+    """Everything that a terminal with colours is sent when the newest run, and the list with it in it, are shown."""
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, width=120)
+    view = read_run(stage.store())
+    console.print(list_screen([view]))
+    console.print(screen(view, events=1000))
+    return terminal.getvalue()
+
+
+def files_of(world: World, directory: Path) -> Iterator[tuple[PurePath, bytes]]:
+    """Every regular file below that directory, with what is in it."""
+    for name in world.disk.listdir(directory):
+        path = directory / name
+        found = world.disk.info(path)
+        if found is not None and found.is_dir:
+            yield from files_of(world, path)
+        elif found is not None and found.is_file:
+            with suppress(ValueError):
+                yield path, world.disk.read(path)
