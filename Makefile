@@ -3,6 +3,8 @@
 #   VENV=DIR      where the environment is kept (default .venv)
 #   PYTHON=PATH   the interpreter it is made with (default: the newest python3.11 .. python3.14 found)
 #   ARGS='...'    handed on to pytest, for example: make scenarios ARGS='-k nested --mux fake'
+#                 (for 'make mutants' the modules to mutate, for example: make mutants ARGS='guard decide')
+#   JOBS=N        how many mutants are tried at once (default 2)
 
 VENV ?= .venv
 PYTHON ?=
@@ -10,10 +12,12 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.stamp-ready
+MUTABLE := $(VENV)/.stamp-mutants
+JOBS ?= 2
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scenarios test check format bench clean
+.PHONY: help setup scenarios test check format bench mutants clean
 
 help:
 	@echo "make scenarios   run every scenario: on the fake, and on live tmux where it is installed"
@@ -21,6 +25,7 @@ help:
 	@echo "make check       formatting, lint and types"
 	@echo "make format      rewrite the code as 'make check' wants it"
 	@echo "make bench       the benchmarks"
+	@echo "make mutants     mutate the core and see that its tests notice; takes about an hour, see docs/mutants.md"
 	@echo "make clean       remove the environment and every cache"
 	@echo
 	@echo "Each sets up $(VENV) first, once. ARGS='...' is handed on to pytest."
@@ -46,10 +51,20 @@ format: $(READY)
 bench:
 	@echo "No benchmark is written yet."
 
+# Every run begins anew: a verdict that was kept could be older than the tests.
+mutants: $(MUTABLE)
+	@names=$$($(BIN)/python tests/mutants/mutation_table.py names $(ARGS)) && rm -rf mutants && set -f && \
+		$(BIN)/mutmut run --max-children $(JOBS) $$names
+	@$(BIN)/python tests/mutants/mutation_table.py table $(ARGS)
+
 clean:
 	@if [ -e "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
-	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MUTABLE): $(READY)
+	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet -e '.[dev,mutants]'
+	@touch "$@"
 
 $(READY): pyproject.toml constraints.txt
 	@python="$(PYTHON)"; \

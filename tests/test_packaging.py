@@ -53,7 +53,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
     assert foreign - known <= declared(PROJECT_FILE["project"]["dependencies"]).keys()
 
 
-@pytest.mark.parametrize("group", ["project", "dev", "build"])
+@pytest.mark.parametrize("group", ["project", "dev", "mutants", "build"])
 def test_everything_declared_is_pinned_for_continuous_integration(group: str) -> None:
     """At a version that the declaration allows."""
     project = PROJECT_FILE["project"]
@@ -61,6 +61,7 @@ def test_everything_declared_is_pinned_for_continuous_integration(group: str) ->
         {
             "project": project["dependencies"],
             "dev": project["optional-dependencies"]["dev"],
+            "mutants": project["optional-dependencies"]["mutants"],
             "build": PROJECT_FILE["build-system"]["requires"],
         }[group]
     )
