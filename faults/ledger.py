@@ -138,11 +138,13 @@ class Ledger:
             raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
         with self._lock:
             self.reached[point] += 1
+            chosen = self._choose(point, arguments)
+            if chosen is None and quiet:
+                return Reached(point, None, None, False)
             at_s = self.clock.monotonic() - self._began_s
-            rule, term = self._choose(point, arguments)
-            injection = None if rule is None or term is None else self._inject(rule, term, point, at_s)
-            entry = None if quiet and injection is None else self._note(point, at_s, about, injection)
-        return Reached(point, entry, injection, term is not None and term.lost)
+            injection = None if chosen is None else self._inject(*chosen, point, at_s)
+            entry = self._note(point, at_s, about, injection)
+        return Reached(point, entry, injection, chosen is not None and chosen[1].lost)
 
     def note(self, point: str, about: object, outcome: str) -> None:
         """Put something into the trace that never came as far as a point."""
@@ -153,9 +155,9 @@ class Ledger:
         """The faults that never happened; a rule of passes alone happens where its point is reached."""
         return [rule.fault for rule in self._rules if not rule.fired]
 
-    def _choose(self, point: str, arguments: Arguments) -> tuple[_Rule | None, Term | None]:
-        """The first rule that acts on this call; every rule that matches counts it."""
-        chosen: tuple[_Rule | None, Term | None] = (None, None)
+    def _choose(self, point: str, arguments: Arguments) -> tuple[_Rule, Term] | None:
+        """The first rule that acts on this call, if any does; every rule that matches counts it."""
+        chosen: tuple[_Rule, Term] | None = None
         rules = self._rules_at.get(point)
         if rules is None:
             rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.point.fullmatch(point))
@@ -164,7 +166,7 @@ class Ledger:
                 continue
             term = rule.next_term()
             rule.fired = rule.fired or rule.only_passes
-            if term is not None and not isinstance(term.action, Pass) and chosen[0] is None:
+            if term is not None and not isinstance(term.action, Pass) and chosen is None:
                 chosen = (rule, term)
         return chosen
 

@@ -236,13 +236,14 @@ _Wait = tuple[str, float, float, float]
 def _longest_call_s(report: Report) -> float:
     """How long the longest call of the multiplexer took; what lies beyond its deadline does not count."""
     longest_s = 0.0
-    entries = [entry for entry in report.entries if entry.layer not in ("transport", "agent", "leak")]
+    entries = [entry for entry in report.entries if not entry.point.startswith(("transport.", "agent.", "leak."))]
     for entry, following in pairwise(entries):
-        operation = OPERATIONS.get(entry.point.removeprefix("mux."))
-        if entry.layer == "mux" and operation is not None:
+        took_s = following.at_s - entry.at_s
+        operation = OPERATIONS.get(entry.point.removeprefix("mux.")) if took_s > longest_s else None
+        if operation is not None:
             change = operation.kind is Kind.CHANGE
             deadline_s = report.plan.call_timeout_s or (CHANGE_TIMEOUT_S if change else PROBE_TIMEOUT_S)
-            longest_s = max(longest_s, min(deadline_s, following.at_s - entry.at_s))
+            longest_s = max(longest_s, min(deadline_s, took_s))
     return longest_s
 
 

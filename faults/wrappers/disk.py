@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 from backends.disk import READ_LIMIT, Disk, FileInfo, LockHandle, LockHeld, StrPath
@@ -45,6 +46,12 @@ def file_kind(path: StrPath) -> str:
         # Tasks are named by people: one may be called `events`.
         return "other"
     return _KIND_OF_DIRECTORY.get(parent) or _KIND_OF_DIRECTORY.get(name) or "other"
+
+
+@lru_cache(maxsize=4096)
+def _point(operation: str, path: str) -> str:
+    """The point of `operation` on the file at `path`."""
+    return f"disk.{operation}:{file_kind(path)}"
 
 
 def _slashed(path: StrPath) -> str:
@@ -162,8 +169,8 @@ class FaultyDisk(Disk):
         proceed: Callable[[], _T],
         partly: Callable[[Action, Reached], _T] | None = None,
     ) -> _T:
-        point = f"disk.{operation}:{file_kind(path)}"
-        with self._ledger.reach(point, "", lambda: {"path": os.fspath(path)}) as reached:
+        named = os.fspath(path)
+        with self._ledger.reach(_point(operation, named), "", lambda: {"path": named}) as reached:
             action = reached.action
             if action is None:
                 answer = proceed()
