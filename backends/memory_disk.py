@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from backends.clock import Clock
@@ -301,11 +302,17 @@ class MemoryDisk(Disk):
                     losses.append(Loss(number, part))
         return losses[::-1]
 
-    def crash_image(self, operations: int | None = None, lost: Collection[tuple[int, Part]] = ()) -> MemoryDisk:
+    def crash_image(
+        self,
+        operations: int | None = None,
+        lost: Collection[tuple[int, Part]] = (),
+        torn: Mapping[int, int] = MappingProxyType({}),
+    ) -> MemoryDisk:
         """A new disk as it stood after the first `operations` mutations, without the parts in `lost`, and without locks.
 
         With nothing lost it is what the next process finds after a kill; with any part of `unsynced(operations)` lost, what
-        it may find after a power cut. Bytes lost before bytes that were kept read as zeros. What was planted is missing.
+        it may find after a power cut. `torn` names writes and appends of which only so many bytes arrived. Bytes lost before
+        bytes that were kept read as zeros. What was planted is missing.
         """
         image = MemoryDisk(self._clock)
         image.free = self.free
@@ -313,7 +320,7 @@ class MemoryDisk(Disk):
         gone = frozenset((number, part) for number, part in lost)
         for number, mutation in enumerate(self.mutations if operations is None else self.mutations[:operations]):
             kept = {part for part in mutation.parts if (number, part) not in gone}
-            replay.apply(mutation, kept)
+            replay.apply(mutation, kept, torn.get(number, mutation.size))
         image.mutations.clear()
         return image
 
@@ -445,12 +452,12 @@ class _Replay:
         self._known: dict[int, _Node] = {root: image._nodes["/"]}
         self._holes: dict[int, int] = {}
 
-    def apply(self, mutation: Mutation, kept: Collection[Part]) -> None:
-        """Do again what of `mutation` was kept."""
+    def apply(self, mutation: Mutation, kept: Collection[Part], arrived: int) -> None:
+        """Do again what of `mutation` was kept, and of its data the first `arrived` bytes."""
         if Part.ENTRY in mutation.parts:
             self._entry(mutation, Part.ENTRY in kept)
         if Part.DATA in mutation.parts:
-            self._data(mutation, Part.DATA in kept)
+            self._data(mutation, Part.DATA in kept, arrived)
 
     def _entry(self, mutation: Mutation, kept: bool) -> None:
         image = self._image
@@ -481,17 +488,18 @@ class _Replay:
             for inner in self._image._below(name):
                 self._image._unlink(inner)
 
-    def _data(self, mutation: Mutation, kept: bool) -> None:
+    def _data(self, mutation: Mutation, kept: bool, arrived: int) -> None:
         node = self._node(mutation)
         if mutation.operation == "truncate":
             if kept:
                 _resize(node.data, mutation.size)
             return
+        data = mutation.data[:arrived] if kept else b""
         hole = self._holes.pop(mutation.node, 0)
-        if kept:
-            node.data += b"\0" * hole + mutation.data
-        else:
-            self._holes[mutation.node] = hole + mutation.size
+        if data:
+            node.data += b"\0" * hole + data
+            hole = 0
+        self._holes[mutation.node] = hole + mutation.size - len(data)
 
     def _node(self, mutation: Mutation) -> _Node:
         node = self._known.get(mutation.node)

@@ -142,6 +142,17 @@ def test_lost_bytes_before_kept_ones_read_as_zeros() -> None:
     assert disk.crash_image(lost=[Loss(2, Part.DATA)]).read("/log") == b"one\ntwo\n"
 
 
+def test_of_a_torn_write_only_the_first_bytes_arrive() -> None:
+    """What follows it leaves a gap of zeros; what does not, a shorter file."""
+    disk = MemoryDisk()
+    disk.write("/log", b"one\n")
+    disk.append("/log", b"two\n")
+
+    assert disk.crash_image(torn={1: 2}).read("/log") == b"one\ntw"
+    assert disk.crash_image(torn={0: 1}).read("/log") == b"o\0\0\0two\n"
+    assert disk.crash_image(torn={0: 0, 1: 0}).read("/log") == b""
+
+
 def test_what_was_made_in_a_lost_directory_is_lost_with_it() -> None:
     """Nothing leads there any more."""
     disk = saved(MemoryDisk())
