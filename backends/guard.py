@@ -221,11 +221,11 @@ def _timed_out(raw: BaseException) -> MultiplexerError:
     return TransportTimeout(f"no answer: {_short(raw)}")
 
 
-def _from_os(raw: BaseException) -> MultiplexerError:
-    if isinstance(raw, OSError) and (raw.errno == errno.ETIMEDOUT or isinstance(raw, TimeoutError)):
+def _from_os(raw: OSError) -> MultiplexerError:
+    if raw.errno == errno.ETIMEDOUT or isinstance(raw, TimeoutError):
         return _timed_out(raw)
-    code = errno.errorcode.get(raw.errno or 0, "") if isinstance(raw, OSError) else ""
-    return TransportUnavailable(f"could not ask: {code + ': ' if code else ''}{_short(raw)}")
+    code = errno.errorcode.get(raw.errno or 0)
+    return TransportUnavailable(f"could not ask: {f'{code}: ' if code else ''}{_short(raw)}")
 
 
 def _unavailable(raw: BaseException) -> MultiplexerError:
@@ -249,7 +249,7 @@ Any other `ValueError` may come from reading an answer, when a change is made al
 """
 
 
-_TRANSLATIONS: tuple[tuple[type[BaseException], Callable[[BaseException], MultiplexerError]], ...] = (
+_TRANSLATIONS: tuple[tuple[type[BaseException], Callable[[Any], MultiplexerError]], ...] = (
     (subprocess.TimeoutExpired, _timed_out),
     (subprocess.SubprocessError, _unavailable),
     (OSError, _from_os),

@@ -26,7 +26,7 @@ from backends.errors import (
     TransportTimeout,
     TransportUnavailable,
 )
-from backends.guard import Call, translate
+from backends.guard import Call, guard_operations, translate
 from backends.operations import OPERATIONS, Kind
 
 SECRET = "hunter2-canary"
@@ -273,6 +273,50 @@ def test_a_partial_method_is_guarded() -> None:
         Decorated().has_session("run-1")
 
 
+def test_an_operation_that_is_no_function_gets_its_arguments() -> None:
+    """A static method, a class method and a partial method are called as Python would call them."""
+
+    class Made(DictMultiplexer):
+        @staticmethod
+        def list_window_ids(session: str) -> list[str]:
+            return [session]
+
+        @classmethod
+        def list_sessions(cls) -> list[str]:
+            return [cls.__name__]
+
+        def _answer(self, what: str, name: str) -> bool:
+            return (self.answers["has_session"], what, name) == (True, "is", "run-1")
+
+        has_session = functools.partialmethod(_answer, "is")
+
+    made = Made()
+
+    assert made.list_window_ids("run-1") == made.list_window_ids(session="run-1") == ["run-1"]
+    assert made.list_sessions() == ["Made"]
+    assert made.has_session("run-1")
+    assert made.has_session(name="run-1")
+    assert [call.number for call in made.seen] == [1, 2, 3, 4, 5]
+
+
+def test_what_is_guarded_is_not_guarded_again() -> None:
+    """A subclass has the very operations of its base, and a class without any operation is left alone."""
+
+    class Sub(DictMultiplexer):
+        pass
+
+    class Lone:
+        list_window_ids = Silent.list_window_ids
+
+    guard_operations(Lone)
+    guarded = Lone.list_window_ids
+    guard_operations(Lone)
+
+    assert Silent.list_window_ids is not guarded
+    assert Lone.list_window_ids is guarded
+    assert [name for name in OPERATIONS if getattr(Sub, name) is not getattr(DictMultiplexer, name)] == []
+
+
 def test_a_proxy_may_stay_unguarded() -> None:
     """What wraps a backend above its guard can let raw errors through, to prove that somebody copes."""
 
@@ -355,6 +399,7 @@ def test_a_backend_can_ask_what_is_left_of_its_deadline() -> None:
 
     assert left == [5.0, 2.0, 0.0]
     assert multiplexer.seam.remaining_s() == 5.0
+    assert DictMultiplexer(call_timeout_s=7).seam.remaining_s() == 7
 
 
 def test_an_observer_sees_what_was_answered_and_can_be_taken_off() -> None:
@@ -441,6 +486,27 @@ def test_no_refusal_gives_a_payload_away(name: str) -> None:
 
     told = [text for error in chain(raised.value) for text in (str(error), repr(error))]
     assert [text for text in told if SECRET in text] == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (OSError(errno.ETIMEDOUT, "timed out"), "no answer: timed out"),
+        (TimeoutError(), "no answer: TimeoutError"),
+        (OSError(errno.EIO, "input/output error"), "could not ask: EIO: input/output error"),
+        (OSError("odd"), "could not ask: OSError"),
+        (OSError(9999, "of no name"), "could not ask: of no name"),
+        (subprocess.SubprocessError("odd"), "could not ask: SubprocessError: odd"),
+        (undecodable(), "unreadable answer: UnicodeDecodeError: invalid start byte"),
+        (UnicodeError("odd"), "unreadable answer: UnicodeError: bad encoding"),
+        (ValueError("odd"), "unreadable answer: ValueError: odd"),
+        (ValueError("x" * 300), f"unreadable answer: ValueError: {'x' * 200}"),
+        (ValueError("embedded null byte"), "argument refused: ValueError: embedded null byte"),
+    ],
+)
+def test_what_was_raised_is_told_in_one_line(raw: Exception, told: str) -> None:
+    """What it means, the name of the error number where it has one, and what the error said."""
+    assert str(translate(raw)) == told
 
 
 def test_what_the_guard_does_not_know_is_nobody_s_error() -> None:
