@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from backends.clock import VirtualClock
@@ -150,9 +150,17 @@ class FakeProcess:
         if not handled and signum not in IGNORED_BY_DEFAULT:
             self.die(signum)
 
-    def spawn_child(self, *, detached: bool = False) -> ProcessIdentity:
-        """A child process with the same environment; it ends with this one unless it is `detached`, as by `setsid`."""
-        child = self._stage.processes.spawn(self.env, parent=self.pid)
+    def spawn_child(self, *, detached: bool = False, ignored: Collection[int] = ()) -> ProcessIdentity:
+        """A child process with the same environment; it ends with this one unless it is `detached`, as by `setsid`.
+
+        The signals in `ignored` do nothing to it.
+        """
+
+        def deliver(signum: int) -> None:
+            if signum not in ignored and signum not in IGNORED_BY_DEFAULT:
+                self._stage.processes.exit(child.pid)
+
+        child = self._stage.processes.spawn(self.env, parent=self.pid, on_signal=deliver)
         if not detached:
             self._children.append(child)
         return child

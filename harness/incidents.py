@@ -18,7 +18,16 @@ from harness.dashboard.render import list_screen, screen
 from harness.runner import Stage
 from harness.world import FakeWorld, World
 
-__all__ = ["at_step", "cut_socket", "files_of", "mend_socket", "on_screen", "replaced_server", "simulated"]
+__all__ = [
+    "at_step",
+    "cut_socket",
+    "files_of",
+    "mend_socket",
+    "on_screen",
+    "replaced_server",
+    "simulated",
+    "split_off_shell",
+]
 
 
 def simulated(world: World) -> FakeWorld:
@@ -57,6 +66,14 @@ def mend_socket(world: World, server: ProcessIdentity) -> None:
     world.processes.signal(server, signal.SIGUSR1)
 
 
+def split_off_shell(world: World, window_id: str) -> None:
+    """What a person does who opens a shell beside an agent: a second pane in its window of a live tmux."""
+    multiplexer = world.multiplexer()
+    assert isinstance(multiplexer, TmuxMultiplexer)
+    client = (multiplexer.binary, "-S", str(multiplexer.socket_path))
+    world.processes.run((*client, "split-window", "-d", "-t", window_id, "sh"), timeout_s=60)
+
+
 def replaced_server(world: World, session: str, windows: int = 2) -> list[FakeWindow]:
     """Kill the server and start somebody else's, with a session of that name whose windows have the same ids; answers those.
 
@@ -69,6 +86,11 @@ def replaced_server(world: World, session: str, windows: int = 2) -> list[FakeWi
     for window in made:
         window.log = "/sim/typed"
     return made
+
+
+def window_of(stage: Stage, task: str) -> str:
+    """The native id of the window that the newest attempt at that task is known to have."""
+    return stage.store().load().state.task(task).attempts[-1].window_id or ""
 
 
 def on_screen(stage: Stage) -> str:

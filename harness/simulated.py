@@ -161,8 +161,8 @@ class SimulatedAgent:
                 process.print(data)
             case Note():
                 self._agents.enter(self, effect)
-            case Spawn(_, setsid, _):
-                process.spawn_child(detached=setsid)
+            case Spawn(_, setsid, ignore):
+                process.spawn_child(detached=setsid, ignored={signal.Signals[name] for name in ignore})
             case Ignore(names):
                 self._ignored |= {signal.Signals[name] for name in names}
             case End(code, signum):
