@@ -20,13 +20,14 @@ from faults.catalog import PointCatalog
 from faults.errors import SimulatedDeath
 from faults.injector import Injector
 from faults.plan import FaultPlan
+from faults.wrappers import LET_OUT
 from harness.agents import TaskStory, plan_of, profiles_for
 from harness.dashboard.render import header_text, list_row
 from harness.engine.core import STEPS, Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.oracles import check, check_resumed
-from harness.record import Crashed, Event, Evidence, RecordError, RunState, RunStore, classify
+from harness.record import Crashed, Event, Evidence, RecordError, RunState, RunStore, Status, classify
 from harness.report import NestedReport, Report
 from harness.scripted import digest_of
 from harness.world import WORLDS, World
@@ -99,13 +100,14 @@ class Stage:
         checkpoint: Callable[[str], None] | None = None,
         crash_context: Callable[[], Mapping[str, object]] | None = None,
         stderr: io.StringIO | None = None,
+        head: Callable[[Status, RunState | None], str] = header_text,
         **engine_options: Any,
     ) -> Report:
         """Carry out `plan` under `faults` and report.
 
         `strict` makes a fault that did not fire an error; `verify` checks every oracle. `exceptions` are made by name for
         `raise(...)`. `wrap` goes around the multiplexer that the engine is given, `make` makes the engine, and
-        `drive` is how it is run.
+        `drive` is how it is run. `head` is how a dashboard shows a run.
         """
         world = self.world
         plan_of_faults = self._fault_plan(faults)
@@ -148,7 +150,7 @@ class Stage:
         if injector.dead:
             world.driver_died()
         self._plan = plan
-        report = self._report(engine, injector, plan, raised, elapsed_s, stderr.getvalue(), watch)
+        report = self._report(engine, injector, plan, raised, elapsed_s, stderr.getvalue(), watch, head)
         self.reports.append(report)
         if verify:
             check(report, strict=strict)
@@ -221,14 +223,16 @@ class Stage:
         elapsed_s: float,
         stderr: str,
         watch: _Watch,
+        head: Callable[[Status, RunState | None], str],
     ) -> Report:
         store = self.store()
         state = _state_of(store)
-        evidence = store.evidence(Liveness.UNKNOWN)
+        nested = tuple(self._nested(state))
+        leftovers = self._leftovers(state, nested)
+        evidence = store.evidence(_session_liveness(state, leftovers))
         verdict = classify(evidence)
         journal = store.events()
         sink, crash = _crash_of(store, self.world, state, evidence, journal)
-        nested = tuple(self._nested(state))
         return Report(
             plan=plan,
             faults=injector.plan,
@@ -238,21 +242,21 @@ class Stage:
             journal=journal,
             crash=crash,
             crash_sink=sink or ("stderr" if "CRASHED: " in stderr else None),
-            leftovers=self._leftovers(state, nested),
+            leftovers=leftovers,
             injections=tuple(injector.injections),
             unfired=tuple(injector.unfired()),
             reached=dict(injector.reached),
             entries=tuple(injector.trace),
             elapsed_s=elapsed_s,
             list_row=list_row(verdict, state).plain,
-            header=header_text(verdict, state),
+            header=head(verdict, state),
             stderr=stderr,
             virtual=self.world.virtual,
             backend=self.world.name,
             call_timeout_s=plan.call_timeout_s or CHANGE_TIMEOUT_S,
             raised=raised,
             killed=injector.dead,
-            raw=tuple(watch.raw),
+            raw=tuple(_let_out(injector)),
             ledger=tuple(self.world.ledger()),
             typed=dict(self.typed),
             nested=nested,
@@ -287,18 +291,15 @@ _OPTIONS = frozenset(Stage.run.__kwdefaults__ or ()) | {"handle_signals", "paren
 
 
 class _Watch:
-    """Looks on while a run goes on: raw errors out of the seam, and agents declared dead while they live."""
+    """Looks on while a run goes on: what was typed, and agents declared dead while they live."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self.raw: list[str] = []
         self.violations: list[str] = []
 
     def call(self, call: Call) -> None:
         if call.operation.name == "send_text":
             self._stage.typed[digest_of(str(call.arguments["text"]))] += 1
-        if call.error is not None and not isinstance(call.error, MultiplexerError | SimulatedDeath):
-            self.raw.append(f"{call.operation.name}: {type(call.error).__name__}")
 
     def progress(self, line: str) -> None:
         event, _, told = line.partition(" ")
@@ -309,7 +310,21 @@ class _Watch:
         for attempt in _newest_attempts(engine.core.state, task):
             for agent in self._stage.world.agents.agents:
                 if agent.process.env.get("SEAMRIPPER_TOKEN") == attempt and agent.process.alive:
-                    self.violations.append(f"no-false-crash: {task} was declared crashed while its agent was alive")
+                    self.violations.append(f"{task} was declared crashed while its agent was alive")
+
+
+def _let_out(injector: Injector) -> Iterator[str]:
+    """The raw errors that came out of the seam by themselves: no rule put them there."""
+    for entry in injector.trace:
+        if entry.layer == "leak" and entry.outcome.startswith(LET_OUT):
+            yield f"{entry.point.partition('.')[2]}: {entry.outcome.removeprefix(LET_OUT).strip()}"
+
+
+def _session_liveness(state: RunState | None, leftovers: Sequence[str] | None) -> Liveness:
+    """What a dashboard would know of the run's session, by what is left of the run."""
+    if state is None or leftovers is None:
+        return Liveness.UNKNOWN
+    return Liveness.ALIVE if f"session {state.mux_session}" in leftovers else Liveness.DEAD
 
 
 def _newest_attempts(state: RunState, key: str) -> Iterable[str]:

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from backends.base import TerminalMultiplexer
+from backends.errors import MultiplexerError
 from backends.operations import OPERATIONS, Operation
 from faults.actions import Action
 from faults.ledger import Ledger
 
-__all__ = ["leaking"]
+__all__ = ["LET_OUT", "leaking"]
+
+LET_OUT = "let out"
+"""How the outcome of a call begins that raised what is no error of the seam, by itself: the name of its type follows."""
 
 
 class _Proxy(TerminalMultiplexer, guarded=False):
@@ -45,7 +49,13 @@ class _Proxy(TerminalMultiplexer, guarded=False):
 
     def _call(self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         def proceed() -> object:
-            return getattr(self._inner, operation.name)(*args, **kwargs)
+            try:
+                return getattr(self._inner, operation.name)(*args, **kwargs)
+            except MultiplexerError:
+                raise
+            except Exception as raw:
+                self._ledger.note(f"leak.{operation.name}", about, f"{LET_OUT} {type(raw).__name__}")
+                raise
 
         def arguments() -> dict[str, object]:
             return {**dict(zip(operation.arguments, args, strict=False)), **kwargs}
