@@ -101,7 +101,7 @@ def _of_text(disk: Disk, run_dir: str) -> Witness | None:
     if matched is None:
         return None
     return Witness(
-        "crash.txt", int(matched[2]), int(matched[3]), 0.0, Crashed(matched[1].decode("utf-8", "backslashreplace"))
+        "crash.txt", int(matched[2]), int(matched[3]), 0.0, Crashed(matched[1].decode(errors="backslashreplace"))
     )
 
 

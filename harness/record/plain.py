@@ -50,7 +50,7 @@ def plain(value: object, text: Callable[[str], str] | None = None) -> Any:
 
 
 def _encodable(text: str) -> str:
-    return text[:_TEXT].encode("utf-8", "backslashreplace").decode("utf-8")
+    return text[:_TEXT].encode(errors="backslashreplace").decode()
 
 
 def _plain(value: object, text: Callable[[str], str], depth: int) -> Any:
@@ -89,7 +89,7 @@ def _key(key: object, text: Callable[[str], str]) -> str:
 def _shown(value: object) -> str:
     """Paths and bytes as text, numbers as keys, anything else by its type alone: its own `__str__` may do anything."""
     if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value[:_TEXT]).decode("utf-8", "backslashreplace")
+        return bytes(value[:_TEXT]).decode(errors="backslashreplace")
     if isinstance(value, PurePath | int | float) or value is None:
         return str(value)
     return f"<{type(value).__name__}>"

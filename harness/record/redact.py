@@ -208,4 +208,4 @@ def _spellings(value: str) -> Iterator[str]:
 
 
 def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text.encode(errors="backslashreplace").decode()

@@ -86,7 +86,7 @@ def rebuild(events: Iterable[Event], run_id: str) -> RunState | None:
     events = list(events)
     if not events:
         return None
-    state = RunState(run_id=run_id, created_at=seconds(events[0].get("at")), epoch=1)
+    state = RunState(run_id=run_id, created_at=seconds(events[0].get("at")))
     return replay(state, events)
 
 

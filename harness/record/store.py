@@ -151,7 +151,7 @@ class RunStore:
         self._make_directory()
         for name in DIRECTORIES:
             self._disk.mkdir(self.path(name))
-        put(self._disk, self.path("plan.toml"), plan_text.encode("utf-8", "backslashreplace"), self._entropy.suffix())
+        put(self._disk, self.path("plan.toml"), plan_text.encode(errors="backslashreplace"), self._entropy.suffix())
         self.journal.epoch = state.epoch
         self.journal.append("run-created", state=state.to_dict())
         self.save(state)
@@ -280,7 +280,7 @@ class RunStore:
     def read_attention(self) -> str:
         """What `ATTENTION` says; nothing if it is missing or unreadable. Never raises `OSError`."""
         try:
-            return self._disk.read(self.path("ATTENTION"), 1 << 20).decode("utf-8", "backslashreplace")
+            return self._disk.read(self.path("ATTENTION"), 1 << 20).decode(errors="backslashreplace")
         except OSError:
             return ""
 
@@ -319,7 +319,7 @@ class RunStore:
         name = f"crash/{epoch}-{record['seq']}.json"
         sinks = _Sinks()
         sinks.take("json", lambda: self._put_crash(name, encode(record) + b"\n"))
-        sinks.take("text", lambda: self._put_crash("crash.txt", crash_text(record).encode("utf-8", "backslashreplace")))
+        sinks.take("text", lambda: self._put_crash("crash.txt", crash_text(record).encode(errors="backslashreplace")))
         path = name if "json" in sinks.landed else None
         fields: dict[str, Any] = {"error": error, "record": path, "child": child, "problems": list(sinks.problems)}
         if not sinks.landed:
@@ -380,7 +380,7 @@ class RunStore:
 
     def _to_stderr(self, text: str) -> None:
         assert self._stderr is not None
-        self._stderr.write(text.encode("ascii", "backslashreplace").decode("ascii"))
+        self._stderr.write(text.encode("ascii", "backslashreplace").decode())
         self._stderr.flush()
 
 
