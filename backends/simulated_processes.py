@@ -65,10 +65,17 @@ class SimulatedProcessTable(ProcessTable):
         *,
         parent: int | None = None,
         on_signal: Callable[[int], None] | None = None,
+        pid: int | None = None,
     ) -> ProcessIdentity:
-        """Enter a process that runs until `exit`; `on_signal` is told each signal sent to it, else any one ends it."""
-        identity = ProcessIdentity(self._next_pid, self._clock.wall(), self._boot_id)
-        self._next_pid += 1
+        """Enter a process that runs until `exit`; `on_signal` is told each signal sent to it, else any one ends it.
+
+        It gets the next `pid`, or the one given, which nobody may have any more.
+        """
+        if pid is None:
+            pid, self._next_pid = self._next_pid, self._next_pid + 1
+        elif pid in self._running:
+            raise ValueError(f"pid {pid} is not free")
+        identity = ProcessIdentity(pid, self._clock.wall(), self._boot_id)
         self._running[identity.pid] = _Process(identity, environment or {}, parent, on_signal)
         return identity
 
