@@ -142,7 +142,12 @@ At `mux` and `transport` the answer of what makes a change is lost, and the ques
 _ASKING_VERBS = ("list-", "has-", "display-", "show-", "capture-", "version")
 """What the verbs that change nothing begin with."""
 
-UNKNOWABLE: Mapping[tuple[str, str], str] = MappingProxyType({})
+UNKNOWABLE: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("mux.list_window_ids", "output"): "a list of other windows is an answer: what is not on it is proven gone",
+        ("mux.list_window_ids", "truncate"): "a list without the window is an answer: it is proven gone",
+    }
+)
 """By point and keyword of the action: why the lie cannot be told from the truth, so that no oracle can hold."""
 
 

@@ -14,6 +14,7 @@ from backends.guard import CHANGE_TIMEOUT_S, PROBE_TIMEOUT_S
 from backends.operations import OPERATIONS, Kind
 from faults.actions import Raise, Signal
 from faults.errors import SimulatedDeath
+from faults.trace import TraceEntry
 from harness.record import (
     Crashed,
     Ending,
@@ -376,7 +377,7 @@ def no_leftovers(report: Report) -> Iterator[str]:
 
 
 def _end_was_unanswered(report: Report) -> bool:
-    """Whether the run says that it could not confirm its teardown, and a call of it did fail; no fault elsewhere excuses it."""
+    """Whether the run says that it could not confirm its teardown, and a call of it failed or lied; nothing else excuses it."""
     told = [report.teardown, *(inner.state.teardown for inner in report.nested if inner.state is not None)]
     if all(outcome in (None, "torn-down") for outcome in told):
         return False
@@ -387,10 +388,13 @@ def _end_was_unanswered(report: Report) -> bool:
         entry.number > began
         and entry.layer in ("mux", "leak")
         and entry.point.rpartition(".")[2] in _ENDING_CALLS
-        and not entry.outcome.startswith("answered")
-        and "TargetMissing" not in entry.outcome
+        and (entry.injection is not None or _failed(entry))
         for entry in report.entries
     )
+
+
+def _failed(entry: TraceEntry) -> bool:
+    return not entry.outcome.startswith("answered") and "TargetMissing" not in entry.outcome
 
 
 _ENDING_CALLS = ("kill_session", "has_session", "session_options")

@@ -22,6 +22,10 @@ from harness.runner import Stage
 __all__ = ["CORE", "STORIES", "Story", "UnknownStory", "story_of"]
 
 
+SESSION_TIMEOUT_S = 90.0
+"""Of a story that does not say so: half of it outlasts the longest call, the rest costs few ticks where nobody answers."""
+
+
 def _nothing(stage: Stage) -> None:
     return None
 
@@ -43,10 +47,11 @@ class Story:
 
     def tell(self, stage: Stage, faults: FaultPlan, **options: Any) -> Report:
         """The report of the run under `faults`; `options` are those of `Stage.run`, for every run of the story."""
+        settings = {"session_timeout_s": SESSION_TIMEOUT_S, **self.settings}
         if self.earlier is None:
             self.meanwhile(stage)
-            return stage(*self.tasks, faults=faults, **self.settings, **options)
-        stage(*self.tasks, faults=self.earlier, **self.settings, **options)
+            return stage(*self.tasks, faults=faults, **settings, **options)
+        stage(*self.tasks, faults=self.earlier, **settings, **options)
         self.meanwhile(stage)
         return stage.resume(faults=faults, **options)
 
