@@ -1,5 +1,7 @@
 """Secrets stay out of the record, by value and by shape."""
 
+import json
+
 import msgspec
 import pytest
 
@@ -25,6 +27,26 @@ def test_a_value_is_removed_in_every_spelling(value: str) -> None:
         shown = redactor.text(f"before {spelling} after")
         assert "<env SECRET_THING>" in shown
         assert value[:8] not in shown
+
+
+@pytest.mark.parametrize(
+    "value", ["with \"quotes\" and 'more'", "back\\slash\\es", "tab\tand\x1bescape", 'ünï"cödé', "lone\udc80surrogate"]
+)
+def test_a_spelling_is_removed_whole(value: str) -> None:
+    """Neither its first nor its last character is left."""
+    redactor = Redactor({"X": value})
+    encodable = value.encode("utf-8", "backslashreplace").decode()
+    quoted = [repr(value), json.dumps(value), json.dumps(value, ensure_ascii=False), json.dumps(encodable)]
+
+    for spelling in [*(one[1:-1] for one in quoted), value, encodable, printable(value)]:
+        assert redactor.text(f"({spelling})") == "(<env X>)", spelling
+
+
+def test_a_long_value_is_removed_as_it_is_printed() -> None:
+    """With all of its characters."""
+    value = "\x1b" + "s" * 5000
+
+    assert Redactor({"X": value}).text(printable(value, 9000), 9000) == "<env X>"
 
 
 def test_values_on_the_allow_list_and_short_ones_stay() -> None:

@@ -100,6 +100,37 @@ def test_fields_of_the_wrong_type_are_passed_over(fields: dict[str, Any]) -> Non
     RunState.from_dict(found.to_dict())
 
 
+def test_an_attempt_that_the_snapshot_does_not_know_began_with_its_first_line() -> None:
+    """Its token is not told by any line."""
+    attempt, other = (
+        replay(
+            state(), [event("attempt", 5, task="a", number=1), {**event("attempt", 6, task="a", number=2), "at": "x"}]
+        )
+        .task("a")
+        .attempts
+    )
+
+    assert (attempt.number, attempt.token, attempt.started_at, attempt.ended_at) == (1, "", 7.0, None)
+    assert (other.number, other.started_at) == (2, 0.0)
+
+
+def test_commands_after_the_last_task_are_counted_in_their_order() -> None:
+    """One that failed is named; a number that does not come next, or is none, is passed over."""
+    lines = [
+        event("post-run", 5, number=1, command="make"),
+        event("post-run", 6, number=2, command="test", problem="exit 1"),
+        event("post-run", 7, number=2, command="again", problem="exit 1"),
+        event("post-run", 8, number=4, command="early", problem="exit 1"),
+        event("post-run", 9, number=3.0, command="odd", problem="exit 1"),
+        event("post-run", 10, number="3", command="odd", problem="exit 1"),
+        event("post-run", 11, command="odd", problem="exit 1"),
+    ]
+
+    found = replay(state(), lines)
+
+    assert (found.commands_done, found.commands_failed) == (2, ["test"])
+
+
 def test_teardown_and_nested_runs_are_rolled_forward() -> None:
     """What was torn down, and which child was begun, is not forgotten."""
     found = replay(
@@ -137,6 +168,7 @@ def test_a_journal_without_its_first_line_still_rebuilds_something() -> None:
 
     assert found is not None
     assert (found.run_id, found.epoch, found.crash_error, found.task("b").phase) == ("r-1", 3, "X", TaskPhase.DONE)
+    assert (found.created_at, found.updated_at, found.seq) == (7.0, 7.0, 6)
     assert rebuild([], "r-1") is None
 
 

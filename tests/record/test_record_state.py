@@ -83,6 +83,42 @@ def test_older_flags_that_contradict_each_other_have_a_winner(flags: tuple[bool,
     assert found is next(kind for holds, kind in order if holds)
 
 
+@pytest.mark.parametrize(
+    ("older", "ending"),
+    [
+        ({"crashed": True}, Crashed("unknown error")),
+        ({"crash_error": "X: y"}, Crashed("X: y")),
+        ({"crashed": True, "crash_error": "X: y"}, Crashed("X: y")),
+        ({"stopped": True}, Stopped("unknown")),
+        ({"paused_reason": "why"}, Paused("why")),
+        ({"paused_reason": "why", "paused_stage": "gate", "paused_task": "a"}, Paused("why", "gate", "a")),
+        ({"finished": True}, Finished()),
+        ({"finished": None, "stopped": None, "crashed": None, "crash_error": "", "paused_reason": ""}, None),
+        ({"finished": True, "ending": {"kind": "stopped", "by": "x"}}, Stopped("x")),
+        ({"finished": True, "ending": None}, None),
+    ],
+)
+def test_an_older_document_tells_its_ending(older: dict[str, object], ending: Ending | None) -> None:
+    """By its flags, unless it has an ending of its own."""
+    assert RunState.from_dict({"run_id": "r", **older}).ending == ending
+
+
+@pytest.mark.parametrize("flag", ["crashed", "stopped", "finished"])
+def test_an_older_flag_that_is_none_is_refused(flag: str) -> None:
+    """Whatever it may have meant."""
+    with pytest.raises(RecordError) as raised:
+        RunState.from_dict({"run_id": "r", flag: "no"})
+
+    assert str(raised.value) == f"not a run's state: `{flag}` is neither true nor false"
+
+
+@pytest.mark.parametrize("tasks", [{"a": 3}, {"a": {"key": 3}}, 7])
+def test_older_tasks_that_make_no_sense_are_refused(tasks: object) -> None:
+    """With an error of the record."""
+    with pytest.raises(RecordError, match="not a run's state"):
+        RunState.from_dict({"run_id": "r", "tasks": tasks})
+
+
 def test_a_document_from_before_the_crash_keys_loads() -> None:
     """The oldest documents know no crash at all, and have their tasks as an object."""
     state = RunState.from_dict({"run_id": "r", "finished": True, "tasks": {"a": {"phase": "done"}}})
