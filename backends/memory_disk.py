@@ -19,7 +19,7 @@ from typing import NamedTuple
 from backends.clock import Clock
 from backends.disk import READ_LIMIT, Disk, FileInfo, LockHandle, LockHeld, StrPath
 
-__all__ = ["Loss", "MemoryDisk", "Mutation", "Part"]
+__all__ = ["CrashImages", "Loss", "MemoryDisk", "Mutation", "Part"]
 
 _LINKS_FOLLOWED = 40
 """Linux gives up with ELOOP after as many links in one path; path_resolution(7)."""
@@ -88,6 +88,14 @@ class _Node:
         self.names: set[str] = set()
         self.points_to = ""
 
+    def copy(self) -> _Node:
+        """Another file with the same content, or directory with the same names."""
+        other = _Node(self.kind, self.number, self.modified)
+        other.data += self.data
+        other.names |= self.names
+        other.points_to = self.points_to
+        return other
+
 
 class MemoryDisk(Disk):
     """Files in memory, shared by whoever holds this object; relative paths start at the root.
@@ -119,9 +127,10 @@ class MemoryDisk(Disk):
         name = self._resolved(path)
         if name in self._nodes:
             raise _error(errno.EEXIST, path)
-        node = self._link(name, _Kind.FILE)
+        node = self._new(_Kind.FILE)
+        directory = self._enter(name, node)
         node.data += data
-        self.mutations.append(Mutation("write", name, node.number, len(data), bytes(data), directory=self._above(name)))
+        self.mutations.append(Mutation("write", name, node.number, len(data), bytes(data), directory=directory.number))
 
     def append(self, path: StrPath, data: bytes) -> int:
         """See `Disk.append`; takes everything."""
@@ -210,12 +219,13 @@ class MemoryDisk(Disk):
         missing = []
         while (node := self._nodes.get(name)) is None:
             missing.append(name)
-            name = _upper(name)
+            name = _split(name)[0]
         if node.kind is not _Kind.DIRECTORY:
             raise _error(errno.EEXIST if node.kind is _Kind.LINK else errno.ENOTDIR, path)
         for new in reversed(missing):
-            made = self._link(new, _Kind.DIRECTORY)
-            self.mutations.append(Mutation("mkdir", new, made.number, directory=self._above(new)))
+            made = self._new(_Kind.DIRECTORY)
+            directory = self._enter(new, made)
+            self.mutations.append(Mutation("mkdir", new, made.number, directory=directory.number))
 
     def listdir(self, path: StrPath) -> list[str]:
         """See `Disk.listdir`."""
@@ -237,10 +247,10 @@ class MemoryDisk(Disk):
     def lock(self, path: StrPath) -> LockHandle:
         """See `Disk.lock`; like the real one it makes the directory, and a file that stays."""
         name = self._resolved(os.fspath(path) + ".held")
-        parent = self._nodes.get(_upper(name))
+        parent = self._nodes.get(_split(name)[0])
         if parent is not None and parent.kind is _Kind.FILE:
             raise _error(errno.EEXIST, path)
-        self.mkdir(_upper(name))
+        self.mkdir(_split(name)[0])
         node = self._nodes.get(name)
         if node is None:
             self.append(name, b"")
@@ -314,15 +324,7 @@ class MemoryDisk(Disk):
         it may find after a power cut. `torn` names writes and appends of which only so many bytes arrived. Bytes lost before
         bytes that were kept read as zeros. What was planted is missing.
         """
-        image = MemoryDisk(self._clock)
-        image.free = self.free
-        replay = _Replay(image, self._nodes["/"].number)
-        gone = frozenset((number, part) for number, part in lost)
-        for number, mutation in enumerate(self.mutations if operations is None else self.mutations[:operations]):
-            kept = {part for part in mutation.parts if (number, part) not in gone}
-            replay.apply(mutation, kept, torn.get(number, mutation.size))
-        image.mutations.clear()
-        return image
+        return CrashImages(self).make(len(self.mutations) if operations is None else operations, lost, torn)
 
     def _now(self) -> float:
         return 0.0 if self._clock is None else self._clock.wall()
@@ -346,7 +348,7 @@ class MemoryDisk(Disk):
             for upto in _prefixes(name, last):
                 node = self._nodes.get(upto)
                 if node is not None and node.kind is _Kind.LINK:
-                    pointed = _normal(posixpath.join(_upper(upto), node.points_to))
+                    pointed = _normal(posixpath.join(_split(upto)[0], node.points_to))
                     if upto == name and pointed not in self._nodes:
                         return name
                     name = _normal(pointed + name[len(upto) :])
@@ -365,16 +367,16 @@ class MemoryDisk(Disk):
     def _absent(self, name: str, path: StrPath) -> OSError:
         """Why there is nothing at `name`: the part above it is missing, or is no directory."""
         while (node := self._nodes.get(name)) is None:
-            name = _upper(name)
+            name = _split(name)[0]
         return _error(errno.ENOENT if node.kind in (_Kind.DIRECTORY, _Kind.LINK) else errno.ENOTDIR, path)
 
     def _above(self, name: str) -> int:
         """The number of the directory that `name` is in."""
-        return self._nodes[_upper(name)].number
+        return self._nodes[_split(name)[0]].number
 
     def _directory(self, name: str, path: StrPath) -> _Node:
         """The directory that `name` is in, which must be there; `path` is what was asked for."""
-        above = _upper(name)
+        above = _split(name)[0]
         parent = self._nodes.get(above)
         if parent is None or parent.kind is not _Kind.DIRECTORY:
             raise self._absent(above, path)
@@ -386,16 +388,19 @@ class MemoryDisk(Disk):
         self._enter(name, node)
         return node
 
-    def _enter(self, name: str, node: _Node) -> None:
+    def _enter(self, name: str, node: _Node) -> _Node:
+        """Give `node` a name that is free; the directory that it is in."""
         parent = self._directory(name, name)
-        parent.names.add(name.rpartition("/")[2])
+        parent.names.add(_split(name)[1])
         parent.modified = node.modified
         self._nodes[name] = node
+        return parent
 
     def _unlink(self, name: str) -> _Node:
         node = self._nodes.pop(name)
-        parent = self._nodes[_upper(name)]
-        parent.names.discard(name.rpartition("/")[2])
+        above, last = _split(name)
+        parent = self._nodes[above]
+        parent.names.discard(last)
         parent.modified = self._now()
         if node.kind is _Kind.LINK:
             self._links -= 1
@@ -403,7 +408,7 @@ class MemoryDisk(Disk):
 
     def _room_for(self, path: StrPath) -> str:
         name = self._resolved(path)
-        self.mkdir(_upper(name))
+        self.mkdir(_split(name)[0])
         return name
 
     def _check_replaceable(self, node: _Node, old: str, new: str, target: StrPath) -> None:
@@ -444,13 +449,62 @@ class MemoryDisk(Disk):
         return [*found, name]
 
 
+class CrashImages:
+    """Makes images of `disk`, which must not change meanwhile; for many of them, what they have in common is replayed once."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self._mutations = disk.mutations
+        image = MemoryDisk(disk._clock)
+        image.free = disk.free
+        self._beginnings = [_Replay(image, {disk._nodes["/"].number: image._nodes["/"]}, {})]
+
+    def make(
+        self,
+        operations: int,
+        lost: Collection[tuple[int, Part]] = (),
+        torn: Mapping[int, int] = MappingProxyType({}),
+    ) -> MemoryDisk:
+        """See `MemoryDisk.crash_image`."""
+        gone = frozenset((number, part) for number, part in lost)
+        whole = min((operations, *torn, *(number for number, _ in gone)))
+        replay = self._beginning(whole // _STEP).copy()
+        for number in range(whole // _STEP * _STEP, operations):
+            mutation = self._mutations[number]
+            kept = mutation.parts if number < whole else [one for one in mutation.parts if (number, one) not in gone]
+            replay.apply(mutation, kept, torn.get(number, mutation.size))
+        replay.image.mutations.clear()
+        return replay.image
+
+    def _beginning(self, steps: int) -> _Replay:
+        """The disk after so many times `_STEP` mutations, of which nothing was lost."""
+        while len(self._beginnings) <= steps:
+            done = len(self._beginnings) * _STEP
+            replay = self._beginnings[-1].copy()
+            for mutation in self._mutations[done - _STEP : done]:
+                replay.apply(mutation, mutation.parts, mutation.size)
+            self._beginnings.append(replay)
+        return self._beginnings[steps]
+
+
+_STEP = 8
+"""After so many mutations each the image is kept: a copy of it costs about as much as replaying them."""
+
+
 class _Replay:
     """Applies logged mutations to an empty disk; files are known by the numbers that they had on the old one."""
 
-    def __init__(self, image: MemoryDisk, root: int) -> None:
-        self._image = image
-        self._known: dict[int, _Node] = {root: image._nodes["/"]}
-        self._holes: dict[int, int] = {}
+    def __init__(self, image: MemoryDisk, known: dict[int, _Node], holes: dict[int, int]) -> None:
+        self.image = self._image = image
+        self._known = known
+        self._holes = holes
+
+    def copy(self) -> _Replay:
+        """Another one that is as far, and goes on by itself."""
+        image = MemoryDisk(self._image._clock)
+        image.free, image._numbers = self._image.free, self._image._numbers
+        copies = {node: node.copy() for node in self._known.values()}
+        image._nodes = {name: copies[node] for name, node in self._image._nodes.items()}
+        return _Replay(image, {number: copies[node] for number, node in self._known.items()}, dict(self._holes))
 
     def apply(self, mutation: Mutation, kept: Collection[Part], arrived: int) -> None:
         """Do again what of `mutation` was kept, and of its data the first `arrived` bytes."""
@@ -479,7 +533,7 @@ class _Replay:
 
     def _has_room(self, name: str) -> bool:
         """Whether the directory for `name` is there; it may have been lost."""
-        parent = self._image._nodes.get(_upper(name))
+        parent = self._image._nodes.get(_split(name)[0])
         return parent is not None and parent.kind is _Kind.DIRECTORY
 
     def _clear(self, name: str) -> None:
@@ -542,9 +596,11 @@ def _normal(path: str) -> str:
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
-def _upper(name: str) -> str:
-    """The path of the directory that `name`, a key, is in."""
-    return name.rpartition("/")[0] or "/"
+@lru_cache(maxsize=1 << 16)
+def _split(name: str) -> tuple[str, str]:
+    """The path of the directory that `name`, a key, is in, and what it is called there."""
+    above, _, last = name.rpartition("/")
+    return above or "/", last
 
 
 def _prefixes(name: str, last: bool) -> Iterator[str]:

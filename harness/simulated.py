@@ -128,8 +128,10 @@ class SimulatedAgent:
         self._advance(next)
 
     def _fault(self, event: str) -> object | None:
-        task, attempt = (self.process.env.get(f"SEAMRIPPER_{name}", "") for name in ("TASK", "ATTEMPT"))
-        return self._agents.agent_fault(event, task=task, attempt=int(attempt) if attempt.isdecimal() else 0)
+        env = self.process.env
+        attempt = env.get("SEAMRIPPER_ATTEMPT", "")
+        about = {"task": env.get("SEAMRIPPER_TASK", ""), "attempt": int(attempt) if attempt.isdecimal() else 0}
+        return self._agents.agent_fault(event, **about)
 
     def _advance(self, go_on: Callable[[Flow], Effect]) -> None:
         """Perform effects until one takes time."""

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from backends.disk import READ_LIMIT, Disk, FileInfo, LockHandle, LockHeld, StrPath
 from faults.actions import Action, NoSync, OsError, Torn
@@ -59,6 +59,10 @@ def _slashed(path: StrPath) -> str:
     return text if os.sep == "/" else text.replace(os.sep, "/")
 
 
+def _not_at_all(action: Action, reached: Reached) -> None:
+    """What a sync does that is reported and not done."""
+
+
 class FaultyDisk(Disk):
     """A disk that goes wrong as planned; what has no point (`info`, `locked`, `free_bytes`) only stops at death."""
 
@@ -71,7 +75,7 @@ class FaultyDisk(Disk):
 
     def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
         """See `Disk.read`."""
-        return self._at("read", path, lambda: self._inner.read(path, limit))
+        return self._at("read", path, self._inner.read, path, limit)
 
     def write(self, path: StrPath, data: bytes) -> None:
         """See `Disk.write`."""
@@ -81,7 +85,7 @@ class FaultyDisk(Disk):
             self._inner.write(path, data[: action.size])
             raise self._ledger.failure(reached, OsError("ENOSPC"))
 
-        self._at("write", path, lambda: self._inner.write(path, data), partly)
+        self._at("write", path, self._inner.write, path, data, partly=partly)
 
     def append(self, path: StrPath, data: bytes) -> int:
         """See `Disk.append`."""
@@ -90,31 +94,31 @@ class FaultyDisk(Disk):
             assert isinstance(action, Torn)
             return self._inner.append(path, data[: action.size])
 
-        return self._at("append", path, lambda: self._inner.append(path, data), partly)
+        return self._at("append", path, self._inner.append, path, data, partly=partly)
 
     def truncate(self, path: StrPath, size: int) -> None:
         """See `Disk.truncate`."""
-        self._at("truncate", path, lambda: self._inner.truncate(path, size))
+        self._at("truncate", path, self._inner.truncate, path, size)
 
     def fsync(self, path: StrPath) -> None:
         """See `Disk.fsync`."""
-        self._at("fsync", path, lambda: self._inner.fsync(path), lambda action, reached: None)
+        self._at("fsync", path, self._inner.fsync, path, partly=_not_at_all)
 
     def replace(self, source: StrPath, target: StrPath) -> None:
         """See `Disk.replace`; the kind of file is that of `target`."""
-        self._at("replace", target, lambda: self._inner.replace(source, target))
+        self._at("replace", target, self._inner.replace, source, target)
 
     def remove(self, path: StrPath) -> None:
         """See `Disk.remove`."""
-        self._at("remove", path, lambda: self._inner.remove(path))
+        self._at("remove", path, self._inner.remove, path)
 
     def remove_tree(self, path: StrPath) -> None:
         """See `Disk.remove_tree`; its point is `remove`."""
-        self._at("remove", path, lambda: self._inner.remove_tree(path))
+        self._at("remove", path, self._inner.remove_tree, path)
 
     def remove_directory(self, path: StrPath) -> None:
         """See `Disk.remove_directory`; its point is `remove`."""
-        self._at("remove", path, lambda: self._inner.remove_directory(path))
+        self._at("remove", path, self._inner.remove_directory, path)
 
     def mkdir(self, path: StrPath, *, private: bool = False) -> None:
         """See `Disk.mkdir`."""
@@ -122,7 +126,7 @@ class FaultyDisk(Disk):
 
     def listdir(self, path: StrPath) -> list[str]:
         """See `Disk.listdir`."""
-        return self._at("listdir", path, lambda: self._inner.listdir(path))
+        return self._at("listdir", path, self._inner.listdir, path)
 
     def lock(self, path: StrPath) -> LockHandle:
         """See `Disk.lock`; its point is `open`, where `oserror(EWOULDBLOCK)` means that somebody else holds it."""
@@ -166,19 +170,21 @@ class FaultyDisk(Disk):
         self,
         operation: str,
         path: StrPath,
-        proceed: Callable[[], _T],
+        proceed: Callable[..., _T],
+        *arguments: Any,
         partly: Callable[[Action, Reached], _T] | None = None,
     ) -> _T:
+        """Carry out `operation` on `path`, which is `proceed(*arguments)`, as planned; `partly` is what half of it is."""
         named = os.fspath(path)
         with self._ledger.reach(_point(operation, named), "", lambda: {"path": named}) as reached:
             action = reached.action
             if action is None:
-                answer = proceed()
+                answer = proceed(*arguments)
             elif partly is not None and isinstance(action, Torn | NoSync):
                 answer = partly(action, reached)
             else:
                 if reached.lost:
-                    proceed()
+                    proceed(*arguments)
                 raise self._failure(reached, action, path)
             reached.answered(answer)
             return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,9 @@ class EventKind(StrEnum):
     TURN_FAILED = "TurnFailed"
     INTERRUPTED = "Interrupted"
     SESSION_END = "SessionEnd"
+
+
+_KINDS = tuple(EventKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,8 @@ class EventReader:
 
     def __init__(self, disk: Disk, events_dir: StrPath) -> None:
         self._disk = disk
-        self._dir = PurePath(events_dir)
+        self._dir = os.fspath(events_dir)
+        self._name = os.path.basename(self._dir)
         self._seen: set[str] = set()
         self._failed: dict[str, int] = {}
         """How often each event that is still to be read could not be."""
@@ -104,7 +109,7 @@ class EventReader:
         try:
             names = self._disk.listdir(self._dir)
         except (OSError, ValueError) as exc:
-            said = f"{self._dir.name}: cannot be listed: {_reason(exc)}"
+            said = f"{self._name}: cannot be listed: {_reason(exc)}"
             repeated, self._listing_failed = said == self._listing_failed, said
             return [], [] if repeated else [said]
         self._listing_failed = None
@@ -128,14 +133,14 @@ class EventReader:
         return events, notes
 
     def _note(self, name: str, reason: str) -> str:
-        return printable(f"{self._dir.name}/{name}: {reason}", 300)
+        return printable(f"{self._name}/{name}: {reason}", 300)
 
     def _read(self, name: str) -> Event | str:
         """The event in that file, or why it is none; raises the `OSError` of a read that may yet succeed."""
         if not _EVENT_FILE.match(name):
             return "not an event's name"
         try:
-            data = self._disk.read(self._dir / name, limit=SIZE_LIMIT)
+            data = self._disk.read(f"{self._dir}/{name}", limit=SIZE_LIMIT)
         except ValueError as exc:
             return _reason(exc)
         except OSError as exc:
@@ -194,7 +199,7 @@ def _parse(data: bytes) -> dict[str, Any] | str:
 def _event(found: Mapping[str, Any], seq: int) -> Event | str:
     if type(found.get("seq")) is not int or found["seq"] != seq:
         return "`seq` is not the number in its name"
-    if found.get("event") not in tuple(EventKind):
+    if found.get("event") not in _KINDS:
         return "`event` is not a known event"
     texts = {name: found.get(name) for name in ("token", "task", "session_id", "transcript_path")}
     for name, value in texts.items():
