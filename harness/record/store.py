@@ -317,7 +317,7 @@ class RunStore:
         record = self._crash_record(exc, state, context, epoch, child)
         error: str = record["error"]
         name = f"crash/{epoch}-{record['seq']}.json"
-        sinks = _Sinks()
+        sinks = _Sinks(self.describe)
         sinks.take("json", lambda: self._put_crash(name, encode(record) + b"\n"))
         sinks.take("text", lambda: self._put_crash("crash.txt", crash_text(record).encode(errors="backslashreplace")))
         path = name if "json" in sinks.landed else None
@@ -385,7 +385,8 @@ class RunStore:
 
 
 class _Sinks:
-    def __init__(self) -> None:
+    def __init__(self, described: Callable[[BaseException], str]) -> None:
+        self._described = described
         self.landed: list[str] = []
         self.problems: list[str] = []
         self.interrupted: BaseException | None = None
@@ -395,7 +396,7 @@ class _Sinks:
         if raised is None:
             self.landed.append(name)
             return
-        self.problems.append(f"{name}: {describe(raised)}")
+        self.problems.append(f"{name}: {self._described(raised)}")
         if self.interrupted is None and not isinstance(raised, Exception):
             self.interrupted = raised
 

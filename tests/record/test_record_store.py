@@ -2,18 +2,21 @@
 
 import errno
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
-from record_world import RUN, World
+from record_world import RUN, FailingDisk, World
 
-from backends.disk import RealDisk
-from backends.processes import Liveness
+from backends.disk import FileInfo, RealDisk, StrPath
+from backends.processes import Liveness, ProcessIdentity
+from backends.simulated_processes import SimulatedProcessTable
 from harness.record import (
     CrashContext,
     Crashed,
+    CrashFiling,
     CrashRef,
     Finished,
     NewerSchema,
@@ -430,6 +433,130 @@ def test_a_crash_lands_in_every_sink() -> None:
     assert (told(world), world.stderr.getvalue()) == (RunStatus.CRASHED, "")
 
 
+def test_a_crash_record_says_when_where_and_what_went_before() -> None:
+    """The host, its process, what room is left and the journal; and no secret that the context names."""
+    world = World()
+    store, state = world.begun()
+    world.clock.sleep(1.5)
+
+    filing = store.file_crash(ValueError("boom in a-secret"), state, CrashContext(secrets=["a-secret"]))
+
+    record = msgspec.json.decode(world.disk.read(f"{RUN}/crash/1-2.json"))
+    me = world.processes.me()
+    assert filing.error == record["error"] == "ValueError: boom in <secret>"
+    assert (record["run_id"], record["epoch"], record["seq"], record["child"]) == ("r-1", 1, 2, None)
+    assert (record["at"], record["when"]) == (1_767_225_601.5, "2026-01-01T00:00:01.500Z")
+    assert record["host"] == {"name": "simhost", "boot_id": me.boot_id, "pid": me.pid}
+    assert record["free_bytes"] == world.disk.free_bytes(RUN)
+    assert [event["event"] for event in record["journal"]] == ["run-created"]
+
+
+def test_the_journal_tells_what_became_of_a_crash_record() -> None:
+    """Its path, the child's, and the sinks that failed, each with its reason but no secret."""
+    world = World(environment={"WHERE": "crash.txt"})
+    store, state = world.begun()
+    world.disk.fails = failing("crash.txt")
+
+    filing = store.file_crash(ValueError("boom"), state, child="nested/c")
+
+    problems = filing.problems
+    assert re.fullmatch(r"text: OSError: \[Errno 28\] ENOSPC: '/runs/r-1/\.<env WHERE>\.\w+\.tmp'", problems[0])
+    ref = CrashRef(1, 2, "ValueError: boom", "crash/1-2.json")
+    assert filing == CrashFiling("ValueError: boom", "crash/1-2.json", ["json", "journal"], problems, ref)
+    line = world.store().events()[-1]
+    told = {"error": "ValueError: boom", "record": "crash/1-2.json", "child": "nested/c", "problems": problems}
+    assert line == {"seq": 2, "epoch": 1, "at": world.clock.wall(), "event": "run-crash", **told}
+
+
+def test_a_crash_is_numbered_after_all_that_is_there() -> None:
+    """What the state has seen and the records that are there; its line in the journal has the same number."""
+    world = World()
+    store, state = world.begun()
+    state.run_id, state.seq = "another", 9
+    for number in (10, 11):
+        world.put(f"{RUN}/crash/1-{number}.json", b"{}")
+
+    filing = store.file_crash(ValueError("boom"), state)
+
+    assert filing.record == "crash/1-12.json"
+    assert msgspec.json.decode(world.disk.read(f"{RUN}/crash/1-12.json"))["run_id"] == "another"
+    assert world.store().events()[-1]["seq"] == 12
+    assert store.file_crash(ValueError("again"), state).record == "crash/1-13.json"
+
+
+def test_a_crash_before_there_is_a_state_is_recorded() -> None:
+    """By the name of its directory, in the epoch of the journal."""
+    world = World()
+    store = world.store("/runs/r-9")
+    store.journal.epoch = 3
+    world.disk.mkdir("/runs/r-9")
+
+    filing = store.file_crash(ValueError("boom"), None)
+
+    assert (filing.record, filing.ref) == ("crash/3-1.json", CrashRef(3, 1, "ValueError: boom", "crash/3-1.json"))
+    record = msgspec.json.decode(world.disk.read("/runs/r-9/crash/3-1.json"))
+    assert (record["run_id"], record["epoch"], record["seq"]) == ("r-9", 3, 1)
+
+
+def test_the_first_control_flow_of_a_sink_is_handed_back() -> None:
+    """Every sink has its turn, and what is no error of this program goes on afterwards."""
+    world = World()
+    store, state = world.begun()
+    raised = {"1-2.json": OSError("odd"), "crash.txt": SystemExit(3), "journal.jsonl": GeneratorExit()}
+
+    def fails(operation: str, path: str) -> int | None:
+        error = next((error for name, error in raised.items() if name in path and operation != "read"), None)
+        if error is not None:
+            raise error
+        return None
+
+    world.disk.fails = fails
+    filing = store.file_crash(ValueError("boom"), state)
+
+    assert filing.interrupted is raised["crash.txt"]
+    assert filing.problems == ["json: OSError: odd", "text: SystemExit: 3", "journal: GeneratorExit"]
+    assert filing.landed == ["stderr"]
+
+
+class Mute(SimulatedProcessTable):
+    """A process table that cannot say who we are."""
+
+    def me(self) -> ProcessIdentity:
+        """Fails."""
+        raise OSError(errno.EACCES, "permission denied")
+
+
+class Unmeasured(FailingDisk):
+    """A disk that cannot say what room is left."""
+
+    def free_bytes(self, path: StrPath) -> int:
+        """Fails."""
+        raise OSError(errno.EACCES, "permission denied", str(path))
+
+
+def test_what_the_host_does_not_tell_is_left_out_of_a_crash_record() -> None:
+    """The rest of it is there."""
+    world = World(disk=Unmeasured())
+    _, state = world.begun()
+    world.processes = Mute(world.clock)
+
+    world.store().file_crash(ValueError("boom"), state)
+
+    record = msgspec.json.decode(world.disk.read(f"{RUN}/crash/1-2.json"))
+    assert (sorted(record["host"]), record["free_bytes"]) == (["boot_id", "name"], None)
+
+
+def test_standard_error_gets_plain_letters() -> None:
+    """Whatever its encoding is."""
+    world = World()
+    store, state = world.begun()
+    world.disk.fails = failing("crash", "journal")
+
+    store.file_crash(ValueError("bööm \u2026"), state)
+
+    assert world.stderr.getvalue().startswith("CRASHED: ValueError: b\\xf6\\xf6m \\u2026\nrun r-1, epoch 1, seq 2, ")
+
+
 SINKS = ["json", "text", "journal"]
 
 
@@ -555,6 +682,54 @@ def test_two_hundred_canaries_reach_no_file() -> None:
     written = b"".join(world.disk.read(path) for path in files)
     assert not [canary for canary in canaries if canary.encode() in written]
     assert not [canary for canary in canaries if canary in filing.error]
+
+
+def test_attention_that_is_too_long_or_odd_is_read_all_the_same() -> None:
+    """What cannot be decoded is escaped; more than a megabyte is nobody's message."""
+    world = World()
+    store, _ = world.begun()
+    for content, shown in ((b"a\xff", "a\\xff"), (b"x" * (1 << 20), "x" * (1 << 20)), (b"x" * ((1 << 20) + 1), "")):
+        world.put(f"{RUN}/ATTENTION", content)
+        assert store.read_attention() == shown
+    store.attention("x" * 20_001)
+
+    assert store.read_attention() == "x" * 20_000 + "... (20001 characters in all)\n"
+
+
+def test_text_from_elsewhere_is_cleaned_by_the_store_s_environment() -> None:
+    """Bounded, without secrets; an error likewise."""
+    store = World(environment={"API_TOKEN": "canary-value"}).store()
+
+    assert store.clean("a canary-value \x1b") == "a <env API_TOKEN> \\x1b"
+    assert store.clean("x" * 5000) == "x" * 4000 + "... (5000 characters in all)"
+    assert store.clean("x" * 50, 10) == "x" * 10 + "... (50 characters in all)"
+    assert store.describe(ValueError("canary-value")) == "ValueError: <env API_TOKEN>"
+
+
+def test_a_run_that_cannot_be_looked_at_is_listed() -> None:
+    """Nobody can say that it is none."""
+
+    class Blind(FailingDisk):
+        def info(self, path: StrPath) -> FileInfo | None:
+            if str(path).startswith("/runs/b"):
+                raise OSError(errno.EACCES, "permission denied", str(path))
+            return super().info(path)
+
+    world = World(disk=Blind())
+    for name in ("a", "b", "c"):
+        world.disk.mkdir(f"/runs/{name}")
+
+    assert runs(world.disk, "/runs") == [Path("/runs/b")]
+
+
+@pytest.mark.parametrize("mark", ["state.json", "state.json.bak", "journal.jsonl", "plan.toml", "run.lock"])
+def test_a_directory_with_any_file_of_a_run_is_one(mark: str) -> None:
+    """However far it came."""
+    world = World()
+    world.put(f"/runs/a/{mark}", b"")
+    world.put("/runs/b/notes.txt", b"")
+
+    assert runs(world.disk, "/runs") == [Path("/runs/a")]
 
 
 def test_runs_are_listed_whatever_state_they_are_in() -> None:
