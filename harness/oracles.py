@@ -11,10 +11,15 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from backends.guard import CHANGE_TIMEOUT_S, PROBE_TIMEOUT_S
+from backends.judge import Meaning, judge
 from backends.operations import OPERATIONS, Kind
-from faults.actions import Raise, Signal
+from backends.processes import Completed
+from faults.actions import Action, Delay, Exit, Hang, OsError, Raise, Signal, Timeout, Undecodable
 from faults.errors import SimulatedDeath
-from faults.trace import TraceEntry
+from faults.rule import Fault
+from faults.trace import Injection, TraceEntry
+from faults.triggers import Times
+from harness.engine.core import LONGEST_OUTAGE
 from harness.record import (
     Crashed,
     Ending,
@@ -32,9 +37,23 @@ from harness.record import (
 )
 from harness.report import Report
 
-__all__ = ["ORACLES", "Oracle", "OracleViolation", "check", "check_resumed", "resumable", "violations"]
+__all__ = [
+    "COMPARISONS",
+    "ORACLES",
+    "Comparison",
+    "Oracle",
+    "OracleViolation",
+    "check",
+    "check_resumed",
+    "recovers",
+    "resumable",
+    "unharmed",
+    "violations",
+]
 
 Oracle = Callable[[Report], Iterator[str]]
+Comparison = Callable[[Report, Report], Iterator[str]]
+"""An oracle of what something came to: the report that it is measured by, then the one that is judged."""
 
 
 class OracleViolation(AssertionError):
@@ -446,6 +465,54 @@ def resumable(before: Report, after: Report) -> Iterator[str]:
             yield f"{task.key} was done and was taken up again"
 
 
+def recovers(report: Report) -> bool:
+    """Whether nothing went wrong but that the multiplexer gave no answers for a while: then it must have made no difference.
+
+    It answered again for good no later than half the session timeout after it began; design.md, the fault model.
+    """
+    silences = report.injections
+    if not all(map(_is_silence, silences)) or not all(map(_ends, report.faults.faults)):
+        return False
+    outage_s = silences[-1].at_s + report.call_timeout_s - silences[0].at_s if silences else 0.0
+    return outage_s <= report.plan.session_timeout_s * LONGEST_OUTAGE
+
+
+def _is_silence(injection: Injection) -> bool:
+    """Whether it left somebody without an answer; what is read as an answer, and is none, is left out."""
+    layer, action = injection.point.partition(".")[0], injection.performed
+    if layer == "transport" and isinstance(action, Exit):
+        said = Completed((), action.status, b"", f"{action.stderr}\n".encode() if action.stderr else b"")
+        return judge(said, "").meaning in (Meaning.UNAVAILABLE, Meaning.GARBLED)
+    silent: tuple[type[Action], ...] = (Timeout, Hang, Delay, OsError, Undecodable)
+    return layer in ("mux", "transport") and isinstance(action, silent if layer == "transport" else (*silent, Exit))
+
+
+def _ends(fault: Fault) -> bool:
+    return all(isinstance(term.trigger, Times) for term in fault.terms)
+
+
+def unharmed(faultless: Report, report: Report) -> Iterator[str]:
+    """A run that `recovers` came to what it came to without: the same ending, the same for each task, nobody else disturbed."""
+    for due, told in zip(_came_to(faultless), _came_to(report), strict=False):
+        if due != told:
+            yield f"without the silence it came to {due}, with it to {told}"
+    if len(_came_to(faultless)) != len(_came_to(report)):
+        yield f"without the silence it came to {_came_to(faultless)}, with it to {_came_to(report)}"
+
+
+def _came_to(report: Report) -> list[tuple[object, ...]]:
+    """How a run came out, as far as anybody would notice: its ending, each of its tasks, the sessions of others."""
+    finished = isinstance(report.ending, Finished)
+    told: list[tuple[object, ...]] = [
+        (report.status.value, report.exit_code, report.teardown if finished else None),
+        ("others", *(report.others or ())),
+    ]
+    for state in () if report.state is None else report.state.tasks:
+        task = report.task(state.key)
+        told.append((task.key, task.phase, task.attempts, *task.outcomes, task.summary))
+    return told
+
+
 ORACLES: Mapping[str, Oracle] = MappingProxyType(
     {
         "no-escape": no_escape,
@@ -461,7 +528,10 @@ ORACLES: Mapping[str, Oracle] = MappingProxyType(
         "fired": fired,
     }
 )
-"""Every oracle that one report can be held to, by its id; `resumable` compares a resume with what was resumed."""
+"""Every oracle that one report can be held to, by its id."""
+
+COMPARISONS: Mapping[str, Comparison] = MappingProxyType({"resumable": resumable, "unharmed": unharmed})
+"""Every oracle that takes two reports: a resume after what was resumed, a run after what it comes to without faults."""
 
 
 def violations(report: Report, *, strict: bool = True) -> list[str]:

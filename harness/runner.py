@@ -30,7 +30,7 @@ from harness.oracles import check, check_resumed
 from harness.record import Crashed, Event, Evidence, RecordError, RunState, RunStore, Status, classify
 from harness.report import NestedReport, Report
 from harness.scripted import digest_of
-from harness.world import WORLDS, World
+from harness.world import WORLDS, Remains, World
 
 __all__ = ["Stage", "catalog_of", "run_scenario"]
 
@@ -167,6 +167,10 @@ class Stage:
             check_resumed(before, report)
         return report
 
+    def take_over(self, plan: RunPlan, run_dir: Path) -> None:
+        """Have the run that is recorded in `run_dir` as the newest one, whoever carried it out: a resume goes on with it."""
+        self._plan, self._run_dir = plan, run_dir
+
     def resume_to_the_end(self, limit: int = 10) -> Report:
         """Resume, as often as the run pauses, until it is finished; the last report."""
         for _ in range(limit):
@@ -186,7 +190,8 @@ class Stage:
     def leftovers(self) -> list[str] | None:
         """What the newest run and those inside it have left behind by now; `None` where the multiplexer does not answer."""
         state = _state_of(self.store())
-        return self._leftovers(state, tuple(self._nested(state)))
+        remains = self._remains(state, tuple(self._nested(state)))
+        return None if remains is None else remains.ours
 
     def store(self, *inside: str) -> RunStore:
         """The record of the newest run, or of what is `inside` its directory, read without faults."""
@@ -228,8 +233,8 @@ class Stage:
         store = self.store()
         state = _state_of(store)
         nested = tuple(self._nested(state))
-        leftovers = self._leftovers(state, nested)
-        evidence = store.evidence(_session_liveness(state, leftovers))
+        remains = self._remains(state, nested)
+        evidence = store.evidence(_session_liveness(state, remains))
         verdict = classify(evidence)
         journal = store.events()
         sink, crash = _crash_of(store, self.world, state, evidence, journal)
@@ -242,7 +247,8 @@ class Stage:
             journal=journal,
             crash=crash,
             crash_sink=sink or ("stderr" if "CRASHED: " in stderr else None),
-            leftovers=leftovers,
+            leftovers=None if remains is None else remains.ours,
+            others=None if remains is None else remains.others,
             injections=tuple(injector.injections),
             unfired=tuple(injector.unfired()),
             reached=dict(injector.reached),
@@ -275,14 +281,14 @@ class Stage:
             _, crash = _crash_of(store, self.world, inner, evidence, journal)
             yield NestedReport(run_id, path, classify(evidence).name, inner, journal, crash)
 
-    def _leftovers(self, state: RunState | None, nested: Sequence[NestedReport]) -> list[str] | None:
+    def _remains(self, state: RunState | None, nested: Sequence[NestedReport]) -> Remains | None:
         states = [one for one in (state, *(inner.state for inner in nested)) if one is not None]
         tokens = {attempt.token for one in states for task in one.tasks for attempt in task.attempts}
         run_dirs = [self.run_dir, *(self.run_dir / inner.path for inner in nested)]
         if self.world.frozen:
             return None
         try:
-            return self.world.leftovers(run_dirs, sorted(tokens))
+            return self.world.remains(run_dirs, sorted(tokens))
         except MultiplexerError:
             return None
 
@@ -320,11 +326,11 @@ def _let_out(injector: Injector) -> Iterator[str]:
             yield f"{entry.point.partition('.')[2]}: {entry.outcome.removeprefix(LET_OUT).strip()}"
 
 
-def _session_liveness(state: RunState | None, leftovers: Sequence[str] | None) -> Liveness:
-    """What a dashboard would know of the run's session, by what is left of the run."""
-    if state is None or leftovers is None:
+def _session_liveness(state: RunState | None, remains: Remains | None) -> Liveness:
+    """What a dashboard would know of the run's session."""
+    if state is None or remains is None:
         return Liveness.UNKNOWN
-    return Liveness.ALIVE if f"session {state.mux_session}" in leftovers else Liveness.DEAD
+    return Liveness.ALIVE if f"session {state.mux_session}" in remains.ours else Liveness.DEAD
 
 
 def _newest_attempts(state: RunState, key: str) -> Iterable[str]:

@@ -11,12 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from faults.actions import Delay, Hang, OsError, Pass, Timeout
 from faults.plan import FaultPlan
-from faults.rule import Fault
-from faults.triggers import Times
 from faults.verdict import Run, Verdict
-from harness.oracles import resumable, violations
+from harness.oracles import recovers, resumable, unharmed, violations
 from harness.record import RecordError, RunStatus
 from harness.report import Report
 from harness.runner import Stage
@@ -55,7 +52,8 @@ def trial(
         stage = Stage(world, seed=plan.seed)
         report = story.tell(stage, plan, verify=False, strict=False, **options)
         problems = violations(report, strict=False)
-        problems += _harm(story, report, backend)
+        if recovers(report):
+            problems += [f"unharmed: {problem}" for problem in unharmed(_faultless(story, backend), report)]
         problems += _resumed(stage, report, options)
         reports = tuple(stage.reports[stage.reports.index(report) :])
     finally:
@@ -107,41 +105,14 @@ def _resumed(stage: Stage, report: Report, options: Mapping[str, Any]) -> list[s
     return [*problems, f"resumable: the run was not finished by {_RESUMES} resumes"]
 
 
-def _harm(story: Story, report: Report, backend: str) -> list[str]:
-    """Whether a multiplexer that failed to answer for a while, and then recovered, changed anything; design.md, fault model."""
-    silences = report.faults.faults
-    if not silences or not all(map(_passes, silences)):
-        return []
-    due, told = _faultless(story, backend), _told(report)
-    return [] if due == told else [f"unharmed: without the silence it came to {due}, with it to {told}"]
-
-
-def _passes(fault: Fault) -> bool:
-    """Whether the fault is a silence of the multiplexer that comes to an end by itself."""
-    layer = fault.full_point.partition(".")[0]
-    silent = all(isinstance(term.action, Pass | Timeout | Hang | Delay | OsError) for term in fault.terms)
-    return layer in ("mux", "transport") and silent and all(isinstance(term.trigger, Times) for term in fault.terms)
-
-
 @functools.cache
-def _faultless(story: Story, backend: str) -> tuple[Any, ...]:
+def _faultless(story: Story, backend: str) -> Report:
+    """What comes of the story in an honest world in which nothing goes wrong but what the story tells of."""
     world = WORLDS[backend](0)
     try:
-        return _told(story.tell(Stage(world), FaultPlan(), verify=False, strict=False))
+        return story.tell(Stage(world), FaultPlan(), verify=False, strict=False)
     finally:
         world.close()
-
-
-def _told(report: Report) -> tuple[Any, ...]:
-    """How a run came out, as far as a person would notice: its status, and each task with its attempts."""
-    tasks = () if report.state is None else report.state.tasks
-    outcomes = [(one.key, *_task(report, one.key)) for one in tasks]
-    return (report.status.value, *outcomes)
-
-
-def _task(report: Report, key: str) -> tuple[str, int, tuple[str, ...]]:
-    task = report.task(key)
-    return task.phase, task.attempts, tuple(task.outcomes)
 
 
 def _callers(report: Report) -> dict[str, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from backends.base import TerminalMultiplexer
 from backends.clock import Clock, ScaledClock, SystemClock, VirtualClock, Waker
@@ -39,9 +39,16 @@ from harness.engine.signals import not_ignored
 from harness.engine.windows import RUN_OPTION
 from harness.simulated import Agents
 
-__all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "SimulatedTmuxWorld", "World"]
+__all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "Remains", "SimulatedTmuxWorld", "World"]
 
 Wrap = Callable[[Transport], Transport]
+
+
+class Remains(NamedTuple):
+    """What is left when a run is over: of the run itself, a line each, and the sessions that are somebody else's, by name."""
+
+    ours: list[str]
+    others: list[str]
 
 
 class World(ABC):
@@ -123,7 +130,7 @@ class World(ABC):
     def driver_died(self) -> None:
         """The engine's process was killed: what the host sees of it is gone."""
 
-    def leftovers(self, run_dirs: Sequence[Path], tokens: Iterable[str]) -> list[str]:
+    def remains(self, run_dirs: Sequence[Path], tokens: Iterable[str]) -> Remains:
         """What is left of runs that should have left nothing: sessions, processes, locks, temporary files.
 
         `run_dirs` are the directories of a run and of those inside it, each named by its run's id; `tokens` are those of all
@@ -132,7 +139,8 @@ class World(ABC):
         multiplexer = self.multiplexer()
         ours = {run_dir.name for run_dir in run_dirs}
         owners = multiplexer.session_options(RUN_OPTION)
-        found = [f"session {name}" for name in multiplexer.list_sessions() if owners.get(name) in ours]
+        sessions = multiplexer.list_sessions()
+        found = [f"session {name}" for name in sessions if owners.get(name) in ours]
         for token in tokens:
             found += [f"process {one.pid}" for one in self.processes.carrying("SEAMRIPPER_TOKEN", token)]
         for run_dir in run_dirs:
@@ -141,7 +149,7 @@ class World(ABC):
             for directory in (run_dir, run_dir / "crash", run_dir / "events"):
                 names = self.disk.listdir(directory) if self.disk.info(directory) is not None else []
                 found += [f"file {name}" for name in names if name.endswith((".tmp", ".draft"))]
-        return found
+        return Remains(found, [name for name in sessions if owners.get(name) not in ours])
 
     @abstractmethod
     def close(self) -> None:
