@@ -35,7 +35,8 @@ class Story:
     """A run of `tasks` with `settings` of `RunPlan`, that faults can be put into.
 
     With `earlier` it is the resume of a run that was carried out before under that fault plan. `meanwhile` is told the stage
-    just before the run begins, and may let something happen to the world later (`Stage.at`).
+    just before the run begins, and may let something happen to the world later (`Stage.at`). `timed` says that what this comes
+    to depends on how far the run is by then: kept waiting, it is another story.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Story:
     settings: Mapping[str, Any] = field(default_factory=dict)
     earlier: str | None = None
     meanwhile: Callable[[Stage], None] = _nothing
+    timed: bool = False
 
     def tell(self, stage: Stage, faults: FaultPlan, **options: Any) -> Report:
         """The report of the run under `faults`; `options` are those of `Stage.run`, for every run of the story."""
@@ -205,6 +207,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "the multiplexer's server is killed, with everything in it",
                 (task("1-1", agent=works(3).then_completes()),),
                 meanwhile=_loses_its_server(2),
+                timed=True,
             ),
             Story(
                 "after-a-crash",
@@ -229,6 +232,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "somebody stops the run while an agent is at work",
                 (task("1-1", agent=works(60).then_completes()),),
                 meanwhile=lambda stage: stage.stop_at(2.5, 15),
+                timed=True,
             ),
         )
     }

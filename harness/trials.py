@@ -52,7 +52,7 @@ def trial(
         stage = Stage(world, seed=plan.seed)
         report = story.tell(stage, plan, verify=False, strict=False, **options)
         problems = violations(report, strict=False)
-        if recovers(report):
+        if recovers(report) and not (story.timed and report.injections):
             problems += [f"unharmed: {problem}" for problem in unharmed(_faultless(story, backend), report)]
         problems += _resumed(stage, report, options)
         reports = tuple(stage.reports[stage.reports.index(report) :])
