@@ -178,3 +178,11 @@ def test_any_value_can_be_journaled(disk: FailingDisk, value: object) -> None:
     opened(disk).append("odd", value=value)
 
     assert names(disk) == ["odd"]
+
+
+def test_a_line_without_its_end_is_noted_and_is_no_damage() -> None:
+    """Nobody was told that it was written; a line that has its end was acknowledged, and is missed."""
+    torn, damaged = parse_journal(b'{"seq": 1, "ep'), parse_journal(b'{"seq": 1, "ep\n')
+
+    assert (torn.notes, torn.torn, torn.damaged) == (["journal line 1 lacks its end (14 bytes)"], True, False)
+    assert (damaged.notes, damaged.torn, damaged.damaged) == (["journal line 1 is damaged (14 bytes)"], False, True)
