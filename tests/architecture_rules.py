@@ -59,7 +59,9 @@ LAYERS: tuple[Layer, ...] = (
         (
             *("harness", "harness.runner", "harness.cli", "harness.commands", "harness.commands.*", "harness.plugin"),
             *("harness.conformance", "harness.conformance.*", "harness.rehearsals", "harness.stories"),
-            *("harness.trials", "harness.incidents"),
+            *("harness.replays", "harness.chronology", "harness.drawing", "harness.timeline"),
+            *("harness.trials", "harness.incidents", "harness.promises"),
+            *("harness.crash_images", "harness.crash_verdicts"),
         ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),

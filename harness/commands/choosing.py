@@ -1,0 +1,100 @@
+"""Which trial a `seamripper faults` command is about: scenario, world, plan and seed, from words or from a replay file."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from pathlib import Path
+
+from backends.disk import Disk, RealDisk
+from faults.errors import FaultPlanError
+from faults.plan import FaultPlan
+from harness.commands.host import CommandError, Host
+from harness.commands.mishaps import EXIT_USAGE
+from harness.dashboard import literal
+from harness.record import describe
+from harness.replays import REPLAY_LIMIT, Replay, ReplayError, parse_replay
+from harness.runner import catalog_of
+from harness.stories import Story, UnknownStory, story_of
+from harness.world import WORLDS
+
+__all__ = ["chosen_plan", "chosen_replay", "chosen_story", "is_replay_file", "is_test", "put_file"]
+
+
+def chosen_story(name: str) -> Story:
+    """The story called `name`. Raises `CommandError`, whatever importing somebody's module raises."""
+    try:
+        return story_of(name)
+    except UnknownStory as unknown:
+        raise CommandError(str(unknown), "`seamripper faults scenarios` lists them", EXIT_USAGE) from unknown
+    except (Exception, SystemExit) as error:
+        raise CommandError(f"{name!r:.80} cannot be imported: {describe(error)}", "correct it", EXIT_USAGE) from error
+
+
+def chosen_plan(text: str, seed: int, mux: str) -> FaultPlan:
+    """The plan that `--plan` says. Raises `CommandError` with the position and the nearest valid name."""
+    try:
+        return FaultPlan.parse(text, seed, catalog_of(WORLDS[mux]))
+    except FaultPlanError as wrong:
+        advice = "" if wrong.nearest else "`seamripper faults points SCENARIO` shows what can be planned"
+        raise CommandError(f"--plan: {wrong}", advice, EXIT_USAGE) from wrong
+
+
+def is_test(name: str) -> bool:
+    """Whether `name` is the node id of a test rather than the name of a story."""
+    return "::" in name
+
+
+def is_replay_file(name: str) -> bool:
+    """Whether `name` is that of a file rather than of a story."""
+    return not is_test(name) and (name.endswith(".json") or os.sep in name)
+
+
+def chosen_replay(arguments: argparse.Namespace, host: Host) -> Replay:
+    """The trial that the words say, or the replay file that they name. Raises `CommandError`."""
+    name = arguments.scenario
+    if not is_replay_file(name):
+        if arguments.plan is None:
+            raise CommandError("--plan is missing", "name a replay file, or say --plan 'POINT=ACTION'", EXIT_USAGE)
+        mux = arguments.mux or "fake"
+        return Replay(name, chosen_plan(arguments.plan, arguments.seed or 0, mux), mux)
+    for option in ("plan", "seed", "mux"):
+        if getattr(arguments, option) is not None:
+            raise CommandError(f"--{option}: the replay file says that itself", f"leave out --{option}", EXIT_USAGE)
+    shown = literal(name, 200)
+    try:
+        return parse_replay(_read(host.disk, host.cwd / name))
+    except (OSError, ValueError) as error:
+        if isinstance(error, ReplayError):
+            raise CommandError(f"{shown}: {error}", "", EXIT_USAGE) from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CommandError(f"{shown}: cannot be read: {why}", "name a replay file", EXIT_USAGE) from error
+
+
+def _read(disk: Disk, path: Path) -> bytes:
+    return disk.read(os.path.realpath(path) if isinstance(disk, RealDisk) else path, limit=REPLAY_LIMIT)
+
+
+def put_file(host: Host, option: str, name: str, text: str) -> Path:
+    """Write a file that the user asked for with `option`, whole or not at all, over an older one; its path.
+
+    Raises `CommandError` where that cannot be done, or where something that is no regular file has the name.
+    """
+    path = host.cwd / name
+    draft = path.with_name(f"{path.name}.{host.entropy.suffix()}.tmp") if path.name else path
+    try:
+        there = host.disk.info(path)
+        if there is not None and not there.is_file:
+            raise CommandError(f"{option}: {literal(name)} is no regular file", "choose another name", EXIT_USAGE)
+        host.disk.write(draft, text.encode("utf-8"))
+        try:
+            host.disk.replace(draft, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                host.disk.remove(draft)
+            raise
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CommandError(f"{option}: {literal(name)} cannot be written: {why}", "choose another place") from error
+    return path

@@ -1,0 +1,97 @@
+"""How commands are described and what their values may be: one shape of help, one line for what cannot be read."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import NoReturn, TypeAlias
+
+from harness.commands.driving import Drive
+from harness.commands.host import CommandError, Host
+from harness.commands.mishaps import EXIT_USAGE
+
+__all__ = [
+    "EXIT_CODES",
+    "Command",
+    "Commands",
+    "Parser",
+    "add_command",
+    "at_least_one",
+    "count",
+    "directory",
+    "seconds",
+]
+
+Command = Callable[[argparse.Namespace, Host, Drive], int]
+
+EXIT_CODES = """\
+exit codes:
+  0 finished    1 finished with a deferred task, or a command failed    2 usage
+  70 crashed    75 paused    128+n stopped by signal n
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses what it cannot read with one line, as every command does."""
+
+    def error(self, message: str) -> NoReturn:
+        """See `argparse`."""
+        raise CommandError(message, f"see `{self.prog} --help`", EXIT_USAGE)
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_command(
+    commands: Commands, name: str, carry_out: Command, about: str, examples: str, exit_codes: str = EXIT_CODES
+) -> argparse.ArgumentParser:
+    """The parser of one more command, which every command's help and `--json` are given to."""
+    made = commands.add_parser(
+        name,
+        help=about,
+        description=about[0].upper() + about[1:] + ".",
+        epilog=f"examples:\n{examples}\n{exit_codes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.set_defaults(carry_out=carry_out)
+    made.add_argument("--json", action="store_true", help="write one JSON document instead of text")
+    return made
+
+
+def directory(text: str) -> str:
+    """The name of a directory; an empty one would mean the usual one by accident."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a directory, got ''")
+    return text
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1 on."""
+    number = count(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
+    return number
+
+
+def count(text: str) -> int:
+    """A whole number from 0 to a million."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r:.80}")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A time in seconds, above 0 and finite."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= 1e9:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r:.80}")
+    return number
