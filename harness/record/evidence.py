@@ -39,7 +39,7 @@ def collect(disk: Disk, run_dir: str, *, clock: Clock, processes: ProcessTable, 
     damage: list[str] = []
     state, unusable = _snapshot(disk, f"{run_dir}/state.json", notes, damage)
     backup, newer = _snapshot(disk, f"{run_dir}/state.json.bak", notes, damage)
-    events = _events(disk, f"{run_dir}/journal.jsonl", damage)
+    events = _events(disk, f"{run_dir}/journal.jsonl", notes, damage)
     holder = read_holder(disk, f"{run_dir}/run.lock")
     newest = max(
         (found for found in (state, backup) if found), key=lambda found: (found.epoch, found.seq), default=None
@@ -128,13 +128,13 @@ def _snapshot(disk: Disk, path: str, notes: list[str], damage: list[str]) -> tup
     return None, ""
 
 
-def _events(disk: Disk, path: str, damage: list[str]) -> list[Event]:
+def _events(disk: Disk, path: str, notes: list[str], damage: list[str]) -> list[Event]:
     try:
         reading = read_journal(disk, path)
     except OSError as problem:
         damage.append(f"journal.jsonl cannot be read: {problem.strerror}")
         return []
-    damage.extend(reading.notes)
+    (damage if reading.damaged else notes).extend(reading.notes)
     return reading.events
 
 

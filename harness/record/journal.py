@@ -36,11 +36,16 @@ _NUMBERS = 10**18
 
 @dataclass(frozen=True, slots=True)
 class JournalReading:
-    """The events of a journal in file order, what was odd about it, and whether its last line lacks its end."""
+    """The events of a journal in file order, and what was odd about it.
+
+    `torn` is whether its last line lacks its end, so that nobody was ever told that it was written; `damaged` is whether a
+    line that has its end cannot be read.
+    """
 
     events: list[Event] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     torn: bool = False
+    damaged: bool = False
 
     @property
     def last(self) -> tuple[int, int]:
@@ -62,20 +67,21 @@ def parse_journal(data: bytes) -> JournalReading:
     events: list[Event] = []
     notes: list[str] = []
     lines = data.split(b"\n")
-    torn = bool(lines.pop())
-    if torn:
-        lines = data.split(b"\n")
-    for number, line in enumerate(lines, 1):
+    tail = lines.pop()
+    damaged = False
+    for number, line in enumerate([*lines, tail], 1):
         if not line.strip():
             continue
         event = _parse(line)
         if event is None:
             rest = line.rfind(_LINE_START)
             event = _parse(line[rest:]) if rest > 0 else None
-            notes.append(f"journal line {number} is damaged ({len(line)} bytes)")
+            whole = number <= len(lines)
+            damaged = damaged or whole
+            notes.append(f"journal line {number} {'is damaged' if whole else 'lacks its end'} ({len(line)} bytes)")
         if event is not None:
             events.append(event)
-    return JournalReading(events, notes, torn)
+    return JournalReading(events, notes, bool(tail), damaged)
 
 
 def _parse(line: bytes) -> Event | None:
