@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -136,7 +135,13 @@ def test_more_than_forty_exceptions_are_counted(members: int, kept: int, omitted
     """As far as anybody looked for them."""
     found = built(ExceptionGroup("g", [ValueError(str(number)) for number in range(members)]))["exceptions"]
 
-    told = {"relation": "omitted", "of": None, "error": f"{omitted} more exceptions", "notes": [], "frames": []}
+    told: dict[str, Any] = {
+        "relation": "omitted",
+        "of": None,
+        "error": f"{omitted} more exceptions",
+        "notes": [],
+        "frames": [],
+    }
     assert found[kept:] == ([] if omitted is None else [told])
     assert found[kept - 1]["error"] == f"ValueError: {kept - 2}"
 
@@ -197,7 +202,7 @@ def test_a_frame_of_no_file_has_a_place_all_the_same() -> None:
         except ValueError as exc:
             found.append(built(exc)["exceptions"][0]["frames"][-1])
 
-    assert found == ["<made up>:1 in <module>: ", "two lines:1 in <module>: ", cut(619, 500, "n")]
+    assert found == ["<made up>:1 in <module>: ", "two lines:1 in <module>: ", cut(616, 500, "n")]
 
 
 def test_threads_are_told_from_their_outermost_frame_on() -> None:
@@ -297,7 +302,7 @@ TEXT = [
     "",
     *("Faults:", "  one fault", ""),
     *("Last seam calls:", *(f"  call {number}" for number in range(1, 31)), ""),
-    *("Last journal events:", '  {"event":"x","text":"two\\\\nlines"}'.replace("\\\\", "\\"), ""),
+    *("Last journal events:", '  {"event":"x","text":"two\\nlines"}', ""),
     *(
         "backend: fake",
         "server: pid 1",
@@ -323,7 +328,7 @@ def test_the_text_of_a_crash_tells_the_whole_record() -> None:
         ({}, "CRASHED: None\nrun None, epoch None, seq None, None\n\nNone\n\n\n"),
         (
             {"error": "X", "run_id": "r", "epoch": 1, "seq": 2, "when": "then", "exceptions": "left out: 9 bytes",
-             "seam_calls": "left out", "journal": [], "threads": "not recorded: X", "host": "left out: 3 bytes", "free_bytes": 0},
+             "seam_calls": "left out", "journal": [], "threads": "not recorded: X", "host": "left out: 3 bytes"},
             "CRASHED: X\nrun r, epoch 1, seq 2, then\n\nleft out: 9 bytes\n\nhost: left out: 3 bytes\n\n",
         ),
     ],
@@ -340,18 +345,14 @@ def test_a_line_of_the_text_is_bounded() -> None:
     assert f"  {'x' * 100_000}... (1 more characters)\n" in text
 
 
-def test_an_error_is_described_without_the_secrets_of_this_environment() -> None:
+def test_an_error_is_described_without_the_secrets_of_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless another redactor is given; what a step raises is told in the same words."""
     name, value = "SEAMRIPPER_TEST_CANARY", "canary-of-the-environment"
-    os.environ[name] = value
-    try:
-        shown = [describe(ValueError(value)), describe(ValueError(value), PLAIN)]
-        told = isolated(lambda: int(value))
-        record = build_crash_record(
-            ValueError(value), CrashContext(secrets=["another secret"], server="another secret")
-        )
-    finally:
-        del os.environ[name]
+    monkeypatch.setenv(name, value)
+
+    shown = [describe(ValueError(value)), describe(ValueError(value), PLAIN)]
+    told = isolated(lambda: int(value))
+    record = build_crash_record(ValueError(value), CrashContext(secrets=["another secret"], server="another secret"))
 
     assert shown == [f"ValueError: <env {name}>", f"ValueError: {value}"]
     assert told == f"ValueError: invalid literal for int() with base 10: '<env {name}>'"
