@@ -17,8 +17,8 @@ def temporary(path: str, suffix: str) -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of that name is something that was being prepared."""
-    return name.startswith(".") and name.endswith(".tmp")
+    """Whether a file of that name is something that was being prepared: for the record, or as an event."""
+    return name.startswith(".") and name.endswith((".tmp", ".draft"))
 
 
 def put(disk: Disk, path: str, data: bytes, suffix: str, previous: str | None = None) -> None:

@@ -251,11 +251,14 @@ class RunStore:
             state.ending = Crashed(crashes[-1].error, crashes[-1].record)
 
     def _remove_leftovers(self, notes: list[str]) -> None:
-        for directory in (self._dir, self.path("crash")):
+        """Remove what somebody was preparing who is gone: an engine, or an agent of its (what agents leave as results stays)."""
+        for directory in (self._dir, self.path("crash"), self.path("events")):
             try:
                 for name in self._disk.listdir(directory):
                     if is_temporary(name):
                         self._disk.remove(f"{directory}/{name}")
+            except FileNotFoundError:
+                continue
             except OSError as problem:
                 notes.append(f"a leftover file could not be removed: {describe(problem, self._redactor)}")
 

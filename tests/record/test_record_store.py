@@ -370,7 +370,7 @@ def test_only_the_owner_of_the_lock_removes_leftovers() -> None:
     """A reader leaves a temporary file alone, because a writer may be about to rename it."""
     world = World()
     world.begun()
-    leftovers = [f"{RUN}/.state.json.abc.tmp", f"{RUN}/crash/.1-2.json.abc.tmp"]
+    leftovers = [f"{RUN}/.state.json.abc.tmp", f"{RUN}/crash/.1-2.json.abc.tmp", f"{RUN}/events/.7-0.draft"]
     for path in leftovers:
         world.put(path, b"half")
 
