@@ -251,7 +251,7 @@ class RunStore:
             state.ending = Crashed(crashes[-1].error, crashes[-1].record)
 
     def _remove_leftovers(self, notes: list[str]) -> None:
-        """Remove what somebody was preparing who is gone: an engine, or an agent of its (what agents leave as results stays)."""
+        """Remove what an engine or an agent of its was preparing that is gone; what agents leave as results stays."""
         for directory in (self._dir, self.path("crash"), self.path("events")):
             try:
                 for name in self._disk.listdir(directory):
