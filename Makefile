@@ -48,8 +48,8 @@ format: $(READY)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench:
-	@echo "No benchmark is written yet."
+bench: $(READY)
+	@$(BIN)/python tests/bench/bench_engine.py $(ARGS)
 
 # Every run begins anew: a verdict that was kept could be older than the tests.
 mutants: $(MUTABLE)
