@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.errors import MultiplexerError
+from backends.base import StrPath
+from backends.errors import MultiplexerError, TransportError
+from harness.dashboard.render import header_text
 from harness.engine.core import Surroundings
 from harness.engine.endings import Captured, Isolation
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
+from harness.engine.signals import RunStopped
 from harness.engine.summary import RunSummary
-from harness.engine.windows import Windows
-from harness.record import Crashed, Finished, Loaded, Paused, Stopped, TaskPhase
+from harness.engine.windows import Listing, Windows
+from harness.record import Crashed, Finished, Loaded, Paused, RunState, Status, Stopped, TaskPhase
 
 
 class LosesTheCrash(Engine):
@@ -87,13 +91,7 @@ class TypesAgain(Engine):
     """Types whatever it types once more, in case it got lost."""
 
     def _windows(self) -> Windows:
-        class Retyping(Windows):
-            def type(self, window_id: str, text: str) -> MultiplexerError | None:
-                super().type(window_id, text)
-                return super().type(window_id, text)
-
-        made = super()._windows()
-        return Retyping(made.multiplexer, made.session, made.run_id, made.cwd)
+        return Retyping(*_made_like(super()._windows()))
 
 
 class NagsItsAgents(Engine):
@@ -139,6 +137,19 @@ class SwallowsNestedFailures(Engine):
             return child.summary
 
 
+class SwallowsNestedStops(Engine):
+    """Takes a stop of the run inside it for that run's end, and goes on."""
+
+    def run_nested(self, child: Engine) -> RunSummary:
+        """See `Engine.run_nested`."""
+        try:
+            return super().run_nested(child)
+        except RunStopped:
+            self._child, self.switch.by = None, None
+            assert child.summary is not None
+            return child.summary
+
+
 class RepeatsFinishedTasks(Engine):
     """Begins everything anew when it resumes."""
 
@@ -165,3 +176,77 @@ class LeavesItsSession(Engine):
         finished = super()._complete()
         self.core.state.teardown = "torn-down"
         return finished
+
+
+class ReadsUnknownAsDead(Engine):
+    """Takes a listing that nobody answered for one without windows."""
+
+    def _windows(self) -> Windows:
+        return Hasty(*_made_like(super()._windows()))
+
+
+class RetriesBlindly(Engine):
+    """Opens a window once more when nobody says what came of the first one."""
+
+    def _windows(self) -> Windows:
+        return Reopening(*_made_like(super()._windows()))
+
+
+class FailsOnSilence(Engine):
+    """Takes a listing that nobody answered for a failure of its own."""
+
+    def _windows(self) -> Windows:
+        return Helpless(*_made_like(super()._windows()))
+
+
+class SkipsItsSteps(Engine):
+    """Passes no checkpoint, so that nothing can be made to happen there."""
+
+    def __init__(self, plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> None:
+        super().__init__(plan, run_dir, dataclasses.replace(outside, checkpoint=lambda step: None), **options)
+
+
+class Retyping(Windows):
+    """Types everything twice."""
+
+    def type(self, window_id: str, text: str) -> MultiplexerError | None:
+        """See `Windows.type`."""
+        super().type(window_id, text)
+        return super().type(window_id, text)
+
+
+class Hasty(Windows):
+    """Knows no silence."""
+
+    def listing(self) -> Listing:
+        """See `Windows.listing`."""
+        return Listing(super().listing().ids or frozenset())
+
+
+class Reopening(Windows):
+    """Opens windows until one is confirmed."""
+
+    def open(self, name: str, cwd: StrPath, env: Mapping[str, str], command: str) -> str:
+        """See `Windows.open`."""
+        try:
+            return super().open(name, cwd, env, command)
+        except TransportError:
+            return super().open(name, cwd, env, command)
+
+
+class Helpless(Windows):
+    """Lets the seam's errors through."""
+
+    def listing(self) -> Listing:
+        """See `Windows.listing`."""
+        return Listing(frozenset(self.multiplexer.list_window_ids(self.session)))
+
+
+def _made_like(windows: Windows) -> tuple[Any, str, str, StrPath]:
+    """What to make other windows of, that are those of the same run."""
+    return windows.multiplexer, windows.session, windows.run_id, windows.cwd
+
+
+def attaches_to_all(status: Status, state: RunState | None) -> str:
+    """A dashboard that offers to attach, whatever became of the run."""
+    return f"{header_text(status, state)}\npress a to attach"

@@ -180,7 +180,7 @@ BACKENDS: dict[str, tuple[type[FakeMultiplexer], str, str]] = {
 def test_a_backend_that_is_wrong_does_not_get_past_its_oracle(name: str) -> None:
     """Each mistake is told by the oracle that is there for it."""
     kind, oracle, words = BACKENDS[name]
-    world = backends.world_with(kind)
+    world = backends.world_with(kind)(0)
     world.at(1.5, world.freeze)
     world.at(6, world.thaw)
     story, settings = nudged()

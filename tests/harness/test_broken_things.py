@@ -1,0 +1,53 @@
+"""Everything that is wrong on purpose is caught, by the oracle it was built for, under a plan of at most two faults."""
+
+from __future__ import annotations
+
+import pytest
+from broken_backends import world_with
+from broken_things import BROKEN, BROKEN_BACKENDS, BROKEN_ENGINES, LEFT_TO_CHECKS, Broken
+
+from faults.plan import FaultPlan
+from faults.shrinker import shrink
+from harness.oracles import COMPARISONS, ORACLES
+from harness.stories import STORIES
+from harness.trials import run_of
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_what_is_broken_is_caught_by_the_oracle_it_was_built_for(name: str) -> None:
+    """A search finds a fault that shows it, what is left of that fails each time, and what is honest holds under the same."""
+    broken: Broken = BROKEN[name]
+    found = broken.found()
+    assert found is not None, f"the search of {broken.story.name} ended, and {broken.oracle} told nothing"
+
+    shrunk = shrink(broken.run(), found.plan, fails=broken.tells)
+    honest = broken.honest()(shrunk.plan)
+
+    assert shrunk.failing
+    assert len(shrunk.plan.faults) <= 2, shrunk
+    assert honest.held, honest.explain()
+    assert honest.fired
+
+
+def test_every_oracle_is_what_something_broken_was_built_for() -> None:
+    """An oracle that nothing was ever caught by has not earned its place."""
+    assert {broken.oracle for broken in BROKEN.values()} == {*ORACLES, *COMPARISONS}
+
+
+def test_enough_is_broken_and_in_different_ways() -> None:
+    """There are at least eight engines and twelve backends, and nothing is there under two names."""
+    made = [(str(broken.options), broken.backend) for broken in BROKEN.values()]
+
+    assert len(BROKEN_ENGINES) >= 8
+    assert len(BROKEN_BACKENDS) + len(LEFT_TO_CHECKS) >= 12
+    assert len(set(made)) == len(made) == len(BROKEN_ENGINES) + len(BROKEN_BACKENDS)
+
+
+@pytest.mark.parametrize("name", list(LEFT_TO_CHECKS))
+def test_what_is_left_to_a_check_of_backends_gets_past_every_oracle(name: str) -> None:
+    """With it every run goes as it should: should an oracle tell one day, it belongs to the others."""
+    kind, why = LEFT_TO_CHECKS[name]
+    run = run_of(STORIES["completes"], backend="simulated-tmux", make_world=world_with(kind))
+
+    assert why
+    assert run(FaultPlan()).held
