@@ -25,17 +25,24 @@ from faults.actions import (
     Undecodable,
 )
 from faults.catalog import PointCatalog
+from faults.chance import random_plan
 from faults.errors import FaultPlanError, SimulatedDeath, UnfiredFault
 from faults.injector import Injector
+from faults.matrix import Calls, Cell, cells, coarse_cells
 from faults.plan import FaultPlan
 from faults.rule import Fault, Term
+from faults.shrinker import Shrunk, shrink
+from faults.sweeps import Sweep, Together, covering, pairs, sweep, try_together
 from faults.trace import Injection, TraceEntry
 from faults.triggers import Always, Percent, Times, Trigger
+from faults.verdict import Run, Verdict
 
 __all__ = [
     "ACTIONS",
     "Action",
     "Always",
+    "Calls",
+    "Cell",
     "Delay",
     "Die",
     "Empty",
@@ -55,16 +62,29 @@ __all__ = [
     "Percent",
     "PointCatalog",
     "Raise",
+    "Run",
+    "Shrunk",
     "Signal",
     "SimulatedDeath",
     "Suspend",
+    "Sweep",
     "Term",
     "Timeout",
     "Times",
+    "Together",
     "Torn",
     "TraceEntry",
     "Trigger",
     "Truncate",
     "Undecodable",
     "UnfiredFault",
+    "Verdict",
+    "cells",
+    "coarse_cells",
+    "covering",
+    "pairs",
+    "random_plan",
+    "shrink",
+    "sweep",
+    "try_together",
 ]
