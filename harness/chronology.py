@@ -20,6 +20,7 @@ __all__ = [
     "AGENTS",
     "CALLS",
     "ENGINE",
+    "NESTED",
     "RECORD",
     "RUN",
     "TASK",
@@ -34,7 +35,8 @@ __all__ = [
 ENGINE, CALLS, TRANSPORT, RUN, TASK, AGENTS, RECORD = (
     *("engine", "multiplexer", "transport", "run", "task ", "agent ", "recordings"),
 )
-"""The lanes, in this order; those of tasks and agents go on with a name."""
+NESTED = " (nested)"
+"""The lanes, in this order; those of tasks and agents go on with a name, those of runs inside the run end so."""
 
 _AT_ONCE_S = 0.05
 """Seconds within which things happen at the same time, on a host whose time passes by itself."""
@@ -56,7 +58,8 @@ class Mark:
 class Item:
     """One thing that happened, in every lane that it shows in, from `at_s` to `end_s` seconds after the run began.
 
-    `order` is its place in the run. `injection` is the number of the fault that happened there, `rule` the rule that said so.
+    `order` is its place in the run. `injection` is the number of the fault that happened there, `action` what it was, `rule`
+    the rule that said so.
     """
 
     order: float
@@ -64,6 +67,7 @@ class Item:
     end_s: float
     marks: tuple[Mark, ...]
     injection: int | None = None
+    action: str = ""
     rule: str = ""
 
 
@@ -184,7 +188,7 @@ def _items(entries: Sequence[TraceEntry], lines: Mapping[int, Line], elapsed_s: 
             told = "\n".join((saving.marks[0].title, str(entry)))
             saving = replace(saving, marks=(replace(saving.marks[0], title=told), *saving.marks[1:]))
             continue
-        if item is None and entry.layer in ("agent", "clock"):
+        if item is None and entry.layer == "agent":
             continue
         if saving is not None:
             yield saving
@@ -216,8 +220,10 @@ def _item(entries: Sequence[TraceEntry], index: int, line: Line | None, elapsed_
     if mark is None:
         return None
     written = _line_marks(*line) if line is not None else ()
-    number, rule = (None, "") if injection is None else (injection.number, injection.rule)
-    return Item(entry.number, entry.at_s, _end(entries, index, elapsed_s), (mark, *written), number, rule)
+    item = Item(entry.number, entry.at_s, _end(entries, index, elapsed_s), (mark, *written))
+    if injection is None:
+        return item
+    return replace(item, injection=injection.number, action=injection.action, rule=injection.rule)
 
 
 def _mark(entry: TraceEntry) -> Mark | None:
@@ -234,8 +240,10 @@ def _mark(entry: TraceEntry) -> Mark | None:
         return Mark(
             RECORD, "line" if kind == "journal" else f"save {kind}", "line" if kind == "journal" else "save", title
         )
-    if layer in ("agent", "clock") and not injected:
+    if layer == "agent" and not injected:
         return None
+    if layer == "clock" and not injected:
+        return Mark(ENGINE, "wait", "wait", title)
     lane = {"mux": CALLS, "leak": CALLS, "transport": TRANSPORT, "agent": ENGINE}.get(layer, ENGINE)
     failed = entry.outcome.startswith("raised") or entry.outcome == "unfinished"
     shown = "injected" if injected else "failed" if failed and lane != ENGINE else "step" if lane == ENGINE else "call"
@@ -243,10 +251,10 @@ def _mark(entry: TraceEntry) -> Mark | None:
 
 
 def _end(entries: Sequence[TraceEntry], index: int, elapsed_s: float) -> float:
-    """When the call was over: when the next thing began that the same caller did."""
+    """When the call or the wait was over: when the next thing began that the engine did; what agents do falls into it."""
     own = entries[index].layer
-    inner = {"agent", "clock", "transport"} if own in ("mux", "leak") else {"agent", "clock"}
-    if own not in ("mux", "leak", "transport"):
+    inner = {"agent", "transport"} if own in ("mux", "leak") else {"agent"}
+    if own not in ("mux", "leak", "transport", "clock"):
         return entries[index].at_s
     return next((later.at_s for later in entries[index + 1 :] if later.layer not in inner), elapsed_s)
 
@@ -260,7 +268,7 @@ def _line_marks(source: str, event: Event) -> tuple[Mark, ...]:
     where = f" of {source}" if source else ""
     title = " ".join([f"journal line {event.get('seq')}{where}:", name, *(f"{k}={v}" for k, v in told.items())])
     kind = _LINE_KINDS.get(name, "note")
-    return (Mark(f"{lane} (nested)" if source else lane, _short(name, told), kind, title),)
+    return (Mark(f"{lane}{NESTED}" if source else lane, _short(name, told), kind, title),)
 
 
 _LINE_KINDS: Mapping[str, str] = {
@@ -344,16 +352,15 @@ def _outcome_kind(event: Event) -> str:
 
 
 def _lives(notes: Sequence[tuple[Item, Mapping[str, Any]]], last: float) -> Iterator[Bar]:
-    """Each agent, from its start to its end; one whose end it could not write down lasts until the run does."""
+    """Each agent, from its start to its end; where it could not write that down, to its last sign, and what may be after it."""
     lives: dict[str, list[tuple[Item, Mapping[str, Any]]]] = {}
     for item, note in notes:
         lives.setdefault(_agent_lane(note), []).append((item, note))
     for lane, told in lives.items():
-        ended = any(note.get("what") == "end" for _, note in told)
-        first, title = told[0][0].order, f"{lane}, at work on {told[0][1].get('task')}"
-        yield Bar(
-            lane, str(told[0][1].get("task")), "life", title, first, told[-1][0].order if ended else last, not ended
-        )
+        task, heard = str(told[0][1].get("task")), told[-1][0].order
+        yield Bar(lane, task, "life", f"{lane}, at work on {task}", told[0][0].order, heard)
+        if not any(note.get("what") == "end" for _, note in told):
+            yield Bar(lane, task, "unheard", f"{lane} wrote no end down: it was killed, or goes on", heard, last)
 
 
 def _number(value: object) -> float:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.chronology import AGENTS, CALLS, ENGINE, RECORD, RUN, TASK, TRANSPORT, Item, Mark, Section
+from harness.chronology import AGENTS, CALLS, ENGINE, NESTED, RECORD, RUN, TASK, TRANSPORT, Item, Mark, Section
 from harness.dashboard import literal
 
 __all__ = ["Drawing", "draw", "escaped", "seconds_text"]
@@ -20,7 +20,7 @@ _COLUMN = 15.0
 _LABEL = 22
 """Characters of a label; the rest is in its title."""
 _CHARACTER = 6.1
-_HEAD = 58.0
+_HEAD = 70.0
 _ALIKE = 4
 """Instants in a row that are alike, from which on those between the first and the last are folded."""
 _MOST = 1200
@@ -101,8 +101,10 @@ def _lanes(sections: Sequence[Section]) -> tuple[dict[str, tuple[float, float]],
             longest.setdefault(bar.lane, 0)
     first = [ENGINE, CALLS, TRANSPORT, RUN]
     last = [RECORD]
-    tasks = sorted(lane for lane in longest if lane.startswith(TASK))
     agents = sorted((lane for lane in longest if lane.startswith(AGENTS)), key=lambda lane: (len(lane), lane))
+    tasks = sorted(
+        set(longest) - {*first, *agents, *last}, key=lambda lane: (NESTED in lane, lane.startswith(TASK), lane)
+    )
     tops: dict[str, tuple[float, float]] = {}
     y = _HEAD
     for lane in [*(one for one in first if one in longest), *tasks, *agents, *last]:
@@ -161,18 +163,21 @@ def _draw_section(plot: _Plot, section: Section) -> None:
             places[item.order] = plot.x + _COLUMN / 2
             plot.x += _COLUMN
         shade = "instant" if index % 2 else "instant odd"
-        plot.pieces.append(_box(left, 38, plot.x - left, plot.height - 44, shade, ""))
+        plot.pieces.append(_box(left, 52, plot.x - left, plot.height - 58, shade, ""))
         if left >= stamp_until:
             stamp = f"{seconds_text(moment.at_s)} s"
-            plot.pieces.append(f'<text class="time" x="{left:.1f}" y="50">{stamp}</text>')
+            plot.pieces.append(f'<text class="time" x="{left:.1f}" y="63">{stamp}</text>')
             stamp_until = left + 7 * len(stamp) + 8
         following = moments[index + 1].at_s if index + 1 < len(moments) else section.report.elapsed_s
         stamp_until = max(stamp_until, _gap(plot, moment, max(0.0, following - moment.at_s)))
     _draw_bars(plot, section, places)
     ends = _Ends(starts, plot.x)
+    badges = [places[item.order] for moment in moments for item in moment.items if item.injection is not None]
     for moment in moments:
         for item in moment.items:
-            _draw_item(plot, item, places[item.order], ends.of(item))
+            x = places[item.order]
+            room = min((other - 8 for other in badges if other > x), default=x + 400) - x
+            _draw_item(plot, item, x, ends.of(item), room)
     word = str(section.report.status)
     said = f"{section.title}: {'killed, then ' if section.report.killed else ''}{word}"
     plot.pieces.append(f'<text class="section" x="{began:.1f}" y="16">{escaped(said)}</text>')
@@ -194,10 +199,11 @@ def _gap(plot: _Plot, moment: _Moment, seconds: float) -> float:
     hint = 14 + 18 * math.log10(1 + 10 * min(seconds, 1e9))
     width = max(hint, 6.2 * len(said) + 10 if seconds >= 0.5 or moment.folded else 0)
     if moment.folded or seconds >= 0.5:
-        plot.pieces.append(f'<text class="gap" x="{plot.x + width / 2:.1f}" y="34">{said}</text>')
-        plot.pieces.append(f'<path class="gap" d="M{plot.x + 2:.1f} 38 h{width - 4:.1f} m-4 -3 l4 3 l-4 3"/>')
+        longer = " long" if seconds >= 10 else ""
+        plot.pieces.append(f'<text class="gap" x="{plot.x + width / 2:.1f}" y="46">{said}</text>')
+        plot.pieces.append(f'<path class="gap{longer}" d="M{plot.x + 2:.1f} 51 h{width - 4:.1f} m-4 -3 l4 3 l-4 3"/>')
     if moment.folded:
-        plot.pieces.append(_box(plot.x, 42, width, plot.height - 48, "folded", said))
+        plot.pieces.append(_box(plot.x, 54, width, plot.height - 60, "folded", said))
     plot.x += width
     return plot.x if moment.folded else 0.0
 
@@ -217,15 +223,18 @@ class _Ends:
         return min(later, default=self.right)
 
 
-def _draw_item(plot: _Plot, item: Item, x: float, end: float | None) -> None:
+def _draw_item(plot: _Plot, item: Item, x: float, end: float | None, room: float) -> None:
+    """Draw what happened at `x`; `room` is how far the words beside the number of a fault may reach."""
     if item.injection is not None:
         right = x + _COLUMN / 2 if end is None else end
         title = f"injection {item.injection}: {item.rule}"
-        plot.pieces.append(_box(x - _COLUMN / 2, 20, right - x + _COLUMN / 2, plot.height - 26, "silence", title))
+        plot.pieces.append(_box(x - _COLUMN / 2, 22, right - x + _COLUMN / 2, plot.height - 28, "silence", title))
         plot.pieces.append(f'<circle class="badge" cx="{x:.1f}" cy="28" r="8"><title>{escaped(title)}</title></circle>')
-        plot.pieces.append(f'<text class="badge" x="{x:.1f}" y="32">{item.injection}</text>')
+        plot.pieces.append(f'<text class="badge" x="{x:.1f}" y="31.5">{item.injection}</text>')
+        if room > 12 + 6.2 * len(item.action):
+            plot.pieces.append(f'<text class="fault" x="{x + 11:.1f}" y="32">{escaped(item.action)}</text>')
     for mark in item.marks:
-        if end is not None and mark.lane in (CALLS, TRANSPORT):
+        if end is not None and mark.lane in (CALLS, TRANSPORT, ENGINE):
             top, _ = plot.tops[mark.lane]
             plot.pieces.append(_box(x - 5, top + 3, end - x + 5, 8, f"lasts {mark.kind}", mark.title))
         plot.pieces.append(_drawn(plot, mark, x))

@@ -36,15 +36,20 @@ p { margin: .25rem 0; } code { font: 13px ui-monospace, monospace; overflow-wrap
 svg { display: block; flex: none; font: 10px ui-monospace, monospace; } svg.names { border-right: 1px solid var(--line); }
 svg text { fill: var(--ink); } text.lane { font-weight: bold; font-size: 11px; } line.edge { stroke: var(--line); }
 text.time, text.gap { fill: var(--soft); } text.gap { text-anchor: middle; } path.gap { stroke: var(--soft); fill: none; }
+path.long { stroke-dasharray: 2 3; }
 text.section { font-weight: bold; font-size: 12px; } line.section { stroke: var(--soft); stroke-width: 3; }
 rect.instant { fill: transparent; } rect.odd { fill: var(--band); } rect.folded { fill: var(--fold); opacity: .7; }
 g rect { fill: var(--step); } g.call rect { fill: var(--call); } g.failed rect, g.bad rect { fill: var(--bad-fill); }
 g.good rect { fill: var(--good-fill); } g.decision rect { fill: var(--decision); } g.injected rect { fill: var(--fault); }
 g.injected text { fill: var(--paper); font-weight: bold; } rect.silence { fill: var(--silence); }
 rect.lasts { fill: var(--call); } rect.lasts.failed { fill: var(--bad); } rect.lasts.injected { fill: var(--fault); }
+text.fault { fill: var(--fault); font-weight: bold; }
+g.wait rect { fill: transparent; } g.wait text { fill: var(--soft); }
+rect.lasts.wait { fill: var(--line); }
 circle.badge { fill: var(--fault); } text.badge { fill: var(--paper); font-weight: bold; text-anchor: middle; }
 text.mark { text-anchor: middle; font-size: 12px; } text.injected, text.agent-overlap { fill: var(--fault); }
 text.agent-result { fill: var(--good); } rect.life { fill: var(--life); }
+rect.unheard { fill: none; stroke: var(--soft); stroke-dasharray: 2 4; }
 rect.cut { stroke: var(--bad); stroke-dasharray: 4 3; }
 rect.session-good { fill: var(--good-fill); } rect.session-bad { fill: var(--bad-fill); }
 rect.session-open { fill: var(--fold); } text.bar { font-size: 11px; }
@@ -56,7 +61,7 @@ th { color: var(--soft); font-weight: normal; } tr { border-top: 1px solid var(-
 
 _LEGEND = (
     "Time runs to the right. What happened at one instant stands side by side on one band, in order; the gaps between are "
-    "not to scale, their length is written on them. Red: a fault and how long it lasted, by its number. "
+    "not to scale, their length is written on them (a dotted one is of ten seconds or more). Red: a fault and how long it lasted, by its number. "
     "Agents: ▶ starts, ✎ is given a prompt, ★ leaves a result, ■ ends. Recordings: ¶ a journal line, ▣ a file saved. "
     "Point at anything to read all of it."
 )

@@ -187,7 +187,9 @@ def _show_verdict(output: Output, chosen: Replay, verdict: Verdict, line: str) -
     for fault in verdict.unfired:
         output.say(f"✖ `{fault}` never fired", "bold red")
     if not verdict.fired:
-        output.say(f"  points that were reached: {_reached(verdict.reached)}")
+        output.say("  points that were reached, with the number of their calls:")
+        for listed in _reached(verdict.reached):
+            output.say(f"  {listed}")
     if verdict.held and verdict.fired:
         output.say("✔ every oracle holds" + (" and every fault fired" if chosen.plan.faults else ""), "green")
     elif not verdict.held:
@@ -203,8 +205,12 @@ def _show_problems(output: Output, verdict: Verdict) -> None:
         output.say(f"✖ {problem}", "bold red")
 
 
-def _reached(reached: Mapping[str, int]) -> str:
-    return ", ".join(f"{point} ({calls})" for point, calls in sorted(reached.items())) or "none"
+def _reached(reached: Mapping[str, int]) -> Iterator[str]:
+    """The points of each layer, on one line."""
+    for layer in LAYERS:
+        calls = [f"{one} {calls}" for one, calls in sorted(reached.items()) if one.partition(".")[0] == layer]
+        if calls:
+            yield ", ".join(calls)
 
 
 def _replay_test(arguments: argparse.Namespace, host: Host, output: Output) -> int:
