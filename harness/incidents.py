@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import re
 import signal
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
+from typing import Any
 
 from rich.console import Console
 
@@ -15,12 +19,16 @@ from backends.simulation import FakeWindow
 from backends.tmux import TmuxMultiplexer
 from harness.dashboard.reader import read_run
 from harness.dashboard.render import list_screen, screen
+from harness.engine.core import Surroundings
+from harness.engine.engine import Engine
+from harness.engine.plan import RunPlan
 from harness.runner import Stage
 from harness.world import FakeWorld, World
 
 __all__ = [
     "at_step",
     "cut_socket",
+    "escapes_in",
     "files_of",
     "mend_socket",
     "on_screen",
@@ -113,3 +121,20 @@ def files_of(world: World, directory: Path) -> Iterator[tuple[PurePath, bytes]]:
         elif found is not None and found.is_file:
             with suppress(ValueError):
                 yield path, world.disk.read(path)
+
+
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def escapes_in(shown: str) -> set[str]:
+    """What a terminal would act on in `shown`: every control, format or surrogate character but newlines and styles."""
+    return {c for c in _STYLE.sub("", shown) if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs")}
+
+
+def with_environment(environment: Mapping[str, str]) -> Callable[..., Engine]:
+    """Makes an engine in a process that has this environment, for `Stage.run(make=...)`."""
+
+    def make(plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> Engine:
+        return Engine(plan, run_dir, dataclasses.replace(outside, environment=environment), **options)
+
+    return make

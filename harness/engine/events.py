@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePath
@@ -151,8 +151,11 @@ class EventReader:
         return loaded if isinstance(loaded, str) else _event(loaded, int(name.partition(".")[0]))
 
 
-def read_result(disk: Disk, path: StrPath, token: str) -> ResultReading:
-    """The result of the launch that `token` belongs to, if a whole and valid one lies at `path`."""
+def read_result(disk: Disk, path: StrPath, token: str, clean: Callable[[str], str] = printable) -> ResultReading:
+    """The result of the launch that `token` belongs to, if a whole and valid one lies at `path`.
+
+    `clean` makes of the agent's words what may enter the record.
+    """
     try:
         if disk.info(path) is None:
             return ResultReading()
@@ -171,7 +174,7 @@ def read_result(disk: Disk, path: StrPath, token: str) -> ResultReading:
         return ResultReading(note=f'{name}: `status` is none of "done", "failed", "escalate"')
     if not isinstance(summary, str):
         return ResultReading(note=f"{name}: `summary` is not text")
-    return ResultReading(Result(cast(Status, status), printable(summary), loaded))
+    return ResultReading(Result(cast(Status, status), clean(summary), loaded))
 
 
 def _load(disk: Disk, path: StrPath) -> dict[str, Any] | str:

@@ -59,7 +59,7 @@ def _pick_up(core: Core, task: TaskState, supervisor: Supervisor) -> None:
     if task.attempts:
         attempt = task.attempts[-1]
         context = launch_context(core.plan, planned, core.run_dir, attempt)
-        result = read_result(core.outside.disk, context.result_file, attempt.token).result
+        result = read_result(core.outside.disk, context.result_file, attempt.token, core.store.clean).result
         if attempt.outcome is None:
             attempt.outcome = SessionOutcome.STOPPED if result is None else SessionOutcome.COMPLETED
             attempt.counted = result is not None

@@ -78,7 +78,8 @@ class Settling:
         if done.status == 0:
             return None
         output = (done.stdout + done.stderr).decode("utf-8", "backslashreplace")
-        tail = core.store.clean(output[-OUTPUT_LIMIT:].strip())
+        # Cleaned before it is cut: half of a secret would not be known for one.
+        tail = core.store.clean(output, len(output)).strip()[-OUTPUT_LIMIT:]
         return f"exit {done.status}" + (f"\n{tail}" if tail else "")
 
     def _retry(self, state: TaskState, reason: str) -> None:

@@ -197,7 +197,7 @@ class Supervisor:
     def _read_result(self, session: Session) -> None:
         if session.result is not None:
             return
-        reading = read_result(self.core.outside.disk, session.context.result_file, session.token)
+        reading = read_result(self.core.outside.disk, session.context.result_file, session.token, self.core.store.clean)
         session.result = reading.result
         if reading.note is not None and reading.note != session.result_note:
             session.result_note = reading.note

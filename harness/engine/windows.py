@@ -52,7 +52,7 @@ class Windows:
         self.session = session
         self.cwd = cwd
         self.claimed = False
-        """Whether this run has ever asked for the session to be made: then an untagged one is its own."""
+        """Whether this run has ever asked for the session to be made, or found it to be its own: then an untagged one is."""
         self.run_id = run_id
         self.between: Callable[[], None] = _nothing
         """Called between two calls of one method; what it raises ends the method."""
@@ -78,6 +78,7 @@ class Windows:
             self._make_session()
         elif self._owner_is_foreign():
             raise SessionTaken(f"session {self.session} belongs to somebody else")
+        self.claimed = True
         self.between()
         self.multiplexer.set_session_option(self.session, RUN_OPTION, self.run_id)
         self._ready = True
