@@ -100,6 +100,7 @@ def test_swallowed_kill_on_a_live_host_lets_no_two_agents_meet(mux_run: Stage) -
 def test_prefix_target_of_a_run_that_is_gone_is_no_other_run(mux_run: Stage, mux: TerminalMultiplexer) -> None:
     """When `run-1` is ended from outside, `run-10` is neither taken for it nor touched."""
     seen: list[list[str]] = []
+    other = ""
 
     def end() -> None:
         mux.kill_session(mux_run.run_dir.name)
@@ -110,7 +111,6 @@ def test_prefix_target_of_a_run_that_is_gone_is_no_other_run(mux_run: Stage, mux
         other = f"{mux_run.run_dir.name}0"
         mux.new_session(other, mux_run.world.project)
 
-    other = ""
     mux_run.at(1, begin)
     mux_run.at(4, end)
     report = mux_run(task("1-1", agent=ScriptedAgent.attempts(works(1000), completes())), session_timeout_s=200)
