@@ -116,9 +116,7 @@ def _in_order(lost: Iterable[Loss]) -> list[tuple[int, str]]:
     return sorted((loss.number, loss.part.value) for loss in lost)
 
 
-def _subsets(
-    recording: Recording, losses: list[Loss], dice: Entropy, thorough: bool
-) -> Iterator[frozenset[Loss]]:
+def _subsets(recording: Recording, losses: list[Loss], dice: Entropy, thorough: bool) -> Iterator[frozenset[Loss]]:
     own = [loss for loss in losses if _is_of_the_record(recording, loss)]
     others = frozenset(losses) - frozenset(own)
     if len(own) <= EXHAUSTIVE:
@@ -158,10 +156,10 @@ def _is_of_the_record(recording: Recording, loss: Loss) -> bool:
 
 
 def _torn(recording: Recording, changes: int, losses: list[Loss]) -> Iterator[Cut]:
-    """The newest write of the record that was not synced, cut off at its beginning, in the middle, and just before its end."""
+    """The newest write of the record that was not synced, cut off at its beginning, on the way, and just before its end."""
     for number, part in reversed(losses):
         size = recording.disk.mutations[number].size
         if part is Part.DATA and size and _is_of_the_record(recording, Loss(number, part)):
-            kept = (0, 1, 512, 4096, size // 2, size - 1)
-            yield from (Cut(changes, torn=((number, bytes_),)) for bytes_ in sorted({n for n in kept if n < size}))
+            kept = (0, 1, 512, 4096, size // 2, size * 3 // 4, size - 2, size - 1)
+            yield from (Cut(changes, torn=((number, bytes_),)) for bytes_ in sorted({n for n in kept if 0 <= n < size}))
             return
