@@ -157,7 +157,7 @@ def sweep(
         unreached += not one.fired
         verdict = one.verdict if one.wrong is None else _with_problem(one.verdict, one.wrong)
         if not verdict.held:
-            failed.append(verdict)
+            failed.append(_told(verdict))
         if one.due is Due.END and not one.fired:
             ends[one.cell.point] = _brief(one.verdict)
         tell(plans, max(plans, about))
@@ -274,7 +274,7 @@ class _Account:
 
     def add(self, verdict: Verdict) -> None:
         if not verdict.held:
-            self.failed.append(verdict)
+            self.failed.append(_told(verdict))
         unfired = {str(fault) for fault in verdict.unfired}
         for one, other in itertools.combinations(verdict.plan.faults, 2):
             pair = pair_of(one, other)
@@ -323,6 +323,12 @@ def _grown(
 def _brief(verdict: Verdict) -> Verdict:
     """The same verdict without what holds on to everything that happened."""
     return replace(verdict, explain=str)
+
+
+def _told(verdict: Verdict) -> Verdict:
+    """The same verdict with its explanation as text: whoever explains holds on to everything that happened."""
+    told = verdict.explain()
+    return replace(verdict, explain=lambda: told)
 
 
 def _with_problem(verdict: Verdict, problem: str) -> Verdict:
