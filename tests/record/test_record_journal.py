@@ -163,6 +163,16 @@ def test_the_tail_is_the_newest_fifty(disk: FailingDisk) -> None:
     assert journal.tail(0) == []
 
 
+def test_one_event_of_the_tail_is_the_last(disk: FailingDisk) -> None:
+    """However few are asked for."""
+    journal = opened(disk)
+    for number in range(3):
+        journal.append("event", number=number)
+
+    assert [event["number"] for event in journal.tail(1)] == [2]
+    assert journal.tail(-1) == []
+
+
 def test_an_unreadable_journal_has_no_tail(disk: FailingDisk) -> None:
     """A crash record is made even where the journal cannot be read."""
     disk.plant_fifo(PATH)

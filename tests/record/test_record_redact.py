@@ -94,6 +94,40 @@ def test_ordinary_words_stay(text: str) -> None:
     assert Redactor({}).text(text) == text
 
 
+def test_a_secret_is_called_by_its_variable_or_by_what_it_is() -> None:
+    """A name is bounded, and a value that was given has none."""
+    redactor = Redactor({"N" * 100: "value-of-a-variable", "M" * 80: "another-value"}, ["a given secret"])
+
+    assert redactor.text("value-of-a-variable") == f"<env {'N' * 80}... (20 more characters)>"
+    assert redactor.text("another-value, a given secret") == f"<env {'M' * 80}>, <secret>"
+
+
+def test_only_values_of_six_characters_and_lines_of_twelve_are_looked_for() -> None:
+    """Also where a shorter one comes first, and a line of a longer value is looked for without its indent."""
+    redactor = Redactor({"A": "five5", "B": "sixsix", "C": "  eleven-long\n  twelve-chars\ntwelve-chars "})
+
+    assert redactor.text("five5 sixsix") == "five5 <env B>"
+    assert redactor.text("eleven-long twelve-chars") == "eleven-long <env C>"
+
+
+def test_a_value_within_another_does_not_give_it_away() -> None:
+    """The longest is removed first, whichever was named first."""
+    for pair in (("inner-value", "outer inner-value end"), ("outer inner-value end", "inner-value")):
+        redactor = Redactor(dict(zip("AB", pair, strict=True)))
+        shown = redactor.text("outer inner-value end; inner-value")
+
+        assert shown == ("<env B>; <env A>" if pair[0] == "inner-value" else "<env A>; <env B>")
+
+
+def test_a_line_that_holds_part_of_a_value_is_left_alone() -> None:
+    """Only the whole of it is a secret."""
+    redactor = Redactor({"X": "the-value"})
+
+    for line in (b'{"reason":"the-valu"}', b'{"reason":"he-value"}', b'{"reason":  "t"}'):
+        assert redactor.line(line) is line
+    assert redactor.line(b'{"reason":  "the-value"}') == b'{"reason":"<env X>"}'
+
+
 @pytest.mark.parametrize("before", range(0, 60, 3))
 def test_a_secret_across_the_limit_leaves_no_half(before: int) -> None:
     """Where text is cut, no part of a secret longer than a few characters is left at the end."""

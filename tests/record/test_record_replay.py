@@ -141,6 +141,90 @@ def test_teardown_and_nested_runs_are_rolled_forward() -> None:
     assert (found.nested, found.teardown, found.seq) == (["r-2"], "failed", 7)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [event("teardown", outcome=3), event("teardown"), event("other", outcome="failed"), event("nested-run", run=3),
+     event("other", run="r-2"), event("other", number=1, problem="x"), event("other", task="b"), event("task-done", task=3)],
+)  # fmt: skip
+def test_a_line_of_another_kind_changes_only_how_far_the_story_goes(line: Event) -> None:
+    """Whatever fields it carries."""
+    due = state(seq=5)
+    due.updated_at = 7.0
+
+    assert replay(state(), [line]) == due
+
+
+def test_a_whole_state_on_a_line_replaces_what_was_known() -> None:
+    """Unless it is none, which takes nothing away."""
+    told = RunState("r", project="/p", seq=2, tasks=[TaskState("b")]).to_dict()
+
+    found = replay(
+        state(), [event("run-created", 5, state=told), event("x", 6, state={"run_id": 3}), event("x", 7, state=7)]
+    )
+
+    assert (found.project, [task.key for task in found.tasks], found.seq, found.updated_at) == ("/p", ["b"], 7, 7.0)
+
+
+@pytest.mark.parametrize(("number", "known"), [(0, []), (-1, []), (1, [1]), (10**9 - 1, [10**9 - 1]), (10**9, [])])
+def test_an_attempt_has_a_possible_number(number: int, known: list[int]) -> None:
+    """A line that names another one is damaged."""
+    task = replay(state(), [event("attempt", task="a", number=number)]).task("a")
+
+    assert [attempt.number for attempt in task.attempts] == known
+
+
+def test_a_phase_that_has_no_reason_forgets_the_last_one() -> None:
+    """Nothing is told of a task that is no longer so."""
+    lines = [event("task-deferred", 5, task="a", reason="late"), event("task-done", 6, task="a", reason=3)]
+
+    assert replay(state(), lines[:1]).task("a").reason == "late"
+    assert replay(state(), lines).task("a").reason == ""
+
+
+def test_a_crash_is_remembered_once_with_its_record() -> None:
+    """The same record, or the same error where either has none; another epoch's is another crash."""
+    lines = [
+        event("run-crash", 5, error="X", record="crash/1-5.json"),
+        event("run-crash", 6, error="X"),
+        event("run-crash", 7, error="Y", record="crash/1-5.json"),
+        event("run-crash", 8, error="X", record="crash/1-8.json"),
+        event("run-crash", 9, epoch=2, error="X"),
+    ]
+
+    found = replay(state(), lines).crashes
+
+    assert [(crash.epoch, crash.seq, crash.error, crash.record) for crash in found] == [
+        (1, 5, "X", "crash/1-5.json"),
+        (1, 8, "X", "crash/1-8.json"),
+        (2, 9, "X", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "lines", "ending"),
+    [
+        (None, [event("run-complete", 3)], Finished()),
+        (None, [event("run-complete", 3, epoch=2)], None),
+        (None, [event("run-complete", 3), event("run-stopped", 4, by="x")], Finished()),
+        (None, [event("run-complete", 3), event("run-crash", 4, error="X")], Crashed("X")),
+        (Crashed("Y"), [event("run-complete", 3), event("run-crash", 4, error="X")], Crashed("Y")),
+        (Stopped("x"), [event("run-complete", 3)], Stopped("x")),
+        (Stopped("x"), [event("run-complete", 3), event("anything", 4)], Stopped("x")),
+        (None, [event("run-complete", 15), event("run-stopped", 16, by="x")], Stopped("x")),
+        (None, [event("run-crash", 15, error="X"), event("run-stopped", 16, by="x")], Crashed("X")),
+    ],
+)
+def test_an_ending_that_the_snapshot_may_not_tell_of_stands(
+    known: Ending | None, lines: list[Event], ending: Ending | None
+) -> None:
+    """Before its number the first one and every crash, after it the last one; a crash is never taken back."""
+    snapshot = state(seq=9)
+    snapshot.ending = known
+    lines = [line for line in lines if line["epoch"] == 1]
+
+    assert replay(snapshot, lines).ending == ending
+
+
 def test_a_later_epoch_clears_the_ending() -> None:
     """A line of the next epoch proves that the run was resumed."""
     paused = state()

@@ -203,5 +203,5 @@ def test_two_states_share_no_lists() -> None:
     one.task("t").attempts.append(Attempt(1, "x"))
 
     assert (other.tasks, TaskState("t").attempts) == ([], [])
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="'t'"):
         other.task("t")

@@ -366,6 +366,121 @@ def test_a_lock_that_cannot_say_who_holds_it_is_not_held() -> None:
     world.store().lock(1).release()
 
 
+def test_a_leftover_that_cannot_be_removed_is_told() -> None:
+    """Without secrets."""
+
+    class Keeping(FailingDisk):
+        def remove(self, path: StrPath) -> None:
+            if str(path).endswith(".tmp"):
+                raise OSError(errno.EACCES, "kept in my-secret-place", str(path))
+            super().remove(path)
+
+    world = World(disk=Keeping(), environment={"WHERE": "my-secret-place"})
+    world.begun()
+    world.put(f"{RUN}/.state.json.abc.tmp", b"half")
+    owner = world.store()
+    owner.lock(1)
+
+    told = "PermissionError: [Errno 13] kept in <env WHERE>: '/runs/r-1/.state.json.abc.tmp'"
+    assert owner.load().notes == [f"a leftover file could not be removed: {told}"]
+
+
+def test_only_what_was_being_prepared_is_removed() -> None:
+    """Not whatever else has a dot before it or that ending."""
+    world = World()
+    world.begun()
+    names = [".state.json.abc.tmp", "notes.tmp", ".hidden"]
+    for name in names:
+        world.put(f"{RUN}/{name}", b"half")
+    owner = world.store()
+    owner.lock(1)
+    owner.load()
+
+    assert [name for name in names if world.disk.info(f"{RUN}/{name}")] == names[1:]
+
+
+def test_what_was_odd_about_a_load_is_noted() -> None:
+    """Which snapshot was taken, and what is lost with the journal's first line."""
+    world = World(environment={"WHERE": "journal.jsonl"})
+    store, state = world.begun()
+    store.journal.append("task-done", task="a")
+    store.save(state)
+    world.put(STATE, b"{}")
+    refused = "state.json cannot be read: RecordError: not a run's state: Object missing required field `run_id`"
+    assert world.store().load().notes == [refused, "state taken from state.json.bak"]
+    world.disk.remove(BACKUP)
+    assert world.store().load().notes == [refused, "state taken from journal"]
+    world.put(JOURNAL, world.disk.read(JOURNAL).split(b"\n")[1] + b"\n")
+    lost = "the journal's first line is lost: tasks that it names nowhere else are missing"
+
+    loaded = world.store().load()
+
+    assert loaded.notes == [refused, "state taken from journal", lost]
+    assert (loaded.state.run_id, loaded.epoch) == ("r-1", 1)
+
+
+def test_a_journal_that_cannot_be_read_is_noted() -> None:
+    """Without secrets, and the snapshot stands."""
+    world = World(environment={"WHERE": "journal.jsonl"})
+    world.begun()
+    world.disk.fails = lambda operation, path: errno.EIO if (operation, path) == ("read", JOURNAL) else None
+
+    loaded = world.store().load()
+
+    assert loaded.notes == ["journal.jsonl cannot be read: OSError: [Errno 5] EIO: '/runs/r-1/<env WHERE>'"]
+    assert loaded.state.run_id == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [([], "state.json is missing"), (["state.json"], "state.json cannot be read: RecordError: not JSON: JSON is malformed: "
+                                                     "invalid character (byte 0)")],
+)  # fmt: skip
+def test_a_directory_without_a_run_says_why(files: list[str], why: str) -> None:
+    """The first thing that was odd."""
+    world = World()
+    world.disk.mkdir(RUN)
+    for name in files:
+        world.put(f"{RUN}/{name}", b"\0garbage")
+
+    with pytest.raises(RecordError) as raised:
+        world.store().load()
+
+    assert str(raised.value) == f"no run can be read in /runs/r-1: {why}"
+
+
+@pytest.mark.parametrize("record", [[], ["journal.jsonl"]])
+def test_leftovers_stay_beside_a_record_that_cannot_be_read(record: list[str]) -> None:
+    """Something may yet be saved out of them; where no record is, nothing is."""
+    world = World()
+    leftover = f"{RUN}/.state.json.abc.tmp"
+    world.put(leftover, b"half")
+    for name in record:
+        world.put(f"{RUN}/{name}", b"\0garbage\n")
+    owner = world.store()
+    with owner.lock(1), pytest.raises(RecordError):
+        owner.load()
+
+    assert (world.disk.info(leftover) is not None) == bool(record)
+
+
+def test_a_crash_record_of_a_later_epoch_makes_the_run_crashed() -> None:
+    """Its number and path are in the history; a resume comes after it, and so does what it journals."""
+    world = World()
+    world.begun()
+    world.put(f"{RUN}/crash/3-7.json", b'{"error":"X: y"}')
+    world.put(f"{RUN}/crash/3-9.json", b'{"error":"X: z"}')
+    store = world.store()
+
+    loaded = store.load()
+
+    assert loaded.state.ending == Crashed("X: z", "crash/3-9.json")
+    assert loaded.state.crashes == [CrashRef(3, 7, "X: y", "crash/3-7.json"), CrashRef(3, 9, "X: z", "crash/3-9.json")]
+    assert (loaded.state.epoch, loaded.epoch) == (3, 3)
+    store.journal.append("next")
+    assert store.events()[-1]["epoch"] == 3
+
+
 def test_only_the_owner_of_the_lock_removes_leftovers() -> None:
     """A reader leaves a temporary file alone, because a writer may be about to rename it."""
     world = World()
