@@ -61,7 +61,7 @@ th { color: var(--soft); font-weight: normal; } tr { border-top: 1px solid var(-
 
 _LEGEND = (
     "Time runs to the right. What happened at one instant stands side by side on one band, in order; the gaps between are "
-    "not to scale, their length is written on them (a dotted one is of ten seconds or more). Red: a fault and how long it lasted, by its number. "
+    "not to scale, their length is written on them (dotted: ten seconds or more). Red: a fault, and how long it lasted. "
     "Agents: ▶ starts, ✎ is given a prompt, ★ leaves a result, ■ ends. Recordings: ¶ a journal line, ▣ a file saved. "
     "Point at anything to read all of it."
 )

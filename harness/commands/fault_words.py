@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 
 from faults.catalog import LAYERS
-from faults.errors import nearest_name
+from faults.errors import FaultPlanError, nearest_name
+from faults.matrix import Calls, calls_of
 from harness.commands.faulting import points, replay, scenarios
-from harness.commands.wording import Commands, Parser, add_command
+from harness.commands.searching import shrink_plan, sweep_points
+from harness.commands.wording import Commands, Parser, add_command, at_least_one
 from harness.replays import MOST_SEED, SIMULATED
 
 __all__ = ["add_faults"]
@@ -34,6 +36,8 @@ def add_faults(commands: Commands) -> None:
         "  seamripper faults scenarios\n"
         "  seamripper faults points nudged\n"
         "  seamripper faults replay nudged --plan 'list_window_ids=2*timeout(30)' --seed 0\n"
+        "  seamripper faults sweep nudged --layer mux --calls 1\n"
+        "  seamripper faults shrink nudged --plan 'send_text=exit(1, \"?\");new_window=timeout' --seed 0\n"
         f"\n{_EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -42,6 +46,8 @@ def add_faults(commands: Commands) -> None:
     _add_scenarios(below)
     _add_points(below)
     _add_replay(below)
+    _add_sweep(below)
+    _add_shrink(below)
 
 
 def _add_scenarios(commands: Commands) -> None:
@@ -97,6 +103,56 @@ def _add_replay(commands: Commands) -> None:
     _add_save(made)
 
 
+def _add_sweep(commands: Commands) -> None:
+    made = add_command(
+        commands,
+        "sweep",
+        sweep_points,
+        "try every fault at every call of every point, once and for good, before the effect and after it",
+        "  seamripper faults sweep completes --layer mux\n"
+        "  seamripper faults sweep nudged --calls 1 --fail-fast --save failed.json\n"
+        "  seamripper faults sweep after-a-kill --calls ends --json\n"
+        "  seamripper faults sweep deferred --mux simulated-tmux --layer transport --calls 1\n",
+        "exit codes:\n  0 every oracle held under every plan    1 one did not    2 usage    128+n stopped by signal n\n",
+    )
+    _add_scenario(made)
+    _add_world(made, "fake")
+    _add_layers(made)
+    made.add_argument(
+        "--calls",
+        metavar="WHICH",
+        type=_calls,
+        default=Calls.EVERY,
+        help="first, ends (the first, the second and the last), every, or a number: the first so many (default: every)",
+    )
+    _add_seed(made)
+    made.add_argument("--fail-fast", action="store_true", help="stop at the first plan that fails")
+    _add_save(made, "the first plan that failed")
+
+
+def _add_shrink(commands: Commands) -> None:
+    made = add_command(
+        commands,
+        "shrink",
+        shrink_plan,
+        "make a failing plan as small as can be, while it fails three times out of three",
+        "  seamripper faults shrink nudged --plan 'send_text=exit(1, \"?\");new_window=timeout' --seed 0\n"
+        "  seamripper faults shrink failed.json --save smallest.json\n",
+        "exit codes:\n  0 shrunk    1 the plan does not fail, or not every time    2 usage    128+n stopped by signal n\n",
+    )
+    made.add_argument("scenario", metavar="SCENARIO", help="a scenario, module:attribute, or a replay file")
+    _add_plan(made)
+    _add_world(made, None)
+    made.add_argument(
+        "--runs",
+        metavar="N",
+        type=at_least_one,
+        default=1000,
+        help="runs at most, after the first three (default: 1000)",
+    )
+    _add_save(made, "the smallest plan")
+
+
 def _add_scenario(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "scenario", metavar="SCENARIO", help="a scenario (see `seamripper faults scenarios`), or module:attribute"
@@ -105,13 +161,17 @@ def _add_scenario(made: argparse.ArgumentParser) -> None:
 
 def _add_plan(made: argparse.ArgumentParser) -> None:
     made.add_argument("--plan", metavar="PLAN", help="the fault plan, as text; '' is no faults")
+    _add_seed(made)
+
+
+def _add_seed(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--seed", metavar="N", type=_seed, help="seed of the plan's chances and of all names (default: 0)"
     )
 
 
-def _add_save(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--save", metavar="FILE", type=_file, help="write the trial down, for `replay FILE`")
+def _add_save(made: argparse.ArgumentParser, what: str = "the trial") -> None:
+    made.add_argument("--save", metavar="FILE", type=_file, help=f"write {what} down, for `replay FILE`")
 
 
 def _add_world(made: argparse.ArgumentParser, default: str | None) -> None:
@@ -139,6 +199,13 @@ def _one_of(text: str, what: str, known: tuple[str, ...]) -> str:
         return text
     near = nearest_name(text[:80], known)
     raise argparse.ArgumentTypeError(f"unknown {what} {text!r:.80}; the nearest valid name is {near!r}")
+
+
+def _calls(text: str) -> Calls | int:
+    try:
+        return calls_of("1" if text == "first" else text[:80])
+    except FaultPlanError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from wrong
 
 
 def _seed(text: str) -> int:
