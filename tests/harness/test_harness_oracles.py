@@ -171,7 +171,6 @@ BACKENDS: dict[str, tuple[type[FakeMultiplexer], str, str]] = {
     "retries-blindly": (backends.RetriesBlindly, "single-agent", "two agents were at work on 1-1"),
     "types-twice": (backends.TypesTwice, "single-agent", "typed 1 times was executed 2 times"),
     "leaks-raw-errors": (backends.LeaksRawErrors, "seam-honest", "list_window_ids: KeyError"),
-    "takes-silence-for-death": (backends.TakesSilenceForDeath, "no-false-crash", "while its agent was alive"),
     "only-says-it-kills": (backends.OnlySaysItKills, "no-leftovers", "left behind: session run-1"),
 }
 
