@@ -81,7 +81,6 @@ def nested(depth: int) -> object:
          {"1": "a", "None": "b", "2.5": "c", "d": "d", "e": "e", "<StructMeta>": "f"}),
         ((1, [2, {3}], frozenset({4})), [1, [2, [3]], [4]]),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_any_value_has_a_plain_form(value: object, shown: object) -> None:
     """Numbers and text as they are where JSON can carry them, anything else as text that tells most of it."""
