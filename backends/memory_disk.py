@@ -115,7 +115,7 @@ class MemoryDisk(Disk):
 
     def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
         """See `Disk.read`."""
-        node = self._existing(path)
+        _, node = self._existing(path)
         if node.kind is not _Kind.FILE:
             raise _error(errno.ELOOP if node.kind is _Kind.LINK else errno.EINVAL, path)
         if len(node.data) > limit:
@@ -149,21 +149,21 @@ class MemoryDisk(Disk):
 
     def truncate(self, path: StrPath, size: int) -> None:
         """See `Disk.truncate`; as the kernel's, it also lengthens, with zeros."""
-        node = self._existing(path)
+        name, node = self._existing(path)
         if node.kind is not _Kind.FILE:
             raise _error(_NOT_WRITABLE[node.kind], path)
         if size < 0:
             raise _error(errno.EINVAL, path)
         _resize(node.data, size)
         node.modified = self._now()
-        self.mutations.append(Mutation("truncate", self._resolved(path), node.number, size))
+        self.mutations.append(Mutation("truncate", name, node.number, size))
 
     def fsync(self, path: StrPath) -> None:
         """See `Disk.fsync`."""
-        node = self._existing(path)
+        name, node = self._existing(path)
         if node.kind in (_Kind.LINK, _Kind.FIFO):
             raise _error(errno.ELOOP if node.kind is _Kind.LINK else errno.EINVAL, path)
-        self.mutations.append(Mutation("fsync", self._resolved(path), node.number))
+        self.mutations.append(Mutation("fsync", name, node.number))
 
     def replace(self, source: StrPath, target: StrPath) -> None:
         """See `Disk.replace`."""
@@ -357,12 +357,13 @@ class MemoryDisk(Disk):
                 return name
         raise _error(errno.ELOOP, name)
 
-    def _existing(self, path: StrPath) -> _Node:
+    def _existing(self, path: StrPath) -> tuple[str, _Node]:
+        """The key of `path` and what is there; `OSError` if there is nothing."""
         name = self._resolved(path)
         node = self._nodes.get(name)
         if node is None:
             raise self._absent(name, path)
-        return node
+        return name, node
 
     def _absent(self, name: str, path: StrPath) -> OSError:
         """Why there is nothing at `name`: the part above it is missing, or is no directory."""

@@ -98,6 +98,19 @@ class Reached:
             self.ended(f"raised {kind.__name__}")
 
 
+def _choose(rules: tuple[_Rule, ...], arguments: Arguments) -> tuple[_Rule, Term] | None:
+    """The first rule that acts on this call, if any does; every rule that matches counts it."""
+    chosen: tuple[_Rule, Term] | None = None
+    for rule in rules:
+        if not rule.matches(arguments):
+            continue
+        term = rule.next_term()
+        rule.fired = rule.fired or rule.only_passes
+        if term is not None and not isinstance(term.action, Pass) and chosen is None:
+            chosen = (rule, term)
+    return chosen
+
+
 class Ledger:
     """What was planned, what was reached, and what was done about it."""
 
@@ -138,7 +151,10 @@ class Ledger:
             raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
         with self._lock:
             self.reached[point] += 1
-            chosen = self._choose(point, arguments)
+            rules = self._rules_at.get(point)
+            if rules is None:
+                rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.point.fullmatch(point))
+            chosen = _choose(rules, arguments) if rules else None
             if chosen is None and quiet:
                 return Reached(point, None, None, False)
             at_s = self.clock.monotonic() - self._began_s
@@ -154,21 +170,6 @@ class Ledger:
     def unfired(self) -> list[Fault]:
         """The faults that never happened; a rule of passes alone happens where its point is reached."""
         return [rule.fault for rule in self._rules if not rule.fired]
-
-    def _choose(self, point: str, arguments: Arguments) -> tuple[_Rule, Term] | None:
-        """The first rule that acts on this call, if any does; every rule that matches counts it."""
-        chosen: tuple[_Rule, Term] | None = None
-        rules = self._rules_at.get(point)
-        if rules is None:
-            rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.point.fullmatch(point))
-        for rule in rules:
-            if not rule.matches(arguments):
-                continue
-            term = rule.next_term()
-            rule.fired = rule.fired or rule.only_passes
-            if term is not None and not isinstance(term.action, Pass) and chosen is None:
-                chosen = (rule, term)
-        return chosen
 
     def _inject(self, rule: _Rule, term: Term, point: str, at_s: float) -> Injection:
         rule.fired = True

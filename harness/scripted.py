@@ -335,7 +335,7 @@ class Script:
     def _prompted(self, text: str) -> Flow:
         yield Note("prompt", digest_of(text))
         yield self._emit("Prompt", {"prompt": text[:200]})
-        shown = "".join(c if c.isprintable() else " " for c in text[:60])
+        shown = "".join([c if c.isprintable() else " " for c in text[:60]])
         yield Say(f"> {shown}\n".encode("utf-8", "backslashreplace"))
         return False
 
