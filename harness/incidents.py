@@ -14,8 +14,8 @@ from typing import Any
 
 from rich.console import Console
 
-from backends.processes import ProcessIdentity
-from backends.simulation import FakeWindow
+from backends.clock import SystemClock
+from backends.processes import Liveness, ProcessIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.dashboard.reader import read_run
 from harness.dashboard.render import list_screen, screen
@@ -23,16 +23,19 @@ from harness.engine.core import Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
 from harness.runner import Stage
-from harness.world import FakeWorld, World
+from harness.waiting import eventually
+from harness.world import FakeWorld, LiveTmuxWorld, World
 
 __all__ = [
+    "ask_tmux",
     "at_step",
     "cut_socket",
     "escapes_in",
     "files_of",
+    "foreign_windows",
     "mend_socket",
     "on_screen",
-    "replaced_server",
+    "replace_server",
     "simulated",
     "split_off_shell",
 ]
@@ -74,26 +77,46 @@ def mend_socket(world: World, server: ProcessIdentity) -> None:
     world.processes.signal(server, signal.SIGUSR1)
 
 
-def split_off_shell(world: World, window_id: str) -> None:
-    """What a person does who opens a shell beside an agent: a second pane in its window of a live tmux."""
+def ask_tmux(world: World, *words: str) -> str:
+    """What a tmux that knows nothing of us answers at the socket of our server, asked by a person on a live host."""
     multiplexer = world.multiplexer()
     assert isinstance(multiplexer, TmuxMultiplexer)
-    client = (multiplexer.binary, "-S", str(multiplexer.socket_path))
-    world.processes.run((*client, "split-window", "-d", "-t", window_id, "sh"), timeout_s=60)
+    client = (multiplexer.binary, "-f", "/dev/null", "-S", str(multiplexer.socket_path))
+    done = world.processes.run((*client, *words), timeout_s=60)
+    if done.status != 0:
+        raise RuntimeError(f"tmux {words[0]}: exit {done.status}: {done.stderr.decode('utf-8', 'replace')}")
+    return done.stdout.decode("utf-8")
 
 
-def replaced_server(world: World, session: str, windows: int = 2) -> list[FakeWindow]:
-    """Kill the server and start somebody else's, with a session of that name whose windows have the same ids; answers those.
+def split_off_shell(world: World, window_id: str) -> None:
+    """What a person does who opens a shell beside an agent: a second pane in its window of a live tmux."""
+    ask_tmux(world, "split-window", "-d", "-t", window_id, "sh")
 
-    What is typed to them ends up in the file `/sim/typed`.
-    """
-    server = simulated(world).server
-    server.restart()
-    foreign = server.make_session(session, "/home/sim")
-    made = [server.make_window(foreign, "theirs", "/home/sim", {}, ["cat"]) for _ in range(windows)]
-    for window in made:
-        window.log = "/sim/typed"
-    return made
+
+def replace_server(world: World, session: str) -> None:
+    """Kill the server and start somebody else's at its socket, with a session of that name and windows `@0` and `@1`."""
+    if isinstance(world, FakeWorld):
+        world.server.restart()
+        foreign = world.server.make_session(session, "/home/sim")
+        for _ in range(2):
+            world.server.make_window(foreign, "theirs", "/home/sim", {}, ["cat"]).log = "/sim/typed"
+        return
+    assert isinstance(world, LiveTmuxWorld)
+    ours = world.server()
+    world.kill_server()
+    eventually(lambda: world.processes.liveness(ours) is Liveness.DEAD, SystemClock(), 10)
+    ask_tmux(world, "new-session", "-d", "-s", session, "cat")
+    ask_tmux(world, "new-window", "-d", "-t", f"={session}:", "cat")
+
+
+def foreign_windows(world: World, session: str) -> dict[str, str]:
+    """What was typed into each window of the session that `replace_server` made, by its id."""
+    if isinstance(world, FakeWorld):
+        found = world.server.sessions.get(session)
+        typed = "" if world.disk.info("/sim/typed") is None else world.disk.read("/sim/typed").decode()
+        return {} if found is None else {window.id: typed for window in found.windows() if not window.dead}
+    ids = ask_tmux(world, "list-windows", "-t", f"={session}:", "-F", "#{window_id}").split()
+    return {window_id: ask_tmux(world, "capture-pane", "-p", "-t", window_id).strip() for window_id in ids}
 
 
 def window_of(stage: Stage, task: str) -> str:

@@ -86,9 +86,9 @@ def test_stale_artifacts_of_an_earlier_life_are_ignored(mux_run: Stage) -> None:
     }
 
     def leave_result() -> None:
-        directory = mux_run.run_dir / "tasks" / "1-1"
-        disk.mkdir(directory)
-        disk.write(directory / "result.json", json.dumps({**old, "status": "done", "summary": "old"}).encode())
+        disk.mkdir(mux_run.run_dir / "tasks" / "1-1")
+        path = mux_run.run_dir / "tasks" / "1-1" / "result.json"
+        disk.write(path, json.dumps({**old, "status": "done", "summary": "old"}).encode())
 
     def leave_events() -> None:
         for seq, name in ((90, "Stop"), (91, "SessionEnd")):
@@ -98,7 +98,6 @@ def test_stale_artifacts_of_an_earlier_life_are_ignored(mux_run: Stage) -> None:
     mux_run.at(2, leave_events)
     report = mux_run(task("1-1", agent=works(5).then_completes("new")), checkpoint=at_step("prompt", leave_result))
 
-    assert report.status is RunStatus.FINISHED
     assert report.task("1-1").outcomes == ["completed"]
     assert report.task("1-1").summary == "new"
 

@@ -6,7 +6,7 @@ import pytest
 
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, completes, task, works
-from harness.incidents import at_step, cut_socket, mend_socket, replaced_server, simulated
+from harness.incidents import at_step, cut_socket, foreign_windows, mend_socket, replace_server, simulated
 from harness.record import RunStatus
 from harness.runner import Stage
 from harness.world import LiveTmuxWorld
@@ -77,37 +77,33 @@ def test_socket_unlinked_pauses_a_resume_instead_of_starting_a_second_server(mux
     assert report.status is RunStatus.FINISHED
 
 
-@pytest.mark.worlds("simulated-tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux")
 def test_server_replaced_by_somebody_elses_is_left_alone(mux_run: Stage) -> None:
     """A session of our name with windows of our ids in another server is not ours: ours has crashed, theirs is untouched."""
-    theirs: list[str] = []
-    world = simulated(mux_run.world)
-    mux_run.at(3, lambda: theirs.extend(window.id for window in replaced_server(world, "run-1")))
+    world = mux_run.world
+    mux_run.at(3, lambda: replace_server(world, mux_run.run_dir.name))
     report = mux_run(task("1-1", agent=ScriptedAgent.attempts(works(1000), completes())), session_timeout_s=200)
 
     assert report.status is RunStatus.FINISHED
     assert report.task("1-1").outcomes == ["crashed", "completed"]
     assert report.events("session-renamed")
-    assert [window.id for window in world.server.sessions["run-1"].windows()] == theirs
-    assert all(not world.server.windows[window_id].dead for window_id in theirs)
-    assert world.disk.info("/sim/typed") is None
+    assert foreign_windows(world, mux_run.run_dir.name) == {"@0": "", "@1": ""}
 
 
 @pytest.mark.worlds("simulated-tmux")
 def test_server_replaced_before_a_nudge_gets_nothing_typed(mux_run: Stage) -> None:
     """What is meant for an agent of ours is never typed into a window of another server that has its id."""
-    world = simulated(mux_run.world)
-    agent = works(2).then_stops().then_idles()
+    world = mux_run.world
     report = mux_run(
-        task("1-1", agent=agent),
-        checkpoint=at_step("nudge", lambda: replaced_server(world, "run-1")),
+        task("1-1", agent=works(2).then_stops().then_idles()),
+        checkpoint=at_step("nudge", lambda: replace_server(world, "run-1")),
         max_attempts=1,
         retry_deferred="never",
     )
 
     assert report.task("1-1").outcomes == ["crashed"]
     assert [event["outcome"] for event in report.events("nudge")] == ["unconfirmed: TargetMissing"]
-    assert world.disk.info("/sim/typed") is None
+    assert foreign_windows(world, "run-1") == {"@0": "", "@1": ""}
 
 
 @pytest.mark.worlds("tmux")
