@@ -8,7 +8,7 @@ import pytest
 
 from harness.engine.endings import Isolation, capture
 from harness.engine.signals import RunStopped
-from harness.record import Crashed, Ending, Finished, Paused, Stopped
+from harness.record import Crashed, Ending, Finished, Paused, Stopped, describe
 
 
 def raising(error: BaseException) -> Ending:
@@ -31,6 +31,7 @@ def test_a_stop_is_captured_with_its_signal() -> None:
     captured = capture(lambda: raising(RunStopped("SIGTERM", signal.SIGTERM)))
 
     assert captured.ending == Stopped(by="SIGTERM", signum=15)
+    assert isinstance(captured.error, RunStopped)
     assert not captured.foreign
 
 
@@ -39,6 +40,7 @@ def test_an_interrupt_from_the_keyboard_is_a_stop_by_sigint() -> None:
     captured = capture(lambda: raising(KeyboardInterrupt()))
 
     assert captured.ending == Stopped(by="KeyboardInterrupt", signum=2)
+    assert isinstance(captured.error, KeyboardInterrupt)
     assert not captured.foreign
 
 
@@ -49,7 +51,7 @@ def test_any_exception_is_a_crash_of_the_engine(error: Exception) -> None:
     """And is not handed on."""
     captured = capture(lambda: raising(error))
 
-    assert isinstance(captured.ending, Crashed)
+    assert captured.ending == Crashed(error=describe(error))
     assert captured.error is error
     assert not captured.foreign
 
@@ -59,7 +61,7 @@ def test_control_flow_of_somebody_else_is_a_crash_that_goes_on(error: BaseExcept
     """It is recorded, and nobody swallows it."""
     captured = capture(lambda: raising(error))
 
-    assert isinstance(captured.ending, Crashed)
+    assert captured.ending == Crashed(error=describe(error))
     assert captured.foreign
 
 
@@ -76,3 +78,15 @@ def test_a_step_that_fails_keeps_no_other_step_from_its_turn() -> None:
     assert [problem.partition(":")[0] for problem in steps.problems] == ["state", "teardown"]
     assert "No space left" in steps.problems[0]
     assert steps.first is error
+
+
+def test_the_first_control_flow_among_the_failures_is_kept_apart() -> None:
+    """It has to go on once everything is recorded; a failure before it is still the first."""
+    steps, flow = Isolation(), SystemExit(1)
+    failure = ValueError("bad")
+    for error in (failure, KeyboardInterrupt(), flow, GeneratorExit(), OSError()):
+        steps.keep(error)
+
+    assert steps.first is failure
+    assert steps.foreign is flow
+    assert Isolation().foreign is None
