@@ -3,6 +3,7 @@
 import itertools
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from harness.record import (
     Hint,
     Paused,
     RunStatus,
+    Status,
     Stopped,
     Witness,
     classify,
@@ -159,6 +161,152 @@ def test_a_run_without_any_record_is_judged_by_its_driver(evidence: Evidence, na
 
     assert status.name is name
     assert Hint.RESUME not in status.hints
+
+
+STATE = Witness("state.json", 1, 9, 100.0)
+ALIVE, DEAD, UNKNOWN = Liveness.ALIVE, Liveness.DEAD, Liveness.UNKNOWN
+
+
+def ended(ending: Ending) -> Evidence:
+    """A run that ended so, whose engine is gone and whose session is still there."""
+    return Evidence(replace(STATE, ending=ending), driver=DEAD, driver_text="pid 7 on h", session=ALIVE, now=160.0)
+
+
+WHOLE: dict[str, tuple[Evidence, Status]] = {
+    "nothing": (Evidence(), Status(RunStatus.UNKNOWN, "nothing of the run's record can be read", (Badge.STALE,))),
+    "damage": (
+        Evidence(damaged=True, driver=DEAD, notes=("state.json is torn", "more"), now=5.0),
+        Status(
+            RunStatus.UNKNOWN,
+            "nothing of the run's record can be read: state.json is torn",
+            (Badge.STALE,),
+            notes=("state.json is torn", "more"),
+        ),
+    ),
+    "newer": (
+        Evidence(STATE, unusable="schema 2", driver=DEAD, session=ALIVE, now=160.0),
+        Status(RunStatus.UNKNOWN, "schema 2", (Badge.STALE,), age_s=60.0),
+    ),
+    "newer, from the future": (
+        Evidence(STATE, unusable="schema 2", now=50.0),
+        Status(RunStatus.UNKNOWN, "schema 2", (Badge.STALE,), age_s=0.0),
+    ),
+    "running": (
+        Evidence(STATE, lock_held=True, driver=ALIVE, session=ALIVE, degraded_since=5.0, now=160.0),
+        Status(RunStatus.RUNNING, "", (Badge.DEGRADED,), (Hint.ATTACH, Hint.STOP)),
+    ),
+    "running without a lock": (
+        Evidence(STATE, driver=ALIVE, session=DEAD, degraded_since=0.0),
+        Status(RunStatus.RUNNING, "", (Badge.DEGRADED,), (Hint.STOP,)),
+    ),
+    "interrupted": (
+        Evidence(STATE, driver=DEAD, driver_text="pid 7 on h", session=ALIVE, degraded_since=5.0),
+        Status(RunStatus.INTERRUPTED, "pid 7 on h is gone", (Badge.ORPHANED,), (Hint.RESUME, Hint.CLEANUP)),
+    ),
+    "interrupted before it began": (
+        Evidence(driver=DEAD),
+        Status(RunStatus.INTERRUPTED, "its driver is gone, and had not begun"),
+    ),
+    "far away": (
+        Evidence(STATE, driver_text="pid 7 on far", session=ALIVE, now=160.0, notes=("odd",)),
+        Status(
+            RunStatus.UNKNOWN,
+            "whether pid 7 on far is alive cannot be known from here",
+            (Badge.STALE,),
+            (Hint.ATTACH,),
+            last_known=RunStatus.RUNNING,
+            age_s=60.0,
+            notes=("odd",),
+        ),
+    ),
+    "far away, from the future": (
+        Evidence(STATE, now=50.0),
+        Status(
+            RunStatus.UNKNOWN,
+            "whether its driver is alive cannot be known from here",
+            (Badge.STALE,),
+            last_known=RunStatus.RUNNING,
+            age_s=0.0,
+        ),
+    ),
+    "finished": (
+        ended(Finished(["a", "b"], ["make", "test"])),
+        Status(
+            RunStatus.FINISHED,
+            "2 deferred: a, b; failed: make; failed: test",
+            (Badge.ORPHANED,),
+            (Hint.ATTACH, Hint.CLEANUP),
+            Finished(["a", "b"], ["make", "test"]),
+        ),
+    ),
+    "paused": (
+        ended(Paused("why", "gate")),
+        Status(RunStatus.PAUSED, "why", (), (Hint.ATTACH, Hint.RESUME), Paused("why", "gate")),
+    ),
+    "stopped": (
+        ended(Stopped("SIGINT", 2)),
+        Status(RunStatus.STOPPED, "by SIGINT", (Badge.ORPHANED,), (Hint.RESUME, Hint.CLEANUP), Stopped("SIGINT", 2)),
+    ),
+    "crashed": (
+        replace(ended(Crashed("X: y")), crash_file="crash/"),
+        Status(
+            RunStatus.CRASHED,
+            "X: y",
+            (Badge.ORPHANED,),
+            (Hint.RESUME, Hint.CLEANUP),
+            Crashed("X: y"),
+            see="crash/",
+        ),
+    ),
+    "crashed, and driven": (
+        replace(ended(Crashed("X: y")), lock_held=True),
+        Status(RunStatus.CRASHED, "X: y", (Badge.ORPHANED,), (), Crashed("X: y"), see="crash.txt"),
+    ),
+    "stopped by who lives on": (
+        replace(ended(Stopped("x")), driver=ALIVE, session=DEAD),
+        Status(RunStatus.STOPPED, "by x", (), (Hint.RESUME,), Stopped("x")),
+    ),
+    "stopped far away": (
+        replace(ended(Stopped("x")), driver=UNKNOWN, session=DEAD),
+        Status(RunStatus.STOPPED, "by x", (), (), Stopped("x")),
+    ),
+    "told by the backup": (
+        replace(ended(Stopped("x")), state=None, backup=replace(STATE, ending=Stopped("x")), session=DEAD),
+        Status(RunStatus.STOPPED, "by x", (Badge.STALE,), (Hint.RESUME,), Stopped("x")),
+    ),
+    "the journal is an epoch ahead": (
+        Evidence(STATE, journal=Witness("j", 2, 10, 120.0), driver=ALIVE, now=160.0),
+        Status(RunStatus.RUNNING, "", (Badge.STALE,), (Hint.STOP,)),
+    ),
+    "the journal is a line ahead": (
+        Evidence(STATE, journal=Witness("j", 1, 10, 120.0), now=160.0),
+        Status(
+            RunStatus.UNKNOWN,
+            "whether its driver is alive cannot be known from here",
+            (Badge.STALE,),
+            last_known=RunStatus.RUNNING,
+            age_s=40.0,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_a_status_is_judged_whole(case: str) -> None:
+    """Its name, why, what else is to be known, what can be done about it, and where to look."""
+    evidence, status = WHOLE[case]
+
+    assert classify(evidence) == status
+
+
+def test_the_newest_ending_of_an_epoch_is_the_one() -> None:
+    """By its number, among the crashes first."""
+    stopped, paused = replace(STATE, ending=Stopped("x"), seq=8), replace(STATE, ending=Paused("y"), seq=9)
+    crashes = tuple(replace(STATE, ending=Crashed(str(seq)), seq=seq) for seq in (4, 6, 5))
+
+    assert classify(Evidence(stopped, journal=paused)).ending == Paused("y")
+    assert classify(Evidence(paused, journal=stopped)).ending == Paused("y")
+    assert classify(Evidence(stopped, journal=paused, crashes=crashes)).ending == Crashed("6")
 
 
 @pytest.mark.parametrize(
