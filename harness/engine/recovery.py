@@ -65,6 +65,16 @@ def _pick_up(core: Core, task: TaskState, supervisor: Supervisor) -> None:
             attempt.counted = result is not None
             attempt.reason = "" if result is not None else "the engine ended first"
             attempt.ended_at = core.outside.clock.wall()
+            told = {} if result is None else {"summary": result.summary}
+            core.journal(
+                "session-ended",
+                task=task.key,
+                number=attempt.number,
+                outcome=str(attempt.outcome),
+                reason=attempt.reason,
+                counted=attempt.counted,
+                **told,
+            )
         if attempt.outcome not in (SessionOutcome.STOPPED, SessionOutcome.UNREACHABLE):
             task.summary = "" if result is None else result.summary
             core.journal("outcome-recovered", task=task.key, outcome=str(attempt.outcome))

@@ -11,6 +11,7 @@ from backends.processes import Completed
 from harness.agents import ScriptedAgent, plan_of, task, works
 from harness.engine.windows import RUN_OPTION
 from harness.record import Paused, RunStatus
+from harness.record.replay import rebuild
 
 DONE = works(5).then_completes()
 
@@ -172,3 +173,18 @@ def test_a_nested_run_that_was_cut_off_leaves_no_file_half_made(point: str) -> N
 
     assert report.status is RunStatus.FINISHED
     assert not [path for path in stage.world.disk.paths() if path.endswith((".tmp", "run.lock"))]
+
+
+@pytest.mark.parametrize(("agent", "outcome"), [(works(1000).then_completes(), "stopped"), (DONE, "completed")])
+def test_what_became_of_a_session_of_the_last_epoch_stands_in_the_journal(agent: ScriptedAgent, outcome: str) -> None:
+    """The journal alone knows how it ended and whether it used up an attempt, should every snapshot be lost."""
+    stage = killed(agent)
+    stage.world.clock.wait(100)
+    report = stage.resume(plan=plan_of(task("a", agent=DONE), project="/sim/project"))
+
+    told = rebuild(report.journal, "run-1")
+    assert told is not None
+    assert report.state is not None
+    attempts = [(one.number, one.outcome, one.counted, one.reason) for one in told.task("a").attempts]
+    assert attempts == [(one.number, one.outcome, one.counted, one.reason) for one in report.state.task("a").attempts]
+    assert attempts[0][1] == outcome
