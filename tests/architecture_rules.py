@@ -58,10 +58,11 @@ LAYERS: tuple[Layer, ...] = (
         "meeting",
         (
             *("harness", "harness.runner", "harness.cli", "harness.commands", "harness.commands.*", "harness.plugin"),
+            *("harness.plugin.*", "harness.coverage_page"),
             *("harness.conformance", "harness.conformance.*", "harness.rehearsals", "harness.stories"),
             *("harness.replays", "harness.chronology", "harness.drawing", "harness.timeline"),
             *("harness.trials", "harness.incidents", "harness.promises"),
-            *("harness.crash_images", "harness.crash_verdicts"),
+            *("harness.crash_images", "harness.crash_verdicts", "harness.damage"),
         ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
@@ -400,6 +401,7 @@ BANS: tuple[Ban, ...] = (
         "import py_compile",
         owners={
             "harness.plugin": "is the pytest plugin",
+            "harness.plugin.*": "is the pytest plugin",
             "harness.conformance": "is a kit of tests",
             "harness.conformance.*": "is a kit of tests",
             "scenarios.*": "are tests",
