@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from backends.processes import Completed
 from faults.errors import SimulatedDeath
 from harness.agents import task, works
 from harness.engine.signals import RunStopped
-from harness.record import RecordError, RunStatus, TaskPhase
+from harness.engine.summary import RunSummary, TaskSummary
+from harness.record import Crashed, Driver, Finished, RecordError, RunState, RunStatus, Stopped, TaskPhase
+from harness.report import Report
 from harness.runner import Stage
 from harness.world import FakeWorld
 
@@ -115,6 +119,208 @@ class Stopping:
         """Pass a step of the engine."""
         if step == "decide":
             raise RunStopped("a test", 15)
+
+
+class Full:
+    """A disk that takes nothing more for files of these names, once it is `full`; a checkpoint that fills it and raises."""
+
+    def __init__(self, inner: Any, error: BaseException, *names: str) -> None:
+        self._inner, self._error, self._names, self.full = inner, error, names, False
+
+    def __call__(self, step: str) -> None:
+        """Pass a step of the engine."""
+        if step == "decide":
+            self.full = True
+            raise self._error
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._inner, name)
+
+        def bounded(path: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.full and name in ("write", "append") and any(part in str(path) for part in self._names):
+                raise OSError(28, "full")
+            return operation(path, *args, **kwargs)
+
+        return bounded if callable(operation) else operation
+
+
+def filled(error: BaseException, *names: str, **options: Any) -> Report:
+    """A run that ends with `error` at its first decision, when nothing more can be written into files of these names."""
+    stage = Stage(FakeWorld())
+    disk = stage.world.disk
+    stage.world.disk = full = Full(disk, error, *names)  # type: ignore[assignment]  # stands in
+    report = stage(task("a", agent=AGENT), faults="", checkpoint=full, verify=False, **options)
+    full.full = False
+    return report
+
+
+def test_each_step_of_recording_a_stop_stands_alone() -> None:
+    """Where neither journal nor state can be written, every step says so, and the session is gone all the same."""
+    report = filled(RunStopped("SIGTERM", 15), "journal", "state")
+
+    assert report.summary is not None
+    assert report.summary.ending == Stopped("SIGTERM", 15)
+    full = "OSError: [Errno 28] full"
+    assert report.summary.problems == (f"journal: {full}", f"state: {full}", f"journal: {full}", f"state: {full}")
+    assert (report.summary.teardown, report.leftovers) == ("torn-down", [])
+
+
+def test_each_step_of_recording_a_crash_stands_alone() -> None:
+    """Where nothing can be written, the summary and standard error tell all of it."""
+    stderr = io.StringIO()
+    report = filled(ValueError("boom"), "", stderr=stderr, crash_context=lambda: {"x": 1 // 0})
+
+    assert report.summary is not None
+    assert report.summary.ending == Crashed("ValueError: boom")
+    told = ["crash-context: ZeroDivisionError: integer division or modulo by zero"]
+    steps = ("json", "text", "journal", "state", "journal", "state", "attention")
+    assert list(report.summary.problems) == [*told, *(f"{step}: OSError: [Errno 28] full" for step in steps)]
+    assert (report.summary.crash_record, report.leftovers) == (None, [])
+    assert stderr.getvalue().startswith("CRASHED: ValueError: boom\n")
+
+
+def test_a_run_that_cannot_record_its_ending_has_crashed() -> None:
+    """With what kept it from being recorded as the error, and that in its state as soon as there is room."""
+    stage = Stage(FakeWorld())
+    disk = stage.world.disk
+    armed = Full(disk, ValueError(), "state")
+
+    def arm(step: str) -> None:
+        armed.full = armed.full or step == "record"
+
+    stage.world.disk = armed  # type: ignore[assignment]  # stands in
+    report = stage(task("a", agent=AGENT), faults="", checkpoint=arm, verify=False)
+
+    assert report.summary is not None
+    assert report.summary.crash_error == "OSError: [Errno 28] full"
+    assert report.summary.crash_record is not None
+    assert [problem.partition(":")[0] for problem in report.summary.problems] == ["state", "state", "state"]
+    armed.full = False
+    assert stage.store().load().state.ending == Crashed("OSError: [Errno 28] full", report.summary.crash_record)
+    assert stage.store().read_attention() == "crashed: OSError: [Errno 28] full\n"
+
+
+def test_a_teardown_that_raises_has_failed() -> None:
+    """It is told why, and the ending stands."""
+
+    class Raw:
+        def around(self, call: Call, proceed: Any) -> object:
+            if call.operation.name == "kill_session":
+                raise KeyError("bug")
+            return proceed()
+
+    def wrap(multiplexer: Any) -> Any:
+        multiplexer.hook = Raw()
+        return multiplexer
+
+    stage = Stage(FakeWorld())
+    report = stage(task("a", agent=AGENT), faults="", wrap=wrap, checkpoint=Stopping(), verify=False)
+
+    assert report.summary is not None
+    assert (report.summary.ending, report.summary.teardown) == (Stopped("a test", 15), "failed")
+    assert report.summary.problems == ("teardown: KeyError: 'bug'",)
+    assert report.events("run-stopped")[-1] | {"by": "a test", "signum": 15} == report.events("run-stopped")[-1]
+    assert report.events("teardown")[-1]["outcome"] == stage.store().load().state.teardown == "failed"
+
+
+def test_a_finished_run_is_summed_up() -> None:
+    """Each task with its attempts, and nothing that went wrong."""
+    stage = Stage(FakeWorld())
+    report = stage(task("a", agent=AGENT), task("b", agent=works(1).then_exits()))
+
+    failed = stage.store().load().state.task("b")
+    assert len(failed.attempts) > 1
+    assert report.summary == RunSummary(
+        run_id=stage.run_dir.name,
+        ending=Finished(["b"]),
+        tasks=[
+            TaskSummary("a", TaskPhase.DONE, 1, "", report.task("a").summary),
+            TaskSummary("b", TaskPhase.DEFERRED, len(failed.attempts), failed.reason),
+        ],
+        teardown="torn-down",
+    )
+
+
+def test_a_crashed_run_is_summed_up() -> None:
+    """With where its record is; the state has the same ending and the crash in its history."""
+    stage = Stage(FakeWorld())
+    report = stage(task("a", agent=AGENT), faults="engine.decide=1*raise(ValueError)")
+
+    state = stage.store().load().state
+    assert report.summary is not None
+    assert isinstance(state.ending, Crashed)
+    assert report.summary.ending == state.ending
+    assert report.summary.crash_record == state.ending.record == state.crashes[-1].record
+    assert (report.summary.teardown, report.summary.problems) == ("torn-down", ())
+    assert stage.store().read_attention() == f"crashed: {state.ending.error}\n"
+
+
+def test_a_state_tells_who_began_the_run_with_which_plan() -> None:
+    """From its first line on."""
+    stage = Stage(FakeWorld())
+    began = stage.world.clock.wall()
+    report = stage(task("a", agent=AGENT), task("b", agent=AGENT))
+
+    state = RunState.from_dict(report.events("run-created")[0]["state"])
+    me = stage.world.processes.me()
+    name = stage.run_dir.name
+    assert (state.run_id, state.mux_session, state.parent) == (name, name[:64], None)
+    assert (state.project, state.backend) == (str(stage.world.project), stage.world.multiplexer().backend_name)
+    assert (state.created_at, state.updated_at) == (began, began)
+    assert state.driver == Driver(me.pid, me.started, me.boot_id, stage.world.processes.host())
+    assert [key.key for key in state.tasks] == ["a", "b"]
+    plan = stage.world.disk.read(stage.run_dir / "plan.toml")
+    assert state.plan_sha256 == hashlib.sha256(plan).hexdigest()
+
+
+def test_a_crash_record_tells_what_the_caller_knows_of_the_moment() -> None:
+    """Faults as lines, of whatever type they are; the rest as extras; the server, the last calls, and no prompt."""
+    stage = Stage(FakeWorld())
+    context = {"faults": "one plan", "fired": ("a", 2), "seed": 7}
+    secret = "do this in secret, and do it well"
+    report = stage(
+        task("a", agent=AGENT, prompt=secret),
+        faults="",
+        checkpoint=Full(None, ValueError(f"no: {secret}")),
+        crash_context=lambda: context,
+        verify=False,
+    )
+
+    assert report.crash is not None
+    assert (report.crash["faults"], report.crash["extra"]) == (["one plan", "a", "2"], {"seed": 7})
+    assert report.crash["backend"] == stage.world.multiplexer().backend_name
+    server = stage.world.multiplexer().server_identity()
+    assert server is not None
+    assert report.crash["server"] == f"pid {server.pid}, started {server.started}"
+    assert any("new_session(" in line for line in report.crash["seam_calls"])
+    assert report.crash["error"] == "ValueError: no: <secret>"
+
+
+def test_a_crash_before_anything_was_asked_names_no_server() -> None:
+    """Nor any fault, where the caller knows of none."""
+    report = Stage(FakeWorld())(
+        task("a", agent=AGENT),
+        faults="engine.begin=1*raise(ValueError)",
+        crash_context=lambda: {"faults": 3, "fired": None},
+    )
+
+    assert report.crash is not None
+    assert (report.crash["server"], report.crash["faults"], report.crash["extra"]) == ("", [], {})
+
+
+@pytest.mark.parametrize("error", [OverflowError("too large"), MemoryError()])
+def test_a_record_that_cannot_be_read_is_told_with_its_run(error: Exception) -> None:
+    """In one line, with what came up."""
+    stage = Stage(FakeWorld())
+    paused(stage)
+    disk = stage.world.disk
+    stage.world.disk = Interposed(disk, "read", "journal.jsonl", Raising(error))  # type: ignore[assignment]  # stands in
+
+    report = stage.resume(verify=False)
+
+    told = f"{type(error).__name__}: {error}".removesuffix(": ")
+    assert str(report.raised) == f"{stage.run_dir.name} cannot be read: {told}"
+    assert not disk.locked(stage.run_dir / "run.lock")
 
 
 def test_commands_after_the_last_task_run_once() -> None:
