@@ -207,13 +207,16 @@ def _simpler(fault: Fault, fired: Sequence[Injection]) -> Iterator[Fault]:
 
 
 def _spelled(fired: Sequence[Injection]) -> tuple[Term, ...]:
-    """What has happened at one point, call by call."""
+    """What has happened at one point, call by call; the same thing at consecutive calls is one term."""
     terms: list[Term] = []
     before = 0
     for one in fired:
+        term = Term(one.performed, Times(1), one.action.startswith("lost:"))
         if one.call_number > before + 1:
             terms.append(Term(Pass(), Times(one.call_number - before - 1)))
-        terms.append(Term(one.performed, Times(1), one.action.startswith("lost:")))
+        elif terms and isinstance(trigger := terms[-1].trigger, Times) and replace(terms[-1], trigger=Times(1)) == term:
+            term = replace(terms.pop(), trigger=Times(trigger.count + 1))
+        terms.append(term)
         before = one.call_number
     return tuple(terms)
 

@@ -47,7 +47,7 @@ class Machine:
         ledger = Ledger(plan, VirtualClock(), CATALOG, False)
         outcome = "whole"
         for point in self.script:
-            with ledger.reach(point) as reached:
+            with ledger.reach(point, arguments=lambda: {"seconds": 1.0}) as reached:
                 if isinstance(reached.action, Raise | Die):
                     outcome = "broken"
                     break
