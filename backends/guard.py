@@ -291,7 +291,6 @@ def _guarded(operation: Operation, defined: Any) -> Callable[..., object]:
 
     method: Callable[..., object] = defined if inspect.isfunction(defined) else bound
 
-    @functools.wraps(defined)
     def run(self: _Guarded, *args: Any, **kwargs: Any) -> object:
         seam = self.seam
         if seam.current is not None:
@@ -312,6 +311,7 @@ def _guarded(operation: Operation, defined: Any) -> Callable[..., object]:
             observer(call)
         return call.answer
 
+    functools.update_wrapper(run, defined)
     run.__seam_operation__ = operation  # type: ignore[attr-defined]  # a marker on a function object
     return run
 

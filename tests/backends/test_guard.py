@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 import subprocess
 import threading
 import traceback
@@ -78,6 +79,13 @@ FAILURES = (
 )
 
 
+def fresh(**options: Any) -> DictMultiplexer:
+    """A multiplexer of a class that is made, and so guarded, only now."""
+    raw = {name: inspect.unwrap(getattr(DictMultiplexer, name)) for name in OPERATIONS}
+    made: type[DictMultiplexer] = type("Fresh", (DictMultiplexer,), raw)
+    return made(**options)
+
+
 def passes_up(name: str, failure: Failure) -> bool:
     """Whether the caller sees the failure, by the contract: sentinels hide all but the caller's own mistake."""
     operation = OPERATIONS[name]
@@ -99,7 +107,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_failure_of_every_operation_is_as_declared(name: str, failure: Failure) -> None:
     """An error of the tree with its cause chained, or the stand-in; and the observer sees it in both cases."""
-    multiplexer = DictMultiplexer()
+    multiplexer = fresh()
     multiplexer.hook = Raising(failure.make)
 
     if passes_up(name, failure):
@@ -122,7 +130,7 @@ def test_every_failure_of_every_operation_is_as_declared(name: str, failure: Fai
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_answer_of_the_wrong_type_is_garbled(name: str, wrong: object) -> None:
     """It never reaches a caller, neither from the backend nor from a hook."""
-    multiplexer = DictMultiplexer()
+    multiplexer = fresh()
     multiplexer.answers[name] = wrong
 
     if OPERATIONS[name].raises:
@@ -138,7 +146,7 @@ def test_an_answer_of_the_wrong_type_is_garbled(name: str, wrong: object) -> Non
 @pytest.mark.parametrize("name", ["list_window_ids", "list_sessions", "available"])
 def test_control_flow_and_bugs_pass_through_as_they_are(name: str, kind: type[BaseException]) -> None:
     """Not even a courtesy hides them, the observer sees them, and the seam works on."""
-    multiplexer = DictMultiplexer()
+    multiplexer = fresh()
     thrown = kind("thrown")
     multiplexer.hook = Raising(lambda: thrown)
 
@@ -155,7 +163,7 @@ def test_control_flow_and_bugs_pass_through_as_they_are(name: str, kind: type[Ba
 def test_an_error_says_operation_target_and_time() -> None:
     """What is known about a failure stands in one line."""
     clock = VirtualClock()
-    multiplexer = DictMultiplexer(clock=clock)
+    multiplexer = fresh(clock=clock)
 
     def hang() -> BaseException:
         clock.sleep(5)
@@ -174,7 +182,7 @@ def test_an_error_says_operation_target_and_time() -> None:
 
 def test_what_an_error_already_says_is_kept() -> None:
     """A backend that knows better than the guard is not overwritten."""
-    multiplexer = DictMultiplexer()
+    multiplexer = fresh()
     multiplexer.hook = Raising(lambda: TargetMissing("gone", operation="kill_window", target="@9", elapsed_s=1.5))
 
     with pytest.raises(TargetMissing) as raised:
@@ -330,7 +338,7 @@ def test_a_proxy_may_stay_unguarded() -> None:
 
 def test_deadlines_are_five_seconds_and_thirty_for_changes() -> None:
     """Unless one is given, which then holds for all."""
-    default, own = DictMultiplexer(), DictMultiplexer(call_timeout_s=7)
+    default, own = fresh(), fresh(call_timeout_s=7)
     for name in OPERATIONS:
         call_sample(default, name)
         call_sample(own, name)
@@ -343,7 +351,7 @@ def test_deadlines_are_five_seconds_and_thirty_for_changes() -> None:
 def test_a_budget_caps_every_call_and_is_given_back() -> None:
     """Budgets nest: the tighter one holds, and none outlives its block."""
     clock = VirtualClock()
-    multiplexer = DictMultiplexer(clock=clock)
+    multiplexer = fresh(clock=clock)
     with multiplexer.budget(10):
         clock.sleep(6)
         multiplexer.kill_session("run-1")
@@ -359,7 +367,7 @@ def test_a_budget_caps_every_call_and_is_given_back() -> None:
 def test_nothing_is_asked_once_the_budget_is_used_up() -> None:
     """A probe says that it could not ask, a courtesy gives its stand-in, and what asks nobody still answers."""
     clock = VirtualClock()
-    multiplexer = DictMultiplexer(clock=clock)
+    multiplexer = fresh(clock=clock)
     with multiplexer.budget(1):
         clock.sleep(1)
         with pytest.raises(TransportUnavailable, match="budget is used up"):
@@ -372,7 +380,7 @@ def test_nothing_is_asked_once_the_budget_is_used_up() -> None:
 
 def test_a_budget_is_one_thread_s_own() -> None:
     """Another thread that uses the same backend keeps its own deadlines."""
-    multiplexer = DictMultiplexer()
+    multiplexer = fresh()
     with multiplexer.budget(1):
         other = threading.Thread(target=multiplexer.kill_session, args=("run-1",))
         other.start()
@@ -384,7 +392,7 @@ def test_a_budget_is_one_thread_s_own() -> None:
 def test_a_backend_can_ask_what_is_left_of_its_deadline() -> None:
     """What several commands make up one operation share its deadline."""
     clock = VirtualClock()
-    multiplexer = DictMultiplexer(clock=clock)
+    multiplexer = fresh(clock=clock)
     left: list[float] = []
 
     class Slow:
@@ -399,13 +407,13 @@ def test_a_backend_can_ask_what_is_left_of_its_deadline() -> None:
 
     assert left == [5.0, 2.0, 0.0]
     assert multiplexer.seam.remaining_s() == 5.0
-    assert DictMultiplexer(call_timeout_s=7).seam.remaining_s() == 7
+    assert fresh(call_timeout_s=7).seam.remaining_s() == 7
 
 
 def test_an_observer_sees_what_was_answered_and_can_be_taken_off() -> None:
     """Arguments by name, the answer, and the clock's times."""
     clock = VirtualClock(start=100)
-    multiplexer = DictMultiplexer(clock=clock)
+    multiplexer = fresh(clock=clock)
     multiplexer.window_alive("run-1", window_id="@1")
     multiplexer.unobserve(multiplexer.seen.append)
     multiplexer.list_sessions()
@@ -420,7 +428,7 @@ def test_an_observer_sees_what_was_answered_and_can_be_taken_off() -> None:
 @pytest.mark.parametrize("name", ["list_sessions", "kill_window"])
 def test_a_swallowed_failure_gives_a_stand_in_of_its_own(name: str) -> None:
     """Nobody can spoil the next caller's empty answer."""
-    multiplexer = DictMultiplexer()
+    multiplexer = fresh()
     multiplexer.hook = Raising(lambda: TransportGarbled("torn"))
     first, second = call_sample(multiplexer, name), call_sample(multiplexer, name)
 
@@ -458,7 +466,7 @@ CARRYING: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", CARRYING)
 def test_no_error_gives_a_payload_away(name: str, telltale: str) -> None:
     """Neither its text nor that of any cause, nor their formatted traceback, holds environment, text or command."""
-    multiplexer = DictMultiplexer()
+    multiplexer = fresh()
     multiplexer.hook = Raising(TELLTALES[telltale])
 
     with pytest.raises(TransportError) as raised:
@@ -482,7 +490,7 @@ BAD_CARGO: dict[str, dict[str, Any]] = {
 def test_no_refusal_gives_a_payload_away(name: str) -> None:
     """A payload that cannot be accepted is as secret as one that can."""
     with pytest.raises(CommandRejected) as raised:
-        call_sample(DictMultiplexer(), name, **BAD_CARGO[name])
+        call_sample(fresh(), name, **BAD_CARGO[name])
 
     told = [text for error in chain(raised.value) for text in (str(error), repr(error))]
     assert [text for text in told if SECRET in text] == []
@@ -548,7 +556,7 @@ def test_a_multiplexer_is_abstract_until_all_is_there() -> None:
 
 def test_what_the_caller_is_handling_is_left_alone() -> None:
     """Payloads are taken out of the backend's errors only, not out of an error that led to the call."""
-    multiplexer = DictMultiplexer()
+    multiplexer = fresh()
     multiplexer.hook = Raising(TELLTALES["TimeoutExpired"])
     mine = UnicodeDecodeError("utf-8", b"\xff mine", 0, 1, "invalid start byte")
 
