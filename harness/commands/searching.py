@@ -24,7 +24,7 @@ from harness.runner import catalog_of
 from harness.trials import replay_line, run_of
 from harness.world import WORLDS
 
-__all__ = ["shrink_plan", "sweep_points"]
+__all__ = ["Search", "shrink_plan", "sweep_points"]
 
 _SHOWN = 30
 """Failing plans that are shown as text; JSON has all of them."""
@@ -35,7 +35,7 @@ class _Enough(Exception):
     """The first plan has failed, and no more are wanted."""
 
 
-class _Search:
+class Search:
     """The runs of one search: counted, shown while they go on, and given up when somebody asks for that."""
 
     def __init__(self, host: Host, run: Run, *, fail_fast: bool = False) -> None:
@@ -105,7 +105,7 @@ def sweep_points(arguments: argparse.Namespace, host: Host, current: Drive) -> i
     """Try every fault at every point; see `seamripper faults sweep --help`."""
     output = Output(host, as_json=arguments.json)
     story, mux = chosen_story(arguments.scenario), arguments.mux
-    search = _Search(host, run_of(story, backend=mux, handle_signals=False), fail_fast=arguments.fail_fast)
+    search = Search(host, run_of(story, backend=mux, handle_signals=False), fail_fast=arguments.fail_fast)
     swept: Sweep | None = None
     with search.going_on(), suppress(_Enough):
         swept = sweep(
@@ -151,7 +151,7 @@ def shrink_plan(arguments: argparse.Namespace, host: Host, current: Drive) -> in
     if is_test(arguments.scenario):
         raise CommandError("a test cannot be shrunk", "name a story, or a replay file", EXIT_USAGE)
     chosen = chosen_replay(arguments, host)
-    search = _Search(host, run_of(chosen_story(chosen.scenario), backend=chosen.mux, handle_signals=False))
+    search = Search(host, run_of(chosen_story(chosen.scenario), backend=chosen.mux, handle_signals=False))
     with search.going_on():
         found = shrink(search, chosen.plan, limit=arguments.runs)
     smallest = Replay(chosen.scenario, found.plan, chosen.mux)
