@@ -17,10 +17,11 @@ JOBS ?= 2
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scenarios test check format bench mutants clean
+.PHONY: help setup scenarios sweep test check format bench mutants clean
 
 help:
 	@echo "make scenarios   run every scenario: on the fake, and on live tmux where it is installed"
+	@echo "make sweep       every fault at every call of every story, on all cores; takes long, see docs/sweeping.md"
 	@echo "make test        run the toolkit's own tests"
 	@echo "make check       formatting, lint and types"
 	@echo "make format      rewrite the code as 'make check' wants it"
@@ -34,6 +35,9 @@ setup: $(READY)
 
 scenarios: $(READY)
 	@$(BIN)/pytest scenarios/ $(ARGS)
+
+sweep: $(READY)
+	@$(BIN)/pytest scenarios/test_sweep.py -q -n auto $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
 
 test: $(READY)
 	@$(BIN)/pytest tests/ $(ARGS)

@@ -1,0 +1,216 @@
+"""The pytest plugin: fixtures, options and markers, all of them prefixed `mux` where pytest has one namespace.
+
+A test that uses `mux` or `mux_run` is run once in every world that was selected and that its markers allow: on the fake
+always, on live tmux where tmux is installed. A test that uses `mux_sweep` is run once for every fault that was selected. What
+did not run is said in the summary, never hidden.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Generator, Iterator
+
+import pytest
+
+from backends.base import TerminalMultiplexer
+from backends.clock import Clock
+from faults.errors import FaultPlanError
+from faults.plan import FaultPlan
+from harness.oracles import OracleViolation
+from harness.plugin import options
+from harness.plugin.deeds import Deeds
+from harness.plugin.session import Session
+from harness.plugin.sweeping import SWEEP_WORLDS, Step, failure_of, steps
+from harness.plugin.worlds import (
+    MARKERS,
+    NOWHERE,
+    check_markers,
+    marked_plan,
+    marked_scale,
+    plan_of,
+    selected_worlds,
+    why_missing,
+    world_of,
+    worlds_of,
+)
+from harness.runner import Stage
+from harness.world import WORLDS, World
+
+_STAGE = pytest.StashKey[Stage]()
+_FAILED = pytest.StashKey[bool]()
+_DEEDS = pytest.StashKey[Deeds]()
+_SESSION = pytest.StashKey[Session]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """See the pytest documentation."""
+    options.add_to(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse options that mean nothing, before anything is collected."""
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
+    options.check(config)
+    session = config.stash[_SESSION] = Session(config)
+    config.pluginmanager.register(session, "seamripper-session")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests of multiplexers in every world, and a sweep for every fault; where there is none, deselect them."""
+    if "mux_world" in metafunc.fixturenames:
+        names = worlds_of(metafunc.definition, metafunc.config) or [NOWHERE]
+        metafunc.parametrize("mux_world", [pytest.param(name, id=name) for name in names], indirect=True)
+    if "mux_sweep" in metafunc.fixturenames:
+        config = metafunc.config
+        worlds = selected_worlds(config, *SWEEP_WORLDS)
+        found = steps(*options.sweep_of(config), worlds, config.getoption("--mux-seed"))
+        params = [pytest.param(step, id=step.label) for step in found] or [pytest.param(None, id=NOWHERE)]
+        metafunc.parametrize("mux_sweep", params, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse markers that say nothing and fault plans that name nothing, before anything runs."""
+    for item in items:
+        if world_of(item) is not None:
+            check_markers(item)
+        elif item.get_closest_marker("faults") is not None:
+            raise pytest.UsageError(f"{item.nodeid}: faults(plan) is for tests that use mux_run or mux_faults")
+    nowhere = [item for item in items if _runs_nowhere(item)]
+    if nowhere:
+        config.hook.pytest_deselected(items=nowhere)
+        items[:] = [item for item in items if not _runs_nowhere(item)]
+    text = config.getoption("--mux-faults")
+    for item in items:
+        world = world_of(item)
+        if world is None:
+            continue
+        given = marked_plan(item) if text is None else text
+        if given is None:
+            continue
+        try:
+            plan_of(given, config, WORLDS[world])
+        except FaultPlanError as error:
+            where = "--mux-faults" if text is not None else item.nodeid
+            raise pytest.UsageError(f"{where}: {error}") from error
+
+
+def _runs_nowhere(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return world_of(item) == NOWHERE or (callspec is not None and callspec.params.get("mux_sweep", "") is None)
+
+
+def _step_of(item: pytest.Item) -> Step | None:
+    callspec = getattr(item, "callspec", None)
+    return None if callspec is None else callspec.params.get("mux_sweep")
+
+
+@pytest.fixture
+def mux_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world of this test; whatever was begun in it is ended with the test, timed out or not."""
+    name = request.param
+    missing = why_missing(name)
+    request.node.stash[_DEEDS] = Deeds(name, missing or "")
+    if missing is not None:
+        pytest.skip(f"{name}: {missing}")
+    world = WORLDS[name](request.config.getoption("--mux-seed"), marked_scale(request.node))
+    try:
+        yield world
+    finally:
+        world.close()
+
+
+@pytest.fixture
+def mux(mux_world: World) -> TerminalMultiplexer:
+    """A multiplexer in this test's world, without faults."""
+    return mux_world.multiplexer()
+
+
+@pytest.fixture
+def mux_clock(mux_world: World) -> Clock:
+    """The clock of this test's world."""
+    return mux_world.clock
+
+
+@pytest.fixture
+def mux_faults(request: pytest.FixtureRequest, mux_world: World) -> FaultPlan:
+    """The fault plan of this test: `--mux-faults`, else its `faults` marker, else no faults."""
+    config = request.config
+    text = config.getoption("--mux-faults")
+    given = marked_plan(request.node) if text is None else text
+    return plan_of("" if given is None else given, config, type(mux_world))
+
+
+@pytest.fixture
+def mux_run(request: pytest.FixtureRequest, mux_world: World, mux_faults: FaultPlan) -> Iterator[Stage]:
+    """Runs plans in this test's world and reports; the first run is under the test's fault plan, every oracle is checked."""
+    stage = Stage(mux_world, seed=request.config.getoption("--mux-seed"), faults=mux_faults)
+    request.node.stash[_STAGE] = stage
+    yield stage
+    replay = _replay_line(request.node) or ""
+    for report in stage.reports:
+        request.node.stash[_DEEDS].add(report, replay)
+    if not stage.reports and mux_faults.faults and not request.node.stash.get(_FAILED, False):
+        pytest.fail(f"`{mux_faults.to_text()}` never fired: the test has a fault plan and ran nothing under it")
+
+
+@pytest.fixture
+def mux_sweep(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Makes one of the faults that `--mux-sweep` selected happen, and fails unless everything that must hold does."""
+    step: Step = request.param
+
+    def sweep() -> None:
+        told = step.carried_out()
+        deeds = request.node.stash[_DEEDS] = Deeds(step.world, story=step.story)
+        for report in told.reports:
+            deeds.add(report, step.replay)
+        if failure := failure_of(step, told):
+            pytest.fail(failure, pytrace=False)
+
+    return sweep
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Explain a failure without a second run: the newest report, and the line that repeats it. Say what the item did."""
+    result = yield
+    if result.failed:
+        item.stash[_FAILED] = True
+        _explain(item, call, result)
+    if call.when == "teardown" and (deeds := item.stash.get(_DEEDS, None)) is not None:
+        item.config.stash[_SESSION].tell(result, deeds)
+    return result
+
+
+def _explain(item: pytest.Item, call: pytest.CallInfo[None], result: pytest.TestReport) -> None:
+    replay = _replay_line(item)
+    if replay is None:
+        return
+    stage = item.stash.get(_STAGE, None)
+    told = call.excinfo is not None and call.excinfo.errisinstance(OracleViolation)
+    if call.when == "call" and stage is not None and stage.reports and not told:
+        result.sections.append(("scenario", stage.reports[-1].explain()))
+    result.sections.append(("replay", replay))
+    if ("replay", replay) not in item.user_properties:
+        item.user_properties.append(("replay", replay))
+        result.user_properties.append(("replay", replay))
+
+
+def _replay_line(item: pytest.Item) -> str | None:
+    """The command line that repeats the item; `None` if it has nothing to do with worlds."""
+    step = _step_of(item)
+    if step is not None:
+        return step.replay
+    if world_of(item) is None:
+        return None
+    config = item.config
+    words = ["pytest", item.nodeid]
+    for name in config.getoption("--mux") or ():
+        words += ["--mux", name]
+    if config.getoption("--mux-faults") is not None:
+        words += ["--mux-faults", config.getoption("--mux-faults")]
+    if config.getoption("--mux-seed"):
+        words += ["--mux-seed", str(config.getoption("--mux-seed"))]
+    return shlex.join(words)

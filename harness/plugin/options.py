@@ -1,0 +1,96 @@
+"""The options of the plugin, and what they come to."""
+
+from __future__ import annotations
+
+import math
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+import pytest
+
+from faults.matrix import Calls
+from harness.plugin.selection import DEFAULT, DEFAULT_CALLS, OFF, Selected, SelectionError, calls_from, selected
+from harness.plugin.worlds import refuse_unknown_worlds
+
+__all__ = ["add_to", "check", "coverage_file", "sweep_of"]
+
+_FILES = ("--mux-coverage", "--mux-coverage-html")
+
+
+def add_to(parser: pytest.Parser) -> None:
+    """Make the options known."""
+    group = parser.getgroup("seamripper", "terminal multiplexers under fault")
+    group.addoption(
+        "--mux",
+        action="append",
+        metavar="NAME",
+        help="world to run scenarios in, repeatable: fake, simulated-tmux, tmux (default: fake and tmux)",
+    )
+    group.addoption("--mux-faults", metavar="PLAN", help="fault plan for every scenario, instead of its own")
+    group.addoption("--mux-seed", type=int, default=0, metavar="N", help="seed of names and chances (default: 0)")
+    group.addoption(
+        "--mux-sweep",
+        action="append",
+        metavar="SELECTION",
+        help="stories to sweep, repeatable: STORY[:LAYER[,LAYER]] with globs, module:NAME of one's own, or off"
+        " (default: `completes` at the first call of each point, except for the layer `transport`)",
+    )
+    group.addoption(
+        "--mux-sweep-calls",
+        metavar="WHICH",
+        help="calls of each point to sweep: first, ends (the first two and the last), every, or how many from the first on"
+        " (default: every)",
+    )
+    group.addoption("--mux-coverage", metavar="FILE", help="write the fault coverage there as JSON")
+    group.addoption("--mux-coverage-html", metavar="FILE", help="write the fault coverage there as a page to look at")
+    group.addoption(
+        "--mux-coverage-fail-under",
+        type=_percent,
+        metavar="PERCENT",
+        help="fail if fewer of a hundred cells of the fault coverage were exercised",
+    )
+
+
+def check(config: pytest.Config) -> None:
+    """Raise `UsageError` for what means nothing."""
+    refuse_unknown_worlds(config)
+    sweep_of(config)
+    if config.getoption("--mux-sweep") and config.getoption("--mux-faults") is not None:
+        raise pytest.UsageError("--mux-faults: a sweep has its own fault plans; leave out one of this and --mux-sweep")
+    for option in _FILES:
+        path = coverage_file(config, option)
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise pytest.UsageError(
+                f"{option} {path}: no file can be written there; name one in a directory that exists"
+            )
+
+
+def sweep_of(config: pytest.Config) -> tuple[Selected, Calls | int]:
+    """What is to be swept, and at which calls. Raises `UsageError` for what selects nothing."""
+    texts, which = config.getoption("--mux-sweep"), config.getoption("--mux-sweep-calls")
+    if texts is None:
+        texts, which = (DEFAULT if config.getoption("--mux-faults") is None else (OFF,)), which or DEFAULT_CALLS
+    try:
+        chosen = selected(texts)
+    except SelectionError as error:
+        raise pytest.UsageError(f"--mux-sweep: {error}") from error
+    try:
+        return chosen, calls_from(which or Calls.EVERY.value)
+    except SelectionError as error:
+        raise pytest.UsageError(f"--mux-sweep-calls: {error}") from error
+
+
+def coverage_file(config: pytest.Config, option: str) -> Path | None:
+    """The file that the option names, relative to where pytest was called; `None` if it names none."""
+    name = config.getoption(option)
+    return None if name is None else config.invocation_params.dir / name
+
+
+def _percent(text: str) -> float:
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = math.nan
+    if not 0 <= percent <= 100:
+        raise ArgumentTypeError(f"{text!r:.80} is no number from 0 to 100")
+    return percent
