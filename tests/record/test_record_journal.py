@@ -119,6 +119,43 @@ def test_an_event_behind_a_torn_one_is_found() -> None:
     assert [event["seq"] for event in reading.events] == [2]
 
 
+def test_an_event_is_found_behind_a_single_byte() -> None:
+    """And beyond lines that are empty."""
+    good = b'{"seq":%d,"epoch":1,"at":0,"event":"good"}'
+    reading = parse_journal(b"x" + good % 1 + b"\n\n  \n" + good % 2 + b"\n")
+
+    assert [event["seq"] for event in reading.events] == [1, 2]
+    assert reading.notes == ["journal line 1 is damaged (42 bytes)"]
+    assert (reading.torn, reading.damaged) == (False, True)
+
+
+@pytest.mark.parametrize("number", [-1, 0, 1, 10**18 - 1, 10**18])
+def test_a_line_has_possible_numbers(number: int) -> None:
+    """Eighteen digits are as many as the name of a crash record has room for."""
+    for line in (b'{"seq":%d,"epoch":1,"event":"x"}\n', b'{"seq":1,"epoch":%d,"event":"x"}\n'):
+        assert bool(parse_journal(line % number).events) == (0 <= number < 10**18)
+
+
+def test_a_journal_without_a_line_tells_nothing() -> None:
+    """Neither an event nor anything odd."""
+    reading = parse_journal(b"")
+
+    assert (reading.events, reading.notes, reading.torn, reading.damaged, reading.last) == (
+        [],
+        [],
+        False,
+        False,
+        (0, 0),
+    )
+
+
+def test_the_highest_numbers_of_a_journal_need_not_stand_on_one_line() -> None:
+    """Nor on the last one."""
+    line = b'{"seq":%d,"epoch":%d,"event":"x"}\n'
+
+    assert parse_journal(line % (9, 1) + line % (3, 2) + line % (4, 1)).last == (2, 9)
+
+
 @pytest.mark.parametrize("taken", [0, 1, 20])
 def test_a_short_write_is_finished_or_raised(disk: FailingDisk, taken: int) -> None:
     """A disk that takes part of a line is given the rest; one that takes nothing is an error, and swallows nothing."""

@@ -59,6 +59,28 @@ def test_a_new_run_has_every_file_and_directory() -> None:
     assert world.disk.unsynced() == []
 
 
+def test_a_plan_that_cannot_be_encoded_is_kept_escaped() -> None:
+    """It is there for people, and keeps no run from being made."""
+    world = World()
+    world.store().create(world.state(), "name = '\ud800'")
+
+    assert world.disk.read(f"{RUN}/plan.toml") == b"name = '\\ud800'"
+
+
+def test_every_file_is_prepared_under_a_name_of_its_own() -> None:
+    """Whoever writes the same file at the same time uses another one."""
+    world = World()
+    store, state = world.begun()
+    store.save(state)
+    for number in range(2):
+        store.attention(str(number))
+        store.file_crash(ValueError("boom"), state)
+
+    prepared = [path for operation, path in world.disk.done if operation == "write"]
+    assert all(re.fullmatch(r"\..+\.[0-9a-z]{6,}\.tmp", path.rpartition("/")[2]) for path in prepared)
+    assert len(set(prepared)) == len(prepared) == 9
+
+
 def test_a_run_is_not_made_twice() -> None:
     """What is there already is never written over."""
     world = World()
