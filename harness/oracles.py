@@ -104,7 +104,10 @@ def no_escape(report: Report) -> Iterator[str]:
     raised = report.raised
     if raised is None and report.summary is None:
         yield "the engine returned without a summary"
-    if isinstance(raised, Exception) and not isinstance(raised, RecordError):
+    if isinstance(raised, RecordError):
+        if report.summary is not None:
+            yield f"{type(raised).__name__} came out of Engine.run() although the run had begun"
+    elif isinstance(raised, Exception | KeyboardInterrupt):
         yield f"{type(raised).__name__} came out of Engine.run()"
     if isinstance(raised, SimulatedDeath) and not report.killed:
         yield "the engine died although nothing killed it"
@@ -118,19 +121,17 @@ def honest_status(report: Report) -> Iterator[str]:
         return
     ending = report.summary.ending
     status, event = status_of(ending), _TOLD_BY[type(ending)]
-    unrecorded = _unwritten(report, *_EVERYTHING) and report.stderr
+    unrecorded = _unwritten(report, *_EVERYTHING) and report.crash_sink == "stderr"
     if report.status is not status and not unrecorded:
         yield f"the run ended as {status}, and is classified as {report.status} ({report.verdict.reason})"
     if report.exit_code != exit_code(ending):
         yield f"exit code {report.exit_code} does not belong to {status}"
     yield from _unheeded(report, ending)
-    if _unwritten(report, "other"):
-        return
-    if type(report.ending) is not type(ending) and not _unwritten(report, "state", "journal"):
+    if type(report.ending) is not type(ending) and not _unwritten(report, "state"):
         yield f"state says {report.ending}, the summary {ending}"
     if not _unwritten(report, "journal") and not any(entry["event"] == event for entry in _of_this_epoch(report)):
         yield f"the journal has no {event}"
-    if not _unwritten(report, "state", "journal", "crash"):
+    if not unrecorded:
         yield from _shown(report, ending, status)
 
 
@@ -167,7 +168,7 @@ def honest_nested(report: Report) -> Iterator[str]:
     for inner in report.nested:
         # One that was killed before its first line has nothing to say about itself, then or later.
         told = inner.journal or _began_in_this_epoch(report, inner.run_id)
-        if told and inner.status in (RunStatus.RUNNING, RunStatus.UNKNOWN) and not _unwritten(report, *_EVERYTHING):
+        if told and inner.status in (RunStatus.RUNNING, RunStatus.UNKNOWN):
             yield f"the nested run {inner.run_id} is {inner.status} although the run around it has ended"
         newest = inner.run_id == report.nested[-1].run_id and _began_in_this_epoch(report, inner.run_id)
         failed = isinstance(inner.ending, Crashed | Stopped)
@@ -200,9 +201,11 @@ def crash_recorded(report: Report) -> Iterator[str]:
     """An engine crash has a durable record with type, traceback and recent seam calls, written before teardown."""
     if report.summary is None or not isinstance(report.summary.ending, Crashed):
         return
+    if report.crash_sink is None:
+        yield "the engine crashed and no sink holds the record"
+    elif report.crash_sink != "json" and not _unwritten(report, "crash", "other"):
+        yield f"the crash record is in the sink {report.crash_sink}, although nothing kept it from its file"
     if report.crash is None:
-        if report.crash_sink is None:
-            yield "the engine crashed and no sink holds the record"
         return
     raised = report.crash.get("exceptions")
     if report.crash_sink != "text":
@@ -219,12 +222,22 @@ def _recorded_first(report: Report, epoch: object) -> Iterator[str]:
     """The record before the teardown, by the order of both in the journal and in what was asked of disk and multiplexer."""
     crashes = [entry["seq"] for entry in report.events("run-crash") if entry["epoch"] == epoch]
     teardowns = [entry["seq"] for entry in report.events("teardown") if entry["epoch"] == epoch]
-    if not _unwritten(report, "journal", "other") and not (crashes and teardowns and max(teardowns) > max(crashes)):
+    if not _unwritten(report, "journal") and not (crashes and teardowns and max(teardowns) > max(crashes)):
         yield "the crash was not journaled before the teardown"
-    written = [entry.number for entry in report.entries if entry.point == "disk.write:crash"]
-    killed = [entry.number for entry in report.entries if entry.point.endswith(".kill_session")]
-    if written and killed and max(killed) < max(written):
-        yield "the session was torn down before the crash was recorded"
+    step, killed = "", False
+    for entry in report.entries:
+        if entry.layer == "engine":
+            step, killed = entry.point.partition(".")[2], False
+        elif entry.point.endswith(".kill_session"):
+            killed = True
+        elif entry.point == "disk.write:crash":
+            # Some steps end a session by themselves: what was killed in one of these may not have been the teardown.
+            if killed and step not in _ENDING_STEPS:
+                yield "the session was torn down before the crash was recorded"
+            return
+
+
+_ENDING_STEPS = ("reconcile", "kill", "clean-up")
 
 
 def bounded(report: Report) -> Iterator[str]:
@@ -338,7 +351,7 @@ def single_agent(report: Report) -> Iterator[str]:
     for text, count in typed.items():
         if count > report.typed[text]:
             yield f"a text that was typed {report.typed[text]} times was executed {count} times"
-    if not _unwritten(report, "state", "journal", "other"):
+    if not _unwritten(report, "journal"):
         yield from _undecided(report, launches)
 
 
@@ -390,8 +403,7 @@ def no_leftovers(report: Report) -> Iterator[str]:
         return
     unanswered = _end_was_unanswered(report)
     for leftover in report.leftovers:
-        excused = _unwritten(report, *_EVERYTHING) if leftover.startswith("file ") else unanswered
-        if leftover.startswith("lock ") or not excused:
+        if not (unanswered and leftover.startswith("session ")):
             yield f"left behind: {leftover}"
 
 
@@ -422,12 +434,12 @@ _ENDING_CALLS = ("kill_session", "has_session", "session_options")
 
 def readable(report: Report) -> Iterator[str]:
     """Every file of the run can be read: what cannot is named by the notes of its status."""
-    if report.killed or _unwritten(report, *_EVERYTHING) or isinstance(report.raised, RecordError):
-        return
-    if report.state is None:
+    if report.state is None and report.journal:
         yield "no state can be read"
+    unreplaced = report.killed or _unwritten(report, "state", "lock", "other")
     for note in report.verdict.notes:
-        yield f"not everything can be read: {note}"
+        if not (unreplaced and note.endswith("is missing")):
+            yield f"not everything can be read: {note}"
 
 
 def seam_honest(report: Report) -> Iterator[str]:
@@ -447,7 +459,7 @@ def fired(report: Report) -> Iterator[str]:
 
 def resumable(before: Report, after: Report) -> Iterator[str]:
     """A resume without faults goes on where the run was: it ends well, repeats no finished task and forgets no crash."""
-    if before.state is None or isinstance(after.raised, RecordError) or after.killed:
+    if before.state is None or after.killed or (isinstance(after.raised, RecordError) and after.injections):
         return
     if after.state is None:
         yield "the resume left no state"

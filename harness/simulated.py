@@ -39,6 +39,10 @@ STARTUP_S = 0.05
 """Simulated seconds from the start of the process to its first event: about what an interpreter takes to start."""
 
 
+class AgentRaised(BaseException):
+    """The agent's program raised, which ends its process and nobody else's."""
+
+
 class Agents:
     """Recognises the scripted agent among the programs of a simulated host, and remembers what its agents did.
 
@@ -131,12 +135,20 @@ class SimulatedAgent:
         env = self.process.env
         attempt = env.get("SEAMRIPPER_ATTEMPT", "")
         about = {"task": env.get("SEAMRIPPER_TASK", ""), "attempt": int(attempt) if attempt.isdecimal() else 0}
-        return self._agents.agent_fault(event, **about)
+        try:
+            return self._agents.agent_fault(event, **about)
+        except BaseException as error:
+            raise AgentRaised(type(error).__name__) from error
 
     def _advance(self, go_on: Callable[[Flow], Effect]) -> None:
         """Perform effects until one takes time."""
         while self.process.alive and self._flow is not None:
-            effect = go_on(self._flow)
+            try:
+                effect = go_on(self._flow)
+            except AgentRaised as raised:
+                self.process.print(f"scripted agent: {raised}\n")
+                self.process.exit(1)
+                return
             if isinstance(effect, Pause):
                 self._turns += 1
                 self.process.clock.call_later(effect.seconds / self._scale, partial(self._resume, self._turns))

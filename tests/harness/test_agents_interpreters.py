@@ -186,6 +186,20 @@ def test_a_fault_is_told_whom_it_is_about() -> None:
     assert asked == {("die", "a", 1)}
 
 
+def test_an_agent_that_raises_ends_and_nobody_else_does() -> None:
+    """What goes wrong in its program is its own end, with status 1 and a line in its window."""
+
+    def fault(event: str, **about: object) -> object | None:
+        raise SystemExit(f"at {event}")
+
+    stage = SimulatedStage()
+    stage.agents.agent_fault = fault
+    seen = tell(stage, (completes(), []))
+
+    assert seen.ended == 1
+    assert "scripted agent: SystemExit" in stage.log()
+
+
 @pytest.mark.parametrize("script", [b"", b"{", b"[3]", b'[{"do": "x"}]', b"\xff", b"[" * 100_000, None])
 def test_a_script_that_cannot_be_read_ends_a_simulated_agent_with_status_2(script: bytes | None) -> None:
     """A broken script is a broken agent, not a broken run."""
