@@ -191,18 +191,16 @@ class RunStore:
         snapshots = [(snapshot, name) for snapshot, name in found if snapshot is not None]
         self._keep_backup = not any(name == "state.json" for _, name in snapshots)
         reading = self._read_journal(notes)
-        state: RunState | None = None
-        source = "journal"
         if snapshots:
-            state, source = max(snapshots, key=lambda pair: (pair[0].epoch, pair[0].seq))
-            state = replay(state, reading.events)
+            newest, source = max(snapshots, key=lambda pair: (pair[0].epoch, pair[0].seq))
+            state: RunState | None = replay(newest, reading.events)
         else:
-            state = rebuild(reading.events, os.path.basename(self._dir))
+            state, source = rebuild(reading.events, os.path.basename(self._dir)), "journal"
         holding = self._lock is not None and self._lock.held
         if state is None:
             if holding and not self._has_record():
                 self._remove_leftovers(notes)
-            raise RecordError(f"no run can be read in {self._dir}: {notes[0] if notes else 'there is no record'}")
+            raise RecordError(f"no run can be read in {self._dir}: {notes[0]}")
         if source != "state.json":
             notes.append(f"state taken from {source}")
         if source == "journal" and not any("state" in event for event in reading.events):
