@@ -118,3 +118,14 @@ def test_a_lock_text_that_makes_no_sense_names_nobody(text: bytes) -> None:
     world.put(LOCK, text)
 
     assert read_holder(world.disk, LOCK) is None
+
+
+@pytest.mark.parametrize(("length", "read"), [(65_536, True), (65_537, False)])
+def test_a_lock_text_is_read_as_far_as_any_is_long(length: int, read: bool) -> None:
+    """Nobody fills a reader's memory with one."""
+    world = World()
+    world.store().lock()
+    text = world.disk.read(LOCK)
+    world.put(LOCK, text + b" " * (length - len(text)))
+
+    assert (read_holder(world.disk, LOCK) is not None) == read
