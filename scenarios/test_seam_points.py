@@ -1,0 +1,126 @@
+"""Every point of the seam, under every action, before and after the effect, once and for good: what comes out is declared."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+
+import pytest
+
+from backends.clock import VirtualClock
+from backends.errors import (
+    CommandRejected,
+    MultiplexerError,
+    TransportError,
+    TransportGarbled,
+    TransportTimeout,
+    TransportUnavailable,
+)
+from backends.fake import FakeMultiplexer
+from backends.memory_disk import MemoryDisk
+from backends.operations import OPERATIONS, Operation
+from faults.actions import Action, Delay, Die, Empty, Exit, Hang, OsError, Output, Raise, Timeout, Truncate, Undecodable
+from faults.catalog import PointCatalog
+from faults.errors import SimulatedDeath
+from faults.exceptions import EXCEPTIONS
+from faults.injector import Injector
+from faults.matrix import Cell, seam_cells
+
+CATALOG = PointCatalog(supports=("mux", "leak"))
+CELLS = tuple(seam_cells())
+MEANINGS: dict[type[Action], type[TransportError]] = {
+    Timeout: TransportTimeout,
+    Hang: TransportTimeout,
+    Delay: TransportTimeout,
+    OsError: TransportUnavailable,
+    Exit: TransportUnavailable,
+    Undecodable: TransportGarbled,
+}
+"""What a failure below the guard means above it; a lie is an answer, or garbled."""
+
+
+def asked(cell: Cell) -> tuple[Injector, list[object]]:
+    """Ask the operation of that cell twice; what came out each time, an answer or an exception."""
+    clock = VirtualClock()
+    multiplexer = FakeMultiplexer(clock=clock, disk=MemoryDisk(clock))
+    multiplexer.new_session("run-1", "/")
+    multiplexer.new_window("run-1", "agent", "/", {}, "sleep 60")
+    injector = Injector(cell.plan(), clock=clock, catalog=CATALOG)
+    injector.attach(multiplexer)
+    offered = injector.leaking(multiplexer)
+    operation = OPERATIONS[cell.point.partition(".")[2]]
+    seen: list[object] = []
+    for _ in range(2):
+        try:
+            seen.append(getattr(offered, operation.name)(**operation.sample))
+        except (Exception, SimulatedDeath) as raised:  # noqa: BLE001  # whatever comes out is what this is about
+            seen.append(raised)
+        # What the first call has made must not be what refuses the second.
+        FakeMultiplexer(multiplexer.server).kill_session("run-2")
+    return injector, seen
+
+
+def declared(cell: Cell, operation: Operation, seen: object) -> bool:
+    """Whether that is what has to come out of the operation when the fault of the cell happens to it."""
+    action = cell.action
+    if isinstance(action, Die):
+        return isinstance(seen, SimulatedDeath)
+    if cell.layer == "leak":
+        return type(seen) is raw(action)
+    if isinstance(action, Delay) and action.seconds < 5:
+        return answered(operation, seen)
+    if isinstance(action, Output | Empty | Truncate):
+        garbled = type(seen) is TransportGarbled if operation.raises else seen == operation.sentinel()
+        return garbled or operation.answers(seen)
+    meant = TransportTimeout if action == OsError("ETIMEDOUT") else MEANINGS[type(action)]
+    return type(seen) is meant if operation.raises else seen == operation.sentinel()
+
+
+def raw(action: Action) -> type[BaseException]:
+    """The exception that a dishonest backend lets out."""
+    if isinstance(action, Raise):
+        return type(EXCEPTIONS[action.exception](""))
+    return type(OSError(action.errno, "")) if isinstance(action, OsError) else subprocess.TimeoutExpired
+
+
+def answered(operation: Operation, seen: object) -> bool:
+    """Whether the multiplexer has answered: with an answer, or that it will not."""
+    return operation.answers(seen) if not isinstance(seen, BaseException) else isinstance(seen, CommandRejected)
+
+
+def fault_of(cell: Cell) -> str:
+    """What is wrong with what comes out of the seam under that cell; empty if nothing is."""
+    operation = OPERATIONS[cell.point.partition(".")[2]]
+    injector, (first, second) = asked(cell)
+    ends = cell.forever or isinstance(cell.action, Die)
+    due = 2 if cell.forever else 1
+    if len(injector.injections) != due or injector.unfired():
+        return f"{cell.label}: {len(injector.injections)} injections where {due} were due"
+    if not declared(cell, operation, first):
+        return f"{cell.label}: {first!r} came out"
+    if not (declared(cell, operation, second) if ends else answered(operation, second)):
+        return f"{cell.label}: {second!r} came out of the second call"
+    return ""
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_seam_points_of_one_operation(name: str) -> None:
+    """Every fault of the operation happens, gives what the contract declares, and is over after it or is not."""
+    mine = [cell for cell in CELLS if cell.point.partition(".")[2] == name]
+    wrong = list(filter(None, map(fault_of, mine)))
+
+    assert mine
+    assert not wrong, "\n".join(wrong)
+
+
+def test_seam_points_are_at_least_2500_and_all_different() -> None:
+    """Operation x action x before or after x once or for good, for every operation alike."""
+    share = Counter(cell.point.partition(".")[2] for cell in CELLS)
+
+    assert len(set(CELLS)) == len(CELLS) >= 2500
+    assert set(share) == set(OPERATIONS)
+    assert len(set(share.values())) == 1
+    assert not any(
+        issubclass(kind, MultiplexerError) for kind in map(raw, {c.action for c in CELLS if c.layer == "leak"})
+    )
