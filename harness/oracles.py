@@ -149,6 +149,9 @@ def _unheeded(report: Report, ending: Ending) -> Iterator[str]:
     """What was raised at a step of the engine crashes it, and a stop that was asked for there stops it: neither is ignored."""
     for injection in report.injections:
         performed = injection.performed
+        if injection.point.startswith("agent."):
+            # An agent is another process.
+            continue
         if isinstance(performed, Signal) or (
             isinstance(performed, Raise) and performed.exception == "KeyboardInterrupt"
         ):
@@ -402,8 +405,11 @@ def no_leftovers(report: Report) -> Iterator[str]:
     if not tears_down:
         return
     unanswered = _end_was_unanswered(report)
+    # A raw error ends the whole teardown: that is a bug of the backend, and how a bug is met.
+    cut_off = any(injection.point.startswith("leak.") for injection in report.injections)
     for leftover in report.leftovers:
-        if not (unanswered and leftover.startswith("session ")):
+        excused = leftover.startswith("session ") or (cut_off and leftover.startswith("process "))
+        if not (unanswered and excused):
             yield f"left behind: {leftover}"
 
 
