@@ -96,15 +96,15 @@ def kills(recording: Recording) -> Iterator[Cut]:
     return (Cut(changes) for changes in range(recording.begun, len(recording.disk.mutations) + 1))
 
 
-def cuts(recording: Recording, *, seed: int = 0, thorough: bool = False) -> Iterator[Cut]:
-    """Every way to cut the story off that is tried, each once: kills, and power cuts at the same moments.
+def cuts(recording: Recording, *, every: int = 1, seed: int = 0, thorough: bool = False) -> Iterator[Cut]:
+    """Every way to cut the story off that is tried, each once: kills, at every `every`th moment, and power cuts there.
 
     Of what the record itself has not synced every subset is lost where there are at most `EXHAUSTIVE` things; everything is,
     and everything that others wrote. If `thorough`, single things, all but one, the oldest, the newest and random subsets of
     all there is as well. The last bytes of the newest write that was not synced may be missing.
     """
     dice = SeededEntropy(seed)
-    for kill in kills(recording):
+    for kill in itertools.islice(kills(recording), every // 2, None, every):
         yield kill
         losses = [loss for loss in recording.disk.unsynced(kill.changes) if loss.number >= recording.begun]
         subsets = set(_subsets(recording, losses, dice, thorough)) - {frozenset()}

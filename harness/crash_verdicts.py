@@ -119,7 +119,8 @@ class Judge:
         pending = [promise for promise in promises if promise.is_open(cut.changes)]
         if standing and not found.listed:
             yield "unreadable: the run is not listed"
-        if not cut.torn:
+        # A line whose end was never written, or was refused, stays where it is and is noted.
+        if not cut.torn and not any(isinstance(promise.content, dict) for promise in pending):
             yield from (f"unreadable: {note}" for note in found.view.status.notes if note != "state.json is missing")
         yield from _lost_lines(standing, found)
         yield from _lost_states(standing, pending, found)

@@ -8,4 +8,4 @@ import pytest
 @pytest.fixture
 def thorough(request: pytest.FixtureRequest) -> bool:
     """Whether everything there is shall be tried (`--mux-sweep`), instead of a part of it that takes seconds."""
-    return bool(request.config.getoption("--mux-sweep", default=False))
+    return any(one != "off" for one in request.config.getoption("--mux-sweep") or ())

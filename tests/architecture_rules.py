@@ -62,7 +62,7 @@ LAYERS: tuple[Layer, ...] = (
             *("harness.conformance", "harness.conformance.*", "harness.rehearsals", "harness.stories"),
             *("harness.replays", "harness.chronology", "harness.drawing", "harness.timeline"),
             *("harness.trials", "harness.incidents", "harness.promises"),
-            *("harness.crash_images", "harness.crash_verdicts", "harness.damage"),
+            *("harness.crash_images", "harness.crash_verdicts", "harness.damage", "harness.killed_run"),
         ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
