@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from faults.actions import Jump, Suspend
 from faults.trace import TraceEntry
 from harness.record import Event
 from harness.record.plain import encode
@@ -126,7 +127,7 @@ def _section(
     for k, (at_s, line) in enumerate(late):
         order = _order_at(entries, at_s) + 0.9 + k * 1e-6
         items.append(Item(order, at_s, at_s, _line_marks(*line)))
-    notes = list(_notes(entries, ledger, base))
+    notes = list(_notes(entries, ledger, _WallClock.of(report, base)))
     items += [item for item, _ in notes]
     items.sort(key=lambda item: item.order)
     orders = {id(line): entries[n].number for n, line in lines.items() if n >= 0}
@@ -300,23 +301,67 @@ def _short(name: str, told: Mapping[str, Any]) -> str:
     return name if words is None else f"{words[0]}: {told.get(words[1], '?')}"
 
 
+@dataclass(frozen=True, slots=True)
+class _WallClock:
+    """Turns times of the host's wall clock into seconds since a run began; `steps` says when that clock stood how far off."""
+
+    steps: tuple[tuple[float, float], ...]
+    end_s: float
+
+    @classmethod
+    def of(cls, report: Report, base: float) -> _WallClock:
+        """The clock of a run that began at `base`. On a simulated host everybody sees it jump."""
+        steps = [(0.0, base)]
+        for injection in report.injections:
+            if report.virtual and isinstance(injection.performed, Jump | Suspend):
+                steps.append((injection.at_s, steps[-1][1] + injection.performed.seconds))
+        return cls(tuple(steps), report.elapsed_s)
+
+    def seconds(self, wall: float, since_s: float) -> float | None:
+        """When it was that time, not before `since_s`; `None` if it never was."""
+        ends = (*(began for began, _ in self.steps[1:]), self.end_s)
+        for (began, offset), end in zip(self.steps, ends, strict=True):
+            at_s = wall - offset
+            if max(began, since_s) - 1e-6 <= at_s <= end + 1e-6:
+                return max(0.0, at_s)
+        return None
+
+
 def _notes(
-    entries: Sequence[TraceEntry], ledger: Sequence[Mapping[str, Any]], base: float
+    entries: Sequence[TraceEntry], ledger: Sequence[Mapping[str, Any]], clock: _WallClock
 ) -> Iterator[tuple[Item, Mapping[str, Any]]]:
-    """What agents wrote down, each at its time; after what they were asked at that time, or after they were killed."""
+    """What agents wrote down, each at its time; after what they were asked at that time, or after they were killed.
+
+    Of an agent that was there before this run its start is told, at the beginning, unless it had ended by then.
+    """
+    before = [note for note in ledger if _is_before(note, clock)]
+    over = {_agent_lane(note) for note in before if note.get("what") == "end"}
+    newest_s = 0.0
     for index, note in enumerate(ledger):
-        at_s = max(0.0, _number(note.get("at")) - base)
-        what = str(note.get("what"))
-        same = [entry for entry in entries if abs(entry.at_s - at_s) < 1e-6]
-        asked = [entry.number for entry in same if entry.layer == "agent"]
-        killed = [entry.number for entry in same if entry.point.startswith("mux.kill_")]
-        before = (asked or killed if what == "end" else asked) or [_order_at(entries, at_s)]
-        order = before[-1 if what in ("result", "end") and asked else 0] + 0.5 + index * 1e-6
-        title = f"agent {note.get('pid')} of {note.get('task')}: {what}"
-        yield (
-            Item(order, at_s, at_s, (Mark(_agent_lane(note), what, f"agent-{_AGENT_KINDS.get(what, 'note')}", title),)),
-            note,
-        )
+        what, earlier = str(note.get("what")), note in before
+        if _agent_lane(note) in over or (earlier and what != "start"):
+            continue
+        at_s = 0.0 if earlier else clock.seconds(_number(note.get("at")), newest_s)
+        newest_s = newest_s if at_s is None else at_s
+        order = 0.0 if earlier else _order_of_note(entries, what, newest_s)
+        title = f"agent {note.get('pid')} of {note.get('task')}: {what}" + (", before this run" if earlier else "")
+        mark = Mark(_agent_lane(note), what, f"agent-{_AGENT_KINDS.get(what, 'note')}", title)
+        yield Item(order + index * 1e-6, newest_s, newest_s, (mark,)), note
+
+
+def _is_before(note: Mapping[str, Any], clock: _WallClock) -> bool:
+    """Whether it was written before the run, as far as the clock had not jumped by then."""
+    at = _number(note.get("at"))
+    return at < clock.steps[0][1] - 1e-6 and clock.seconds(at, 0.0) is None
+
+
+def _order_of_note(entries: Sequence[TraceEntry], what: str, at_s: float) -> float:
+    same = [entry for entry in entries if abs(entry.at_s - at_s) < 1e-6]
+    asked = [entry.number for entry in same if entry.layer == "agent"]
+    killed = [entry.number for entry in same if entry.point.startswith("mux.kill_")]
+    if asked:
+        return (asked[-1] if what in ("result", "end") else asked[0]) + 0.5
+    return (killed[0] if what == "end" and killed else _order_at(entries, at_s)) + 0.5
 
 
 _AGENT_KINDS: Mapping[str, str] = {one: one for one in ("start", "prompt", "result", "end", "overlap")}
