@@ -142,7 +142,7 @@ def test_an_agent_that_outlived_its_engine_is_there_from_the_first_moment_of_the
 
 def test_an_agent_that_had_ended_before_the_story_is_not_drawn() -> None:
     """Of three tasks one was done in the run before: the agents of the others are left."""
-    story = replace(story_of("in-order"), earlier="engine.decide=3*pass->1*raise(RuntimeError)")
+    story = replace(story_of("in-order"), earlier="engine.decide=1*pass->1*raise(RuntimeError)")
     reports = trial(story, FaultPlan()).reports
     (section,) = chronology(reports)
     agents = list(dict.fromkeys(f"agent {note['pid']}" for note in reports[0].ledger))
