@@ -124,10 +124,12 @@ def test_a_fault_of_one_file_excuses_nothing_that_others_tell(fault: str) -> Non
 
 def test_a_sink_that_was_hit_is_excused_and_the_others_are_not() -> None:
     """What a journal lacks that could not be written is no lie; what the state says counts all the same."""
-    report = rehearse(Stage(FakeWorld()), "complete", f"{CRASH};disk.replace:crash=oserror(ENOSPC)")
+    report = rehearse(Stage(FakeWorld()), "complete", "disk.append:journal=oserror(ENOSPC)")
     assert report.state is not None
+    assert report.events("run-crash") == []
 
-    assert told(dataclasses.replace(report, list_row=""), "honest-status") == []
+    assert told(report, "honest-status") == []
+    assert told(dataclasses.replace(report, list_row=""), "honest-status") == ["the list shows '' for CRASHED"]
     report.state.ending = None
     assert told(report, "honest-status") == [
         "state says None, the summary " + str(report.summary and report.summary.ending)
