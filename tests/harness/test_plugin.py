@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from plugin_runs import run_pytest, text
 
-from backends.processes import Completed, Liveness, SystemProcessTable
-
-ROOT = Path(__file__).resolve().parents[2]
+from backends.processes import Liveness, SystemProcessTable
 
 SCENARIO = """
 import pytest
@@ -23,22 +21,10 @@ def test_story(mux_run):
 """
 
 
-def run_pytest(directory: Path, *options: str, environment: dict[str, str] | None = None) -> Completed:
-    """Run pytest on the files in `directory`, with nothing of the host's environment but what it needs."""
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin", *options, str(directory)]
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **(environment or {})}
-    return SystemProcessTable().run(argv, timeout_s=110, cwd=directory, env=env)
-
-
 def write(directory: Path, *, marker: str = "", status: str = "FINISHED", body: str = SCENARIO) -> Path:
     """A test file with one scenario."""
     (directory / "test_it.py").write_text(body.format(marker=marker, status=status))
     return directory
-
-
-def text(done: Completed) -> str:
-    """Everything that was printed."""
-    return (done.stdout + done.stderr).decode("utf-8", "backslashreplace")
 
 
 def test_a_fault_that_does_not_fire_fails_and_lists_what_was_reached(tmp_path: Path) -> None:
