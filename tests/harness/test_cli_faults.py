@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -216,3 +218,13 @@ def test_a_test_is_replayed_by_pytest_in_a_process_of_its_own(seamripper: Comman
     assert [*host.argv[0][-5:]] == ["t.py::test_x", "--mux-faults", HANGS, "--mux-seed", "5"]
     assert "1 failed [/bad]\\x1b[31m" in answer.stdout + answer.stderr
     assert answer.stderr.count("\n") == (code == 2)
+
+
+def test_every_fault_command_line_of_the_readme_can_be_read() -> None:
+    """With its options; there is one for each command."""
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    lines = re.findall(r"^\$ seamripper (faults .*?)(?:  +#.*)?$", readme.read_text("utf-8"), re.MULTILINE)
+
+    for line in lines:
+        parser().parse_args(shlex.split(line))
+    assert {line.split()[1] for line in lines} == set(COMMANDS)

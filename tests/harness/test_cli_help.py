@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shlex
 
 import pytest
 
@@ -12,7 +13,7 @@ from harness.commands.staged import CommandLine
 from harness.engine.plan import BUILT_IN_AGENTS
 from harness.world import FakeWorld
 
-COMMANDS = ("run", "resume", "list", "status", "probe", "backends")
+COMMANDS = ("run", "resume", "list", "status", "probe", "backends", "faults")
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_every_command_explains_itself_with_examples_that_can_be_read(seamripper
 
     assert (answer.code, answer.stderr) == (0, "")
     examples = answer.stdout.split("examples:\n")[1].split("exit codes:")[0].splitlines()
-    lines = [line.split("   ")[0].split() for line in map(str.strip, examples) if line]
+    lines = [shlex.split(line.split("   ")[0]) for line in map(str.strip, examples) if line]
     assert lines
     for words in lines:
         assert words[:2] == ["seamripper", command]
