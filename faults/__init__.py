@@ -32,7 +32,7 @@ from faults.matrix import Calls, Cell, cells, coarse_cells
 from faults.plan import FaultPlan
 from faults.rule import Fault, Term
 from faults.shrinker import Shrunk, shrink
-from faults.sweeps import Sweep, Together, covering, pairs, sweep, try_together
+from faults.sweeps import Sweep, Together, covering, pairs, sweep, sweep_together, try_together
 from faults.trace import Injection, TraceEntry
 from faults.triggers import Always, Percent, Times, Trigger
 from faults.verdict import Run, Verdict
@@ -86,5 +86,6 @@ __all__ = [
     "random_plan",
     "shrink",
     "sweep",
+    "sweep_together",
     "try_together",
 ]

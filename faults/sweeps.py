@@ -29,7 +29,9 @@ __all__ = [
     "covering",
     "pair_of",
     "pairs",
+    "shadows",
     "sweep",
+    "sweep_together",
     "try_together",
     "trying",
 ]
@@ -182,7 +184,7 @@ class Together:
     """What came of plans of several faults.
 
     `together` are the pairs of which both have happened in one run, `shadowed` those that never did so, each with the run in
-    which one of them was not reached any more, because the other one (or a third) had changed the run's course.
+    which one of them was not reached any more, because the other one had changed the run's course.
     """
 
     failed: tuple[Verdict, ...]
@@ -209,33 +211,83 @@ def pair_of(one: Fault, other: Fault) -> Pair:
     return first, second
 
 
-def pairs(given: Sequence[Cell], seed: int = 0) -> Iterator[FaultPlan]:
-    """A plan for every two of these cells, except for two at the same call, of which only one could happen."""
+def shadows(given: Sequence[Cell], alone: Mapping[Cell, Verdict]) -> dict[Pair, Verdict]:
+    """The pairs of these cells that cannot happen together, each with the run that proves it.
+
+    `alone` are the verdicts on each cell by itself. Where a fault has happened and the call of another one is not reached any
+    more, a run with both goes as the one with the first: the second would be later, for up to a fault all runs are alike.
+    """
+    found = {}
+    for one, other in itertools.permutations(given, 2):
+        if alone[one].reached.get(other.point, 0) < other.call:
+            found[pair_of(one.fault, other.fault)] = alone[one]
+    return found
+
+
+def pairs(given: Sequence[Cell], *, apart: Collection[Pair] = (), seed: int = 0) -> Iterator[FaultPlan]:
+    """A plan for every two of these cells, except for two at the same call, and for those known to stay `apart`."""
     for one, other in itertools.combinations(given, 2):
-        if _compatible(one, other):
+        if (one.point, one.call) != (other.point, other.call) and pair_of(one.fault, other.fault) not in apart:
             yield FaultPlan((one.fault, other.fault), seed)
 
 
-def covering(given: Sequence[Cell], strength: int = 2, *, rules: int = 4, seed: int = 0) -> tuple[FaultPlan, ...]:
+def covering(
+    given: Sequence[Cell], strength: int = 2, *, rules: int = 4, apart: Collection[Pair] = (), seed: int = 0
+) -> tuple[FaultPlan, ...]:
     """A small set of plans of up to `rules` rules, such that any `strength` cells of different points stand together in one.
 
-    Greedy, and the same for the same cells: each plan begins with the first combination that no plan has yet, and takes in
-    the cell that brings most new ones with it, the first among equals. At most one rule of a plan is about a point.
+    Pairs that are known to stay `apart` are in none. Greedy, and the same for the same cells: each plan begins with the first
+    combination that no plan has yet, and takes in the cell that brings most new ones with it, the first among equals. At most
+    one rule of a plan is about a point.
     """
     if not 1 <= strength <= rules:
         raise ValueError(f"cannot put {strength} cells together into plans of {rules} rules")
+    fits = [[a.point != b.point and pair_of(a.fault, b.fault) not in apart for b in given] for a in given]
     due = dict.fromkeys(
         chosen
         for chosen in itertools.combinations(range(len(given)), strength)
-        if len({given[index].point for index in chosen}) == strength
+        if all(fits[one][other] for one, other in itertools.combinations(chosen, 2))
     )
     found = []
     while due:
-        chosen = _grown(next(iter(due)), due, given, strength, rules)
+        chosen = _grown(next(iter(due)), due, fits, strength, rules)
         for covered in itertools.combinations(chosen, strength):
             due.pop(covered, None)
         found.append(FaultPlan(tuple(given[index].fault for index in chosen), seed))
     return tuple(found)
+
+
+def sweep_together(
+    run: Run,
+    given: Sequence[Cell],
+    *,
+    exhaustive: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Together:
+    """Try every two of these cells together that can happen together.
+
+    First each by itself, which proves of most pairs that they cannot; then, if `exhaustive`, the others two by two, else in a
+    `covering`, and once more by themselves where a third one came between them.
+    """
+    tell = progress or _nobody
+    alone: dict[Cell, Verdict] = {}
+    failed: list[Verdict] = []
+    for done, cell in enumerate(given, 1):
+        verdict = run(cell.plan(seed))
+        alone[cell] = _brief(verdict)
+        if not verdict.held:
+            failed.append(_told(verdict))
+        tell(done, len(given))
+    apart = shadows(given, alone)
+    plans = list(pairs(given, apart=apart, seed=seed)) if exhaustive else covering(given, apart=apart, seed=seed)
+    found = try_together(run, plans, progress=lambda done, about: tell(done + len(given), about + len(given)))
+    return replace(
+        found,
+        failed=(*failed, *found.failed),
+        plans=found.plans + len(given),
+        shadowed=MappingProxyType({**apart, **found.shadowed}),
+    )
 
 
 def try_together(
@@ -294,26 +346,23 @@ class _Account:
         return tuple(found)
 
 
-def _compatible(one: Cell, other: Cell) -> bool:
-    return (one.point, one.call) != (other.point, other.call)
-
-
 def _grown(
-    begun: tuple[int, ...], due: Collection[tuple[int, ...]], given: Sequence[Cell], strength: int, rules: int
+    begun: tuple[int, ...],
+    due: Collection[tuple[int, ...]],
+    fits: Sequence[Sequence[bool]],
+    strength: int,
+    rules: int,
 ) -> tuple[int, ...]:
-    """The cells of one plan, in order: those it was `begun` with, and what brings most that is `due`."""
+    """The cells of one plan, in order: those it was `begun` with, and what fits to them and brings most that is `due`."""
     chosen = begun
     while len(chosen) < rules:
-        points = {given[index].point for index in chosen}
         best, most = None, 0
-        for index, cell in enumerate(given):
-            if cell.point in points:
-                continue
-            news = sum(
-                tuple(sorted((*others, index))) in due for others in itertools.combinations(chosen, strength - 1)
-            )
-            if news > most:
-                best, most = index, news
+        for index in range(len(fits)):
+            if all(fits[index][one] for one in chosen):
+                others = itertools.combinations(chosen, strength - 1)
+                news = sum(tuple(sorted((*some, index))) in due for some in others)
+                if news > most:
+                    best, most = index, news
         if best is None:
             break
         chosen = tuple(sorted((*chosen, best)))

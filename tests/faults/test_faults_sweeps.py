@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from toy_machine import CATALOG, SCRIPT, Machine, breaks_at
 
-from faults import Calls, FaultPlan, Verdict, cells, coarse_cells, covering, pairs, sweep, try_together
-from faults.sweeps import Due, pair_of, trying
+from faults import Calls, Cell, FaultPlan, Verdict, cells, coarse_cells, covering, pairs, sweep, try_together
+from faults.actions import Jump, Raise
+from faults.sweeps import Due, pair_of, shadows, sweep_together, trying
 
 REACHED = Machine()(FaultPlan()).reached
 COARSE = coarse_cells(REACHED, CATALOG)
@@ -180,6 +181,41 @@ def test_a_third_fault_shadows_no_pair() -> None:
     assert once.plans == len(plans) < again.plans
     assert once.together < again.together
     assert all(len(verdict.plan.faults) == 2 for verdict in again.shadowed.values())
+
+
+@pytest.mark.parametrize("exhaustive", [False, True])
+def test_what_cannot_happen_together_is_proved_by_single_faults(exhaustive: bool) -> None:
+    """The same pairs are found to happen together, in a fraction of the runs, and the others have their proof."""
+    found = sweep_together(Machine(), COARSE, exhaustive=exhaustive)
+    by_trying = try_together(Machine(), pairs(COARSE))
+    one_point = {pair_of(a.fault, b.fault) for a, b in itertools.combinations(COARSE, 2) if a.point == b.point}
+
+    assert found.together - one_point == by_trying.together - one_point
+    assert found.plans < by_trying.plans * 0.75
+    assert found.shadowed.keys() >= by_trying.shadowed.keys() - one_point
+    for pair, verdict in found.shadowed.items():
+        (happened,) = (str(fault) for fault in verdict.plan.faults)
+        assert happened in pair
+
+
+def test_a_single_fault_proves_which_calls_are_not_reached_after_it() -> None:
+    """After a crash at the first work there is no second tick; after the tick there is still the crash."""
+    first = Cell("engine.work", 1, Raise("RuntimeError"))
+    second = Cell("clock.tick", 2, Jump(1.0))
+    alone = {cell: Machine()(cell.plan()) for cell in (first, second)}
+
+    assert shadows([first, second], alone) == {pair_of(first.fault, second.fault): alone[first]}
+    assert list(pairs([first, second], apart=shadows([first, second], alone))) == []
+    assert covering([first, second], apart=shadows([first, second], alone)) == ()
+
+
+def test_faults_that_do_harm_alone_or_together_are_told() -> None:
+    """A sweep of pairs begins with single ones, and forgets none of what it sees."""
+    found = sweep_together(Machine(breaks_at("mux.new_window")), COARSE)
+
+    assert not found.held
+    assert min(len(verdict.plan.faults) for verdict in found.failed) == 1
+    assert max(len(verdict.plan.faults) for verdict in found.failed) > 1
 
 
 def test_what_breaks_under_two_faults_only_is_found_by_pairs_and_by_their_covering() -> None:
