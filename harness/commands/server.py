@@ -7,6 +7,7 @@ is held. So whoever holds the claim and finds no run locked knows that nobody ne
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from backends.errors import MultiplexerError
 from backends.tmux import TmuxMultiplexer
 from harness.commands.host import CommandError, Host
 from harness.record import runs
+from harness.record.files import make_directory
 from harness.runs import PROBES
 from harness.waiting import eventually
 
@@ -49,7 +51,7 @@ class Claim:
 def claim(host: Host, root: Path) -> Iterator[Claim]:
     """Hold the claim on `root`, which is made if it is missing. Raises `CommandError` where it cannot be written to."""
     try:
-        host.disk.mkdir(root)
+        make_directory(host.disk, os.fspath(root))
         taken = eventually(lambda: _try(host, root), host.clock, _CLAIM_PATIENCE_S)
     except TimeoutError:
         raise CommandError(f"another command has been starting in {root} for too long", "try again") from None

@@ -1,4 +1,4 @@
-"""How a file of the record is put in place: whole, durable, or not at all."""
+"""How files and directories of the record are put in place: whole, durable, or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 from backends.disk import Disk
 
-__all__ = ["is_temporary", "put", "temporary"]
+__all__ = ["is_temporary", "make_directory", "put", "temporary"]
 
 
 def temporary(path: str, suffix: str) -> str:
@@ -46,3 +46,15 @@ def put(disk: Disk, path: str, data: bytes, suffix: str, previous: str | None = 
                 disk.replace(previous, path)
         raise
     disk.fsync(os.path.dirname(path))
+
+
+def make_directory(disk: Disk, path: str, *, private: bool = False) -> None:
+    """Make the directory, with `private` for us alone, and those above it, each durably entered into the one above."""
+    made = []
+    directory = path
+    while directory and disk.info(directory) is None:
+        made.append(directory)
+        directory = os.path.dirname(directory)
+    disk.mkdir(path, private=private)
+    for directory in reversed(made):
+        disk.fsync(os.path.dirname(directory) or ".")

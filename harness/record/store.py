@@ -23,7 +23,7 @@ from harness.record.crash import (
 )
 from harness.record.errors import NewerSchema, RecordError
 from harness.record.evidence import collect, crash_witnesses
-from harness.record.files import is_temporary, put
+from harness.record.files import is_temporary, make_directory, put
 from harness.record.journal import Event, Journal, JournalReading, read_journal
 from harness.record.lock import Holder, RunLock, take_lock
 from harness.record.plain import encode
@@ -148,24 +148,13 @@ class RunStore:
         """
         if self._has_record():
             raise RecordError(f"there is a run already in {self._dir}")
-        self._make_directory()
+        make_directory(self._disk, self._dir, private=True)
         for name in DIRECTORIES:
             self._disk.mkdir(self.path(name))
         put(self._disk, self.path("plan.toml"), plan_text.encode(errors="backslashreplace"), self._entropy.suffix())
         self.journal.epoch = state.epoch
         self.journal.append("run-created", state=state.to_dict())
         self.save(state)
-
-    def _make_directory(self) -> None:
-        """Make the run's directory, for us alone, and those above it, each durably entered into the one above."""
-        made = []
-        directory = self._dir
-        while self._disk.info(directory) is None:
-            made.append(directory)
-            directory = os.path.dirname(directory)
-        self._disk.mkdir(self._dir, private=True)
-        for directory in reversed(made):
-            self._disk.fsync(os.path.dirname(directory))
 
     def save(self, state: RunState) -> None:
         """Put the snapshot in place durably, the last one becoming the backup; on `OSError` the last one still stands."""
@@ -264,7 +253,7 @@ class RunStore:
         """Become the one who drives the run; `RunLocked` says who is. Take it before `load`, then `set_epoch`."""
         me = self._processes.me()
         holder = Holder(me.pid, me.started, me.boot_id, self._processes.host(), epoch, self._clock.wall())
-        self._make_directory()
+        make_directory(self._disk, self._dir, private=True)
         suffix, path = self._entropy.suffix(), self.path("run.lock")
         self._lock = take_lock(self._disk, path, holder, suffix, clock=self._clock, processes=self._processes)
         return self._lock

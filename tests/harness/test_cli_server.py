@@ -141,3 +141,13 @@ def test_a_claim_that_is_not_given_back_is_waited_for_in_vain(seamripper: Comman
     ):
         pytest.fail("two hold the claim")
     assert 10 <= seamripper.world.clock.monotonic() < 11
+
+
+def test_a_root_that_is_made_for_a_run_is_not_lost_with_the_power(seamripper: CommandLine) -> None:
+    """Every directory on the way to the run is durably entered into the one above it."""
+    answer = seamripper("run", "plan.toml", "--root", "/sim/new/root")
+    disk = seamripper.world.disk
+
+    assert answer.code == 0
+    lost = {disk.mutations[loss.number].path for loss in disk.unsynced()}
+    assert {"/sim/new", "/sim/new/root"}.isdisjoint(lost)
