@@ -29,7 +29,7 @@ _TOLD = "seamripper"
 """The attribute of a report that says what its item did."""
 
 _MANY = 2000
-"""From so many items on, a sweep says how far it is instead of showing a dot for each."""
+"""From so many items on, dots say less than numbers."""
 
 _LINES = 20
 """How often it says so."""
@@ -38,7 +38,9 @@ _LINES = 20
 class Session:
     """The hooks of one session, and the tally."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, many: int = _MANY) -> None:
+        """Sum up for `config`; from so `many` items on, a sweep says how far it is instead of showing a dot for each."""
+        self._many = many
         self._config = config
         self._clock = SystemClock()
         self._began_s = self._clock.monotonic()
@@ -83,7 +85,7 @@ class Session:
         """After how many items of a sweep to say how far it is; 0 where each item has a dot or a line of its own."""
         items = 0 if self._session is None else self._session.testscollected
         quiet = not self._is_worker and self._config.option.verbose <= 0
-        return items // _LINES if quiet and items >= _MANY else 0
+        return items // _LINES if quiet and items >= self._many else 0
 
     def _say_how_far(self) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
