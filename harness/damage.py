@@ -35,6 +35,10 @@ class Specimen:
         """What the file held at the end of the story."""
         return self.recording.disk.read(f"{self.run_dir}/{name}")
 
+    def has(self, name: str) -> bool:
+        """Whether there was that file at the end of the story."""
+        return self.recording.disk.info(f"{self.run_dir}/{name}") is not None
+
     def view(self, files: Files) -> RunView:
         """The run as it is shown."""
         return read_run(self._store(files))

@@ -197,3 +197,26 @@ def test_a_run_that_cannot_be_read_hides_no_other(odd: str) -> None:
     assert [listed[name].status.name for name in ("run-0", "run-2")] == [RunStatus.FINISHED] * 2
     assert listed["run-1"].status.name in (RunStatus.UNKNOWN, RunStatus.CRASHED)
     assert listed["run-1"].status.reason
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_files_whose_end_is_zeros_cost_nothing(kind: str, thorough: bool) -> None:
+    """A file system may have made room for what it never wrote: what is before the zeros counts, what is elsewhere stands."""
+    run = specimen(kind)
+    whole = shown(run.view({}))
+
+    for name in ("state.json", "state.json.bak", "journal.jsonl", "run.lock", "plan.toml"):
+        data = run.content(name) if run.has(name) else b"{}"
+        for cut in shortened(data, 4 if thorough else 128):
+            assert shown(run.view({name: cut + bytes(len(data) - len(cut))})) == whole, (name, cut[-80:])
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_lock_file_cut_at_any_byte_says_nothing_and_hides_nothing(kind: str) -> None:
+    """Who drove the run last stands in its state, too."""
+    run = specimen(kind)
+    whole = shown(run.view({}))
+    holder = b'{"pid":1000,"started":1767225600.0,"boot_id":"boot-1","host":"simhost","epoch":1,"since":1767225600.0}'
+
+    for size in range(len(holder) + 1):
+        assert shown(run.view({"run.lock": holder[:size]})) == whole, holder[:size]
