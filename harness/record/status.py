@@ -135,7 +135,7 @@ def classify(evidence: Evidence) -> Status:
     if evidence.unusable or (newest is None and (evidence.damaged or evidence.driver is Liveness.UNKNOWN)):
         reason = evidence.unusable or ": ".join(["nothing of the run's record can be read", *notes[:1]])
         age = None if newest is None else max(0.0, evidence.now - newest.at)
-        return Status(RunStatus.UNKNOWN, reason, _badges(evidence, RunStatus.UNKNOWN), (), age_s=age, notes=notes)
+        return Status(RunStatus.UNKNOWN, reason, _badges(evidence, RunStatus.UNKNOWN), age_s=age, notes=notes)
     ending = None if newest is None else _ending(witnesses, newest.epoch)
     name = status_of(ending) if ending is not None else _driven(evidence)
     unknown = name is RunStatus.UNKNOWN
@@ -202,8 +202,8 @@ _RESUMABLE = frozenset({RunStatus.STOPPED, RunStatus.PAUSED, RunStatus.CRASHED, 
 
 
 def _badges(evidence: Evidence, name: RunStatus) -> tuple[Badge, ...]:
-    newest = max((witness.epoch for witness in evidence.witnesses), default=0)
-    behind = bool(evidence.witnesses) and (evidence.state is None or evidence.state.epoch < newest)
+    state = evidence.state
+    behind = any(state is None or state.epoch < witness.epoch for witness in evidence.witnesses)
     badges = (
         (Badge.DEGRADED, evidence.degraded_since is not None and name is RunStatus.RUNNING),
         (Badge.ORPHANED, name in _OVER and evidence.session is Liveness.ALIVE),

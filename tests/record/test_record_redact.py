@@ -163,6 +163,25 @@ def test_secrets_among_plain_data_are_removed_by_name() -> None:
     assert shown == {"token": "<secret>", "launch_token": "<secret>", "task": ["<env X>"], "key": "1-1"}
 
 
+def test_a_tree_is_bounded_text_by_text_and_in_all() -> None:
+    """Four thousand characters of each unless told otherwise; after four hundred thousand nothing is shown any more."""
+    redactor = Redactor({})
+
+    assert redactor.tree({"k": "x" * 5000}) == {"k": "x" * 4000 + "... (5000 characters in all)"}
+    assert redactor.tree(["x" * 50], 10) == ["x" * 10 + "... (50 characters in all)"]
+    texts = ["x" * 4000] * 99 + ["x" * 3999, "y", "z", "z"]
+    assert redactor.tree(texts) == [*texts[:-2], "...", "..."]
+
+
+def test_a_secret_sounding_key_counts_wherever_it_stands() -> None:
+    """Also in a list of a list; what is no text is told by its parts."""
+    shown = Redactor({}).tree(
+        {"list": [[{"api_key": "k", "tokens": "t", "password": {"x": "y"}}]], "credentials": ["c"]}
+    )
+
+    assert shown == {"list": [[{"api_key": "<secret>", "tokens": "t", "password": {"x": "y"}}]], "credentials": ["c"]}
+
+
 def test_only_free_text_of_a_line_is_changed() -> None:
     """A name that must survive is left as it is, even if the environment has the same value."""
     redactor = Redactor({"PROJECT": "/sim/thing"})

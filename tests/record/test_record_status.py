@@ -239,6 +239,14 @@ WHOLE: dict[str, tuple[Evidence, Status]] = {
             Finished(["a", "b"], ["make", "test"]),
         ),
     ),
+    "finished with a failed command": (
+        replace(ended(Finished([], ["make"])), session=DEAD),
+        Status(RunStatus.FINISHED, "failed: make", ending=Finished([], ["make"])),
+    ),
+    "finished well": (
+        replace(ended(Finished()), session=DEAD),
+        Status(RunStatus.FINISHED, ending=Finished()),
+    ),
     "paused": (
         ended(Paused("why", "gate")),
         Status(RunStatus.PAUSED, "why", (), (Hint.ATTACH, Hint.RESUME), Paused("why", "gate")),
