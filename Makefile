@@ -14,6 +14,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.stamp-ready
 MUTABLE := $(VENV)/.stamp-mutants
+SWEPT := $(addprefix scenarios/test_,sweep.py kill9_everywhere.py power_loss.py torn_files.py)
 JOBS ?= 2
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
@@ -38,7 +39,7 @@ scenarios: $(READY)
 	@$(BIN)/pytest scenarios/ $(ARGS)
 
 sweep: $(READY)
-	@$(BIN)/pytest scenarios/test_sweep.py -q -n auto $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
+	@$(BIN)/pytest $(SWEPT) -q -n auto $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
 
 test: $(READY)
 	@$(BIN)/pytest tests/ $(ARGS)

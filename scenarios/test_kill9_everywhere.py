@@ -56,6 +56,7 @@ def test_a_kill_while_a_bad_end_is_recorded_leaves_what_was_promised(name: str) 
     assert survey(recording, kills(recording)).problems == []
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("story", list(STORIES))
 def test_a_host_that_went_down_at_any_change_goes_on_with_the_run(story: str, thorough: bool) -> None:
     """Killed with everything around it, a run is resumed until it is finished, and nothing that was done is done again."""
@@ -65,6 +66,7 @@ def test_a_host_that_went_down_at_any_change_goes_on_with_the_run(story: str, th
         assert go_on(recorded(story), cut) == [], str(cut)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("story", list(STORIES))
 def test_a_kill_before_or_after_any_call_of_the_disk_is_resumed(story: str, thorough: bool) -> None:
     """The engine dies alone: its windows and agents live on, and the resume reconciles them."""
