@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backends.processes import Completed, SystemProcessTable
 
-__all__ = ["run_pytest", "text"]
+__all__ = ["ROOT", "run_pytest", "text"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONPATH = ":".join(map(str, (ROOT, ROOT / "tests" / "harness", ROOT / "tests" / "broken")))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from plugin_runs import run_pytest, text
+from plugin_runs import ROOT, run_pytest, text
 
 from backends.processes import Completed
 from faults.actions import Timeout
@@ -264,3 +265,24 @@ def test_somebody_s_own_story_is_swept_without_a_file(tmp_path: Path) -> None:
 
     assert done.status == 0, text(done)
     assert "faults in 1 story" in text(done)
+
+
+SWEEPING = (ROOT / "docs" / "sweeping.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", re.findall(r"^\$ pytest (.*?) *(?:#.*)?$", SWEEPING, re.MULTILINE))
+def test_the_commands_of_the_document_select_something(command: str) -> None:
+    """Each of them, as far as collecting goes."""
+    done = run_pytest(ROOT, *shlex.split(command), "--collect-only", "-qq")
+
+    assert done.status == 0, text(done)
+    assert re.search(r"^scenarios/\w+\.py: [1-9]", text(done), re.MULTILINE)
+
+
+def test_the_selections_of_the_document_are_selections() -> None:
+    """Those of stories that exist, in the table and in the command for `make`."""
+    named = re.findall(r"--mux-sweep '?([^\s'`]+)", SWEEPING)
+    ours = [name for name in named if not name.startswith("my.")]
+
+    assert len(ours) >= 6
+    assert [name for name in ours if name != "off" and not selected([name])] == []
