@@ -77,6 +77,7 @@ def test_ghost_text_is_executed_once(mux_run: Stage, fault: str) -> None:
     prompts = [entry["text"] for entry in report.ledger if entry["what"] == "prompt"]
     assert report.task("1-1").outcomes == ["completed"]
     assert len(prompts) == 2
+    assert report.task("1-1").nudges == (1 if "lost" in fault else 3)
     assert report.events("nudge")[0]["outcome"] == ("sent" if "empty" in fault else "unconfirmed: TransportTimeout")
 
 
