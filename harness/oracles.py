@@ -162,6 +162,8 @@ def _unheeded(report: Report, ending: Ending) -> Iterator[str]:
             continue
         if not isinstance(ending, due | Crashed):
             yield f"{injection.action} at {injection.point} was not heeded: the run is {report.status}"
+    if not isinstance(ending, Stopped | Crashed) and any(at_s < report.elapsed_s for at_s in report.stops):
+        yield f"a signal to stop was not heeded: the run is {report.status}"
 
 
 def honest_nested(report: Report) -> Iterator[str]:
@@ -247,21 +249,23 @@ def bounded(report: Report) -> Iterator[str]:
     """No wait is longer than its deadline, one call and one poll, as far as the journal tells when it began and ended.
 
     Judged on virtual time are the start, the life and the end of every session (`session_timeout_s` each), how soon a
-    result is taken up, and the teardown of a stop or crash (`stop_grace_s`); not the clean-up of a finished run, nor how soon
-    a stop is heeded. One call is the longest that was made, at most its deadline.
+    result is taken up and a stop is heeded, the teardown of a stop or crash (`stop_grace_s`), what an earlier epoch had left
+    and the clean-up of a finished run (with their patience). One call is the longest that was made, at most its deadline.
     """
     if not report.virtual or _clock_was_faulty(report):
         return
     slack_s = _longest_call_s(report) + report.plan.poll_s
     left: dict[str, float] = {}
+    waits = [*_stops(report), *_clean_ups(report)]
     for entry in report.ledger:
         if entry["what"] == "result":
             left.setdefault(str(entry["token"]), float(entry["at"]))
     for journal, tokens in _journals(report):
-        for who, since_s, until_s, limit_s in [*_waits(report, journal, left, tokens), *_teardowns(report, journal)]:
-            took_s, due_s = until_s - since_s, limit_s + slack_s
-            if took_s > due_s + 0.001:
-                yield f"{who} was waited for {took_s:.3f} s, {due_s:.3f} s at most were due"
+        waits += [*_waits(report, journal, left, tokens), *_teardowns(report, journal)]
+    for who, since_s, until_s, limit_s in waits:
+        took_s, due_s = until_s - since_s, limit_s + slack_s
+        if took_s > due_s + 0.001:
+            yield f"{who} was waited for {took_s:.3f} s, {due_s:.3f} s at most were due"
 
 
 _Key = tuple[str, int]
@@ -320,6 +324,40 @@ def _waits(
         if name == "session-started":
             live.add(key)
         since[key] = at_s
+
+
+def _asked_to_stop(report: Report) -> list[float]:
+    """When the run's process was sent signals, in seconds after it began; those that were due after its end were not sent."""
+    sent = [injection.at_s for injection in report.injections if isinstance(injection.performed, Signal)]
+    return sorted([*sent, *(at_s for at_s in report.stops if at_s < report.elapsed_s)])
+
+
+def _stops(report: Report) -> Iterator[_Wait]:
+    """How soon the first request to stop was heeded, and how soon everything was over after the second."""
+    asked = _asked_to_stop(report)
+    heeded = [float(entry["at"]) for entry in _of_this_epoch(report) if entry["event"] == "run-stopped"]
+    if asked and heeded:
+        yield "the stop", report.began_at + asked[0], heeded[0], 0.0
+    if len(asked) > 1:
+        yield "the forced end", asked[1], report.elapsed_s, _FORCED_S
+
+
+def _clean_ups(report: Report) -> Iterator[_Wait]:
+    """How long a finished run, or one inside it, took to clean up, and a resumed one to end what was left before it."""
+    once_s = report.plan.stop_grace_s + _FORCED_S
+    patience_s = report.plan.session_timeout_s
+    limits = {
+        "clean-up": patience_s * LONGEST_OUTAGE + once_s,
+        "reconcile": (patience_s + once_s) * (1 + len(report.nested)),
+    }
+    step, began_s = "", 0.0
+    for entry in report.entries:
+        passed = entry.point.removeprefix("engine.")
+        if entry.layer != "engine" or passed == "kill":
+            continue
+        if step in limits:
+            yield f"the end of step {step}", began_s, entry.at_s, limits[step]
+        step, began_s = passed, entry.at_s
 
 
 def _teardowns(report: Report, journal: list[Event]) -> Iterator[_Wait]:

@@ -65,7 +65,8 @@ class Report:
     `text`), or `stderr`, which is not read. `entries` are what happened at the failpoints. `list_row` and `header` are what a
     dashboard shows, as plain text. `elapsed_s` is in seconds of the world's clock. `typed` counts how often the engine asked
     for each text to be typed, by its digest in the ledger, in every run of the stage so far. `leftovers` are what is left of
-    the run, and `others` the sessions there that are somebody else's; `None` if nobody answers. `nested` are the runs
+    the run, and `others` the sessions there that are somebody else's; `None` if nobody answers. `began_at` is wall seconds,
+    `stops` when its process was to get signals, in seconds after that. `nested` are the runs
     inside this one and inside those, outer ones first. `violations` are what was noticed while the run went on.
     """
 
@@ -94,6 +95,8 @@ class Report:
     raw: Sequence[str] = ()
     ledger: Sequence[Mapping[str, Any]] = ()
     others: Sequence[str] | None = None
+    began_at: float = 0.0
+    stops: Sequence[float] = ()
     typed: Mapping[str, int] = field(default_factory=dict)
     nested: Sequence[NestedReport] = ()
     violations: list[str] = field(default_factory=list)

@@ -142,7 +142,7 @@ class Stage:
         run_dir = self._place(resume)
         self.engine = engine = make(plan, run_dir, outside, run_id=run_dir.name, resume=resume, **engine_options)
         injector.deliver = engine.switch.deliver
-        began = world.clock.monotonic()
+        began, began_at = world.clock.monotonic(), world.clock.wall()
         signals, self._signals = self._signals, []
         with world.signalling(signals, engine.switch.deliver) if signals else nullcontext():
             raised = _outcome_of(drive, engine)
@@ -151,6 +151,8 @@ class Stage:
             world.driver_died()
         self._plan = plan
         report = self._report(engine, injector, plan, raised, elapsed_s, stderr.getvalue(), watch, head)
+        report.began_at = began_at
+        report.stops = [seconds for seconds, _ in signals]
         self.reports.append(report)
         if verify:
             check(report, strict=strict)

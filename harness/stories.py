@@ -220,6 +220,8 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "the resume of a run whose engine was killed with an agent at work",
                 (task("1-1", agent=works(3).then_completes()),),
                 earlier="engine.decide=1*die",
+                # Its agent goes on meanwhile, and may have finished before it is found.
+                timed=True,
             ),
             Story(
                 "after-a-stop",

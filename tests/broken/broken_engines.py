@@ -124,6 +124,23 @@ class LingersAtTheEnd(Engine):
         super()._tear_down(recording)
 
 
+class DawdlesWhenStopped(Engine):
+    """Takes a minute to notice that it was asked to stop."""
+
+    def _record(self, captured: Captured, recording: Isolation) -> RunSummary:
+        if isinstance(captured.ending, Stopped):
+            self.outside.clock.wait(60)
+        return super()._record(captured, recording)
+
+
+class NeverGivesUpCleaning(Engine):
+    """Waits ten times as long as it may for a multiplexer that does not end its session."""
+
+    def _complete(self) -> Finished:
+        self.plan = dataclasses.replace(self.plan, session_timeout_s=10 * self.plan.session_timeout_s)
+        return super()._complete()
+
+
 class SwallowsNestedFailures(Engine):
     """Goes on as if nothing had happened when a run inside it fails."""
 

@@ -136,6 +136,10 @@ BROKEN_ENGINES: Mapping[str, Broken] = MappingProxyType(
         "ignores-its-deadline": _engine("bounded", engines.IgnoresItsDeadline, "timed-out"),
         "takes-its-time": _engine("bounded", engines.TakesItsTime, "completes"),
         "lingers-at-the-end": _engine("bounded", engines.LingersAtTheEnd, "completes", "engine.decide=*"),
+        "dawdles-when-stopped": _engine("bounded", engines.DawdlesWhenStopped, "stopped"),
+        "never-gives-up-cleaning": _engine(
+            "bounded", engines.NeverGivesUpCleaning, "timed-out", "mux.kill_session=*timeout"
+        ),
         "types-again": _engine("single-agent", engines.TypesAgain, "nudged"),
         "nags-its-agents": _engine("single-agent", engines.NagsItsAgents, "stalled"),
         "never-asks-to-end": _engine("no-leftovers", engines.NeverAsksToEnd, "completes", "engine.decide=*"),
