@@ -6,6 +6,7 @@ cycles among causes and groups within groups are all put on record within fixed 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import linecache
@@ -203,20 +204,17 @@ def _exceptions(first: BaseException, redactor: Redactor) -> list[dict[str, Any]
 
 def _related(exc: BaseException) -> list[tuple[BaseException, str]]:
     related: list[tuple[object, str]] = []
-    try:
+    with contextlib.suppress(Exception):
         cause = exc.__cause__
         related.append((cause, "cause"))
         if cause is None and not exc.__suppress_context__:
             related.append((exc.__context__, "context"))
         if isinstance(exc, BaseExceptionGroup):
             related += [(member, "member") for member in islice(exc.exceptions, 4 * _EXCEPTIONS)]
-    except Exception:
-        related.append((None, ""))
     return [(other, how) for other, how in related if isinstance(other, BaseException)]
 
 
 def _one_exception(exc: BaseException, redactor: Redactor) -> dict[str, Any]:
-    notes: list[str] = []
     try:
         raw = getattr(exc, "__notes__", ())
         notes = redactor.tree(list(islice(raw, _NOTES)), _MESSAGE) if isinstance(raw, list | tuple) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import importlib.metadata
 import platform
 import threading
@@ -221,6 +222,57 @@ def test_threads_are_told_from_their_outermost_frame_on() -> None:
     assert [found[f"t-{daemon}"]["daemon"] for daemon in (True, False)] == [True, False]
     assert " in Thread._bootstrap: " in found["t-True"]["frames"][0]
     assert " in Condition.wait: " in found["t-True"]["frames"][-1]
+
+
+def test_sixty_four_threads_are_told() -> None:
+    """Of more than that the rest is left out; one that Python's own module did not start has no name."""
+    here, leave, left = threading.Event(), threading.Event(), threading.Event()
+
+    def nameless() -> None:
+        here.set()
+        leave.wait()
+        left.set()
+
+    _thread.start_new_thread(nameless, ())
+    here.wait(10)
+    threads = [threading.Thread(target=leave.wait) for _ in range(66)]
+    found = built()["threads"]
+    for thread in threads:
+        thread.start()
+    try:
+        more = built()["threads"]
+    finally:
+        leave.set()
+        for thread in threads:
+            thread.join()
+        left.wait(10)
+
+    assert [one["daemon"] for one in found if one["name"] == "unknown"] == [False]
+    assert len(more) == 64
+
+
+class Nameless(type):
+    """Makes classes that do not say what they are called."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name == "__qualname__":
+            raise ValueError("no name")
+        return super().__getattribute__(name)
+
+
+def test_an_exception_of_no_name_is_an_exception() -> None:
+    """Its message and the rest of the record are there; so is what can be read of one whose relations cannot."""
+
+    class Unrelated(Exception):
+        @property
+        def __cause__(self) -> BaseException | None:  # type: ignore[override]  # that it cannot be read is what is tested
+            raise ValueError("no cause")
+
+    anonymous = Nameless("Anonymous", (Exception,), {})("boom")
+
+    assert describe(anonymous, PLAIN) == "Exception: boom"
+    assert [item["error"] for item in built(anonymous)["exceptions"]] == ["Exception: boom"]
+    assert built(Unrelated("x"))["exceptions"][0]["error"].endswith("Unrelated: x")
 
 
 def many(letter: str, count: int, length: int) -> list[str]:
