@@ -22,12 +22,16 @@ from harness.world import WORLDS
 __all__ = ["chosen_plan", "chosen_replay", "chosen_story", "is_replay_file", "is_test", "put_file"]
 
 
+_LISTED = "`seamripper faults scenarios` lists them"
+
+
 def chosen_story(name: str) -> Story:
     """The story called `name`. Raises `CommandError`, whatever importing somebody's module raises."""
     try:
         return story_of(name)
     except UnknownStory as unknown:
-        raise CommandError(str(unknown), "`seamripper faults scenarios` lists them", EXIT_USAGE) from unknown
+        advice = "`PYTHONPATH=.` lets a module of this directory be found" if ":" in name else _LISTED
+        raise CommandError(str(unknown), advice, EXIT_USAGE) from unknown
     except (Exception, SystemExit) as error:
         raise CommandError(f"{name!r:.80} cannot be imported: {describe(error)}", "correct it", EXIT_USAGE) from error
 

@@ -197,7 +197,7 @@ def _show_verdict(output: Output, chosen: Replay, verdict: Verdict, line: str) -
         for told in verdict.explain().splitlines():
             output.say(told)
         output.say("")
-    output.aside(f"replay    {line}")
+    output.copyable(f"replay    {line}")
 
 
 def _show_problems(output: Output, verdict: Verdict) -> None:

@@ -22,6 +22,9 @@ SCHEMA = 1
 _PIPE_WIDTH = 2000
 """Columns of what is not shown on a terminal: wide enough that nothing is wrapped."""
 
+_COPYABLE = 200_000
+"""Characters of a line that is to be copied: more than a command line may have."""
+
 
 class OutputGone(Exception):
     """Standard output takes nothing any more; `errno` says why, EPIPE that whoever read it has seen enough."""
@@ -117,6 +120,15 @@ class Output:
     def say(self, line: str, style: str = "") -> None:
         """One line of text, with nothing in it taken as markup or as a control character."""
         self.show(Text(literal(line, 2000), style=style))
+
+    def copyable(self, line: str) -> None:
+        """One line that somebody may copy into a shell: not broken where the terminal ends, and not shortened."""
+        shown = Text(literal(line, _COPYABLE))
+        if self.rich:
+            self.console.print(shown, soft_wrap=True)
+        else:
+            self._out.write(f"{shown.plain}\n")
+            self._out.flush()
 
     def aside(self, line: str) -> None:
         """One line beside what was asked for: on standard output, or where that is for JSON on standard error."""

@@ -140,7 +140,7 @@ def _show_failures(output: Output, scenario: str, failed: list[Verdict], mux: st
         output.say(f"✖ {verdict.plan.to_text() or 'without faults'}: {verdict.outcome}", "bold red")
         for problem in verdict.problems:
             output.say(f"  {problem}")
-        output.say(f"  replay  {replay_line(scenario, verdict.plan, mux)}")
+        output.copyable(f"  replay  {replay_line(scenario, verdict.plan, mux)}")
     if len(failed) > _SHOWN:
         output.say(f"and {len(failed) - _SHOWN} more; --json lists them all")
 
@@ -179,4 +179,4 @@ def _show_shrunk(output: Output, chosen: Replay, found: Shrunk, line: str) -> No
     output.say(f"{known}; fails {found.failures} times of {found.times}, after {found.runs} runs")
     for problem in found.verdict.problems:
         output.say(f"✖ {problem}", "bold red")
-    output.say(f"replay    {line}")
+    output.copyable(f"replay    {line}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -189,6 +190,25 @@ def test_no_faults_at_all_can_be_replayed(seamripper: CommandLine) -> None:
 
     assert answer.code == 0
     assert "under no faults" in answer.stdout
+
+
+class NarrowTerminal(io.StringIO):
+    """A standard output that somebody looks at."""
+
+    def isatty(self) -> bool:
+        """Somebody does."""
+        return True
+
+
+def test_a_replay_line_can_be_copied_from_a_narrow_terminal(seamripper: CommandLine) -> None:
+    """It is one line, however long its plan is, so that a shell takes it."""
+    plan = ";".join([HANGS] + ["send_text=1*delay(2)"] * 150)
+    environment = {"HOME": "/home/somebody", "COLUMNS": "40", "TERM": "xterm"}
+    answer = seamripper("faults", "replay", "nudged", "--plan", plan, stdout=NarrowTerminal(), environment=environment)
+
+    line = next(line for line in answer.stdout.splitlines() if line.startswith("replay  "))
+    assert line == f"replay    seamripper faults replay nudged --plan '{plan}' --seed 0"
+    assert max(len(line) for line in answer.stdout.splitlines()[:3]) <= 40
 
 
 class Pytest(SimulatedProcessTable):
