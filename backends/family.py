@@ -222,7 +222,9 @@ class TmuxFamily(TerminalMultiplexer):
             return True
         liveness = record.liveness(self._processes)
         if liveness is Liveness.DEAD:
-            return False
+            if record.succeeded:
+                self._records.remember(seen)
+            return record.succeeded
         raise TransportUnavailable(
             f"another server answers (pid {seen.pid}) than ours (pid {record.pid}, {liveness.value})"
         )
@@ -327,7 +329,9 @@ class TmuxFamily(TerminalMultiplexer):
     def new_session(self, name: str, cwd: StrPath, cols: int | None = None, lines: int | None = None) -> None:
         """See `TerminalMultiplexer.new_session`; starts the server if it is proven gone or was never started."""
         record = self._records.reread()
-        if record is not None and record.liveness(self._processes) is not Liveness.DEAD:
+        if record is not None and record.liveness(self._processes) is Liveness.DEAD:
+            self._records.expect_successor()
+        elif record is not None:
             with contextlib.suppress(TargetMissing):
                 self._confirm(self._server_seen())
         size = () if cols is None or lines is None else ("-x", str(cols), "-y", str(lines))

@@ -32,12 +32,17 @@ class ServerSeen(msgspec.Struct, frozen=True):
 
 
 class ServerRecord(msgspec.Struct, frozen=True):
-    """The server process that we started. `process_started` as in `ProcessIdentity`."""
+    """The server process that we started. `process_started` as in `ProcessIdentity`.
+
+    `succeeded` says that it was found dead and another one was asked for: whoever answers after it is ours, even if the answer
+    to that was lost.
+    """
 
     pid: int
     start_time: int
     process_started: float
     boot_id: str
+    succeeded: bool = False
 
     def is_of(self, seen: ServerSeen) -> bool:
         """Whether the server that answered is the recorded one."""
@@ -91,7 +96,15 @@ class ServerRecords:
         process = self._processes.identify(seen.pid)
         if process is None:
             return
-        self._known = ServerRecord(seen.pid, seen.start_time, process.started, process.boot_id)
+        self._keep(ServerRecord(seen.pid, seen.start_time, process.started, process.boot_id))
+
+    def expect_successor(self) -> None:
+        """Note that the recorded server, which is dead, gets a successor now: the next one that answers."""
+        if self._known is not None and not self._known.succeeded:
+            self._keep(msgspec.structs.replace(self._known, succeeded=True))
+
+    def _keep(self, record: ServerRecord) -> None:
+        self._known = record
         try:
             self._write(msgspec.json.encode(self._known))
             self._written = True

@@ -15,7 +15,7 @@ from backends.processes import Completed
 from backends.simulated_processes import SimulatedProcessTable
 from faults.errors import nearest_name
 from faults.plan import FaultPlan
-from harness.agents import TaskStory, completes, dies, exits, stalls, stops, task, works, writes_result
+from harness.agents import ScriptedAgent, TaskStory, completes, dies, exits, stalls, stops, task, works, writes_result
 from harness.report import Report
 from harness.runner import Stage
 
@@ -218,7 +218,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
             Story(
                 "after-a-kill",
                 "the resume of a run whose engine was killed with an agent at work",
-                (task("1-1", agent=works(3).then_completes()),),
+                (task("1-1", agent=ScriptedAgent.attempts(stalls(), completes())),),
                 earlier="engine.decide=1*die",
                 # Its agent goes on meanwhile, and may have finished before it is found.
                 timed=True,

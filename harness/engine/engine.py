@@ -207,6 +207,7 @@ class Engine:
     def _reopen(self, loaded: Loaded) -> None:
         core = self.core
         core.state = loaded.state
+        self._fill_in(core.state)
         before = core.state.ending
         core.state.rearm(loaded.epoch + 1)
         core.state.driver = self._driver()
@@ -218,6 +219,12 @@ class Engine:
         self._approve(before)
         core.save()
         core.checkpoint("load")
+
+    def _fill_in(self, state: RunState) -> None:
+        """Take from the plan what a record that has lost its beginning does not tell."""
+        state.mux_session = state.mux_session or self.run_id[:64]
+        known = {task.key: task for task in state.tasks}
+        state.tasks = [known.pop(task.key, TaskState(key=task.key)) for task in self.plan.tasks] + list(known.values())
 
     def _approve(self, before: Ending | None) -> None:
         """A resume is the approval of what the run was paused for."""

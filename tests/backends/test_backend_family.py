@@ -291,6 +291,23 @@ def test_another_server_means_absence_once_ours_is_gone() -> None:
     assert type(outcome(mux, "new_window", OPERATIONS["new_window"].sample).error) is TargetMissing
 
 
+def test_the_successor_of_a_dead_server_is_ours_even_if_nobody_said_that_it_was_started() -> None:
+    """The answer to what started it may be lost: who answers next is recorded, and the session in it is there."""
+
+    def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
+        lost = "new-session" in verbs(argv[1:])
+        return subprocess.TimeoutExpired("tmux", 30) if lost else other_server(argv, stdin)
+
+    mux, _ = canned(reply, server=Liveness.DEAD)
+    before = mux.has_session("run-1")
+    with pytest.raises(TransportTimeout):
+        mux.new_session("run-1", "/")
+
+    assert not before
+    assert mux.has_session("run-1")
+    assert b"5151" in mux._disk.read(f"{os.path.dirname(SOCKET)}/server.json")
+
+
 @pytest.mark.parametrize("name", ["new_window", "set_session_option", "kill_session", "kill_window", "send_text"])
 def test_a_change_is_not_asked_of_another_server(name: str) -> None:
     """Ids begin anew in every server: the change must not reach the wrong one."""

@@ -188,3 +188,15 @@ def test_what_became_of_a_session_of_the_last_epoch_stands_in_the_journal(agent:
     attempts = [(one.number, one.outcome, one.counted, one.reason) for one in told.task("a").attempts]
     assert attempts == [(one.number, one.outcome, one.counted, one.reason) for one in report.state.task("a").attempts]
     assert attempts[0][1] == outcome
+
+
+def test_what_a_record_without_its_beginning_does_not_tell_is_taken_from_the_plan() -> None:
+    """A crash before the first line was written leaves a run that knows neither its session nor its tasks, and it finishes."""
+    stage = fresh_stage()
+    crashed = stage(task("a", agent=DONE), task("b", agent=DONE), faults="disk.mkdir:other=2*pass->1*oserror(ENOSPC)")
+    report = stage.resume()
+
+    assert crashed.status is RunStatus.CRASHED
+    assert not crashed.events("run-created")
+    assert report.status is RunStatus.FINISHED
+    assert [report.task(key).outcomes for key in ("a", "b")] == [["completed"], ["completed"]]
