@@ -47,6 +47,11 @@ class Hostile:
         raise SystemExit(3)
 
 
+def mapped(depth: int) -> object:
+    """An object in an object, so deep."""
+    return {"k": mapped(depth - 1)} if depth else "core"
+
+
 def nested(depth: int) -> object:
     """A list in a list, so deep."""
     return [nested(depth - 1)] if depth else "core"
@@ -92,7 +97,8 @@ def test_any_value_has_a_plain_form(value: object, shown: object) -> None:
 
 def test_depth_and_length_are_bounded() -> None:
     """Twelve levels, five thousand members, a megabyte of text."""
-    assert plain(nested(12)) == nested(12)
+    assert [plain(made(12)) for made in (nested, mapped)] == [nested(12), mapped(12)]
+    assert str(plain(mapped(13))).count("{") == 12
     assert str(plain(nested(13))).count("[") == 12
     assert "'...'" in str(plain(nested(13)))
     assert [len(plain(many)) for many in ([0] * 5000, [0] * 5001, dict.fromkeys(range(5001)))] == [5000, 5000, 5000]
@@ -121,8 +127,8 @@ def test_what_json_cannot_carry_is_made_plain_and_the_rest_is_left() -> None:
 
 @pytest.mark.parametrize(
     ("told", "read"),
-    [(1.5, 1.5), (7, 7.0), (0, 0.0), (253_402_300_799, 253_402_300_799.0), (253_402_300_800, 0.0), (-1, 0.0), (True, 0.0),
-     ("1", 0.0), (None, 0.0), (float("nan"), 0.0), (float("inf"), 0.0)],
+    [(1.5, 1.5), (0.5, 0.5), (7, 7.0), (0, 0.0), (253_402_300_799, 253_402_300_799.0), (253_402_300_800, 0.0), (-1, 0.0),
+     (True, 0.0), ("1", 0.0), (None, 0.0), (float("nan"), 0.0), (float("inf"), 0.0)],
 )  # fmt: skip
 def test_what_can_be_no_time_is_none(told: object, read: float) -> None:
     """A record may hold anything where wall clock seconds are due."""

@@ -43,10 +43,37 @@ def test_a_spelling_is_removed_whole(value: str) -> None:
 
 
 def test_a_long_value_is_removed_as_it_is_printed() -> None:
-    """With all of its characters."""
-    value = "\x1b" + "s" * 5000
+    """With all of its characters; what is no spelling of it stays."""
+    value = "\x1b'\"" + "s" * 5000
 
     assert Redactor({"X": value}).text(printable(value, 9000), 9000) == "<env X>"
+    assert Redactor({"X": value}).text("usually null") == "usually null"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [
+        ("x" * 100, 100, "x" * 100),
+        ("x" * 101, 100, "x" * 100 + "... (101 characters in all)"),
+        ("s" * 50 + "y" * 100, 100, "<env X>" + "y" * 93 + "... (150 characters in all)"),
+        ("s" * 500, 100, "... (500 characters in all)"),
+    ],
+)
+def test_a_text_is_shown_up_to_its_limit(text: str, limit: int, shown: str) -> None:
+    """And how long it was, if anything is missing; no part of a secret stands where it was cut."""
+    assert Redactor({"X": "s" * 50}).text(text, limit) == shown
+
+
+def test_a_text_has_four_thousand_characters_unless_told_otherwise() -> None:
+    """What goes beyond is counted."""
+    assert Redactor({}).text("x" * 5000) == "x" * 4000 + "... (5000 characters in all)"
+
+
+def test_what_looks_like_a_secret_is_replaced_and_nothing_around_it() -> None:
+    """The name that it is given to stays."""
+    shown = Redactor({}).text("see sk-ant-api03-abcdefghijklmnop, DB_PASSWORD='hunter22'")
+
+    assert shown == "see <secret>, DB_PASSWORD='<secret>'"
 
 
 def test_values_on_the_allow_list_and_short_ones_stay() -> None:
