@@ -30,6 +30,8 @@ TAIL = 50
 _RESERVED = frozenset({"seq", "epoch", "at"})
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 _LINE_START = b'{"seq":'
+_REPAIRED = "journal-repaired"
+"""The event that comes just after a torn line, and tells of it."""
 _NUMBERS = 10**18
 """No epoch and no line number gets there; the name of a crash record has room for eighteen digits."""
 
@@ -63,12 +65,14 @@ def read_journal(disk: Disk, path: str) -> JournalReading:
 
 
 def parse_journal(data: bytes) -> JournalReading:
-    """See `read_journal`; a line that is no event is skipped with a note, and never takes another line with it."""
+    """See `read_journal`; a line that is no event is skipped with a note, and never takes another line with it.
+
+    A torn line that was closed off and noted when the journal was opened again is not noted once more.
+    """
     events: list[Event] = []
-    notes: list[str] = []
+    odd: dict[int, str] = {}
     lines = data.split(b"\n")
     tail = lines.pop()
-    damaged = False
     for number, line in enumerate([*lines, tail], 1):
         if not line.strip():
             continue
@@ -76,12 +80,14 @@ def parse_journal(data: bytes) -> JournalReading:
         if event is None:
             rest = line.rfind(_LINE_START)
             event = _parse(line[rest:]) if rest > 0 else None
-            whole = number <= len(lines)
-            damaged = damaged or whole
-            notes.append(f"journal line {number} {'is damaged' if whole else 'lacks its end'} ({len(line)} bytes)")
+            what = "is damaged" if number <= len(lines) else "lacks its end"
+            odd[number] = f"journal line {number} {what} ({len(line)} bytes)"
+        elif event["event"] == _REPAIRED:
+            odd.pop(number - 1, None)
         if event is not None:
             events.append(event)
-    return JournalReading(events, notes, bool(tail), damaged)
+    damaged = any(number <= len(lines) for number in odd)
+    return JournalReading(events, list(odd.values()), bool(tail), damaged)
 
 
 def _parse(line: bytes) -> Event | None:
@@ -148,7 +154,7 @@ class Journal:
         self._torn = reading.torn
         self._open = True
         if reading.torn:
-            self.append("journal-repaired", notes=reading.notes[:20] or ["the last line lacked its end"])
+            self.append(_REPAIRED, notes=reading.notes[:20] or ["the last line lacked its end"])
         return reading
 
     def append(self, event: str, /, *, durable: bool = True, **fields: object) -> int:

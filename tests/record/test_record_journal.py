@@ -227,6 +227,22 @@ def test_any_value_can_be_journaled(disk: FailingDisk, value: object) -> None:
     assert names(disk) == ["odd"]
 
 
+def test_a_torn_tail_that_was_closed_off_is_not_noted_again(disk: FailingDisk) -> None:
+    """The line about the repair tells of it; a damaged line that none follows is missed for good."""
+    opened(disk).append("one")
+    disk.append(PATH, b'{"seq":2,"epo')
+    before = read_journal(disk, PATH)
+    opened(disk).append("two")
+    after = read_journal(disk, PATH)
+
+    assert before.notes == after.events[1]["notes"] == ["journal line 2 lacks its end (13 bytes)"]
+    assert (after.notes, after.damaged) == ([], False)
+    disk.append(PATH, b"garbage\n")
+    opened(disk).append("three")
+    assert read_journal(disk, PATH).notes == ["journal line 5 is damaged (7 bytes)"]
+    assert read_journal(disk, PATH).damaged
+
+
 def test_a_line_without_its_end_is_noted_and_is_no_damage() -> None:
     """Nobody was told that it was written; a line that has its end was acknowledged, and is missed."""
     torn, damaged = parse_journal(b'{"seq": 1, "ep'), parse_journal(b'{"seq": 1, "ep\n')
