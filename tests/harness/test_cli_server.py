@@ -7,6 +7,7 @@ import io
 import pytest
 
 from backends.base import TerminalMultiplexer
+from backends.memory_disk import MemoryDisk
 from harness.agents import plan_of, task, works
 from harness.commands.host import CommandError
 from harness.commands.server import CONTROL, claim, end_idle_server
@@ -149,5 +150,6 @@ def test_a_root_that_is_made_for_a_run_is_not_lost_with_the_power(seamripper: Co
     disk = seamripper.world.disk
 
     assert answer.code == 0
+    assert isinstance(disk, MemoryDisk)
     lost = {disk.mutations[loss.number].path for loss in disk.unsynced()}
     assert {"/sim/new", "/sim/new/root"}.isdisjoint(lost)
