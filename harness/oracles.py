@@ -83,10 +83,8 @@ def _unwritten(report: Report, *kinds: str) -> bool:
 
 
 def _unread_results(report: Report) -> bool:
-    """Whether the engine was kept from reading a result."""
-    return any(
-        injection.point.startswith("disk.") and injection.point.endswith(":results") for injection in report.injections
-    )
+    """Whether the engine was kept from reading a result, again and again: once is made good at the next look."""
+    return sum(injection.point == "disk.read:results" for injection in report.injections) > 1
 
 
 def _clock_was_faulty(report: Report) -> bool:
@@ -107,7 +105,9 @@ def no_escape(report: Report) -> Iterator[str]:
     if isinstance(raised, RecordError):
         if report.summary is not None:
             yield f"{type(raised).__name__} came out of Engine.run() although the run had begun"
-    elif isinstance(raised, Exception | KeyboardInterrupt):
+    elif isinstance(raised, Exception | KeyboardInterrupt) or (
+        raised is not None and not isinstance(raised, SimulatedDeath) and not report.injections
+    ):
         yield f"{type(raised).__name__} came out of Engine.run()"
     if isinstance(raised, SimulatedDeath) and not report.killed:
         yield "the engine died although nothing killed it"
@@ -216,11 +216,18 @@ def crash_recorded(report: Report) -> Iterator[str]:
     if report.crash_sink != "text":
         if not (isinstance(raised, list) and raised and raised[0].get("frames")):
             yield "the crash record lacks the traceback"
-        if not isinstance(report.crash.get("seam_calls"), list):
+        calls = report.crash.get("seam_calls")
+        if not isinstance(calls, list) or (_asked_before(report, "disk.write:crash") and not calls):
             yield "the crash record lacks the seam calls"
     if report.crash.get("error") != report.summary.crash_error:
         yield f"the crash record says {report.crash.get('error')!r:.200}, the summary {report.summary.crash_error!r:.200}"
     yield from _recorded_first(report, report.crash.get("epoch"))
+
+
+def _asked_before(report: Report, point: str) -> bool:
+    """Whether the multiplexer was asked anything before that point was first reached."""
+    passed = [entry.point for entry in report.entries if entry.layer == "mux" or entry.point == point]
+    return point in passed and passed[0] != point
 
 
 def _recorded_first(report: Report, epoch: object) -> Iterator[str]:

@@ -14,7 +14,7 @@ from harness.agents import completes, stops, task, works
 from harness.engine.engine import Engine
 from harness.engine.windows import RUN_OPTION
 from harness.oracles import ORACLES, OracleViolation, check_resumed, resumable, violations
-from harness.record import SessionOutcome
+from harness.record import RecordError, SessionOutcome
 from harness.rehearsals import deferring, nudged, rehearse, whole
 from harness.report import Report
 from harness.runner import Stage
@@ -205,6 +205,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "no-record": ({"crash": None, "crash_sink": None}, "crash-recorded", "no sink holds the record"),
     "no-traceback": ({"crash": {"error": "x", "seam_calls": []}}, "crash-recorded", "lacks the traceback"),
     "no-calls": ({"crash": {"error": "x"}}, "crash-recorded", "lacks the seam calls"),
+    "empty-calls": ({"crash": {"error": "x", "seam_calls": []}}, "crash-recorded", "lacks the seam calls"),
+    "other-sink": ({"crash_sink": "journal"}, "crash-recorded", "although nothing kept it from its file"),
+    "interrupted": ({"raised": KeyboardInterrupt()}, "no-escape", "KeyboardInterrupt came out of Engine.run()"),
+    "too-late": ({"raised": RecordError("no run")}, "no-escape", "although the run had begun"),
+    "foreign": ({"raised": SystemExit(1), "injections": ()}, "no-escape", "SystemExit came out of Engine.run()"),
     "other-error": ({"crash": {"error": "x"}}, "crash-recorded", "the crash record says 'x'"),
     "no-journal": ({"journal": []}, "honest-status", "the journal has no run-crash"),
     "no-state": ({"state": None}, "readable", "no state can be read"),
@@ -230,6 +235,16 @@ def test_a_fault_that_never_fires_is_told_with_the_points_that_were_reached() ->
         Stage(FakeWorld())(task("1-1", agent=completes()), faults="send_text=1*timeout")
 
     assert "fired: `send_text=1*timeout` never fired; points that were reached: agent.die x" in str(raised.value)
+
+
+def test_a_signal_that_stops_nothing_is_told() -> None:
+    """A run that its process was told to stop, and that finished later, has not heeded it; one that was over had not to."""
+    report = rehearse(Stage(FakeWorld()), "complete")
+    told_at_once = dataclasses.replace(report, stops=[0.5])
+    told_late = dataclasses.replace(report, stops=[report.elapsed_s])
+
+    assert told(told_at_once, "honest-status") == ["a signal to stop was not heeded: the run is FINISHED"]
+    assert told(told_late, "honest-status") == []
 
 
 def test_a_killed_run_that_is_shown_as_running_is_told() -> None:
