@@ -7,6 +7,7 @@ import pytest
 from record_world import FailingDisk
 
 from backends.clock import VirtualClock
+from backends.disk import StrPath
 from harness.record import Journal, read_journal
 from harness.record.journal import parse_journal
 
@@ -55,8 +56,8 @@ def test_numbers_go_on_in_the_next_process(disk: FailingDisk) -> None:
 @pytest.mark.parametrize("name", ["seq", "epoch", "at"])
 def test_a_line_keeps_its_own_fields(disk: FailingDisk, name: str) -> None:
     """No field given by the caller can forge the number, epoch or time of a line."""
-    with pytest.raises(ValueError, match=name):
-        opened(disk).append("forged", **{name: 9})  # type: ignore[arg-type]  # the names are keyword arguments
+    with pytest.raises(ValueError, match=rf"a journal line has its own \['{name}'\]\Z"):
+        opened(disk).append("forged", other=1, **{name: 9})  # type: ignore[arg-type]  # the names are keyword arguments
 
 
 def test_appending_is_durable_unless_told_otherwise(disk: FailingDisk) -> None:
@@ -162,6 +163,7 @@ def test_a_short_write_is_finished_or_raised(disk: FailingDisk, taken: int) -> N
 
     class Short(FailingDisk):
         def append(self, path: object, data: bytes) -> int:
+            assert len(self.done) < 1000, "nobody asks for ever"
             return super().append(PATH, data[:taken])
 
     short = Short()
@@ -186,6 +188,63 @@ def test_after_a_failed_append_the_next_one_is_whole(disk: FailingDisk) -> None:
 
     assert journal.append("three") == 3
     assert names(disk) == ["one", "three"]
+
+
+@pytest.mark.parametrize(
+    ("torn", "notes"),
+    [
+        (b'{"seq":2,"epo', ["journal line 2 lacks its end (13 bytes)"]),
+        (b'{"seq":2,"epoch":1,"at":0,"event":"x"}', ["the last line lacked its end"]),
+        (b"x\n" * 25 + b"y", [f"journal line {number} is damaged (1 bytes)" for number in range(2, 22)]),
+    ],
+)
+def test_a_repair_says_what_was_odd(disk: FailingDisk, torn: bytes, notes: list[str]) -> None:
+    """As far as twenty notes go."""
+    opened(disk).append("one")
+    disk.append(PATH, torn)
+    opened(disk).append("two")
+
+    (repair,) = [event for event in read_journal(disk, PATH).events if event["event"] == "journal-repaired"]
+    assert repair["notes"] == notes
+
+
+def test_a_line_that_was_cut_short_is_closed_off_by_the_next_one() -> None:
+    """Also by the same writer."""
+
+    class Filling(FailingDisk):
+        room = 10**6
+
+        def append(self, path: StrPath, data: bytes) -> int:
+            taken = super().append(path, data[: self.room]) if self.room else 0
+            self.room -= taken
+            return taken
+
+    disk = Filling()
+    disk.mkdir("/j")
+    journal = opened(disk)
+    journal.append("one")
+    disk.room = 5
+    with pytest.raises(OSError, match="the journal takes no more") as raised:
+        journal.append("lost")
+    disk.room = 10**6
+    journal.append("two")
+
+    assert (raised.value.errno, raised.value.strerror, raised.value.filename) == (
+        errno.ENOSPC,
+        "the journal takes no more",
+        PATH,
+    )
+    assert names(disk) == ["one", "two"]
+
+
+def test_the_tail_of_a_journal_that_was_there_is_bounded_too(disk: FailingDisk) -> None:
+    """However many are asked for."""
+    for count in (40, 30):
+        journal = opened(disk)
+        for number in range(count):
+            journal.append("event", number=number)
+
+    assert len(journal.tail(100)) == 50
 
 
 def test_the_tail_is_the_newest_fifty(disk: FailingDisk) -> None:

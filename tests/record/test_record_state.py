@@ -188,6 +188,48 @@ def test_rearming_clears_the_ending_and_keeps_the_crashes() -> None:
         state.rearm(3)
 
 
+def test_an_error_of_the_record_is_one_line_of_a_thousand_characters() -> None:
+    """Whatever it says."""
+    assert str(RecordError("a\nb\x1b")) == "a b\\x1b"
+    assert str(RecordError("x" * 1000)) == "x" * 1000
+    assert str(RecordError("x" * 1001)) == "x" * 1000 + "... (1 more characters)"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"[]", "a state is an object, not list"),
+        (b'{"run_id":"r","tasks":[{"key":"a"},{"key":"a"}]}', "not a run's state: two tasks have the same key"),
+        (b"", "not JSON: Input data was truncated"),
+    ],
+)
+def test_what_is_wrong_with_a_document_is_told(data: bytes, told: str) -> None:
+    """In one line."""
+    with pytest.raises(RecordError) as raised:
+        decode_state(data)
+
+    assert str(raised.value) == told
+
+
+@pytest.mark.parametrize("document", [[], 3, None])
+def test_a_state_is_made_of_an_object_only(document: object) -> None:
+    """Nothing else is looked into."""
+    with pytest.raises(RecordError) as raised:
+        RunState.from_dict(document)  # type: ignore[arg-type]  # hostile on purpose
+
+    assert str(raised.value) == f"a state is an object, not {type(document).__name__}"
+
+
+@pytest.mark.parametrize("left_out", [{"schema"}, {"ending"}, {"schema", "ending"}, set()])
+def test_a_document_of_any_age_is_read_as_what_it_is(left_out: set[str]) -> None:
+    """Without a schema it is of the older shape; its flags count only where it has no ending."""
+    document = full_state(Stopped("x")).to_dict() | {"finished": True, "stopped": False}
+    state = RunState.from_dict({key: value for key, value in document.items() if key not in left_out})
+
+    assert state.schema == (0 if "schema" in left_out else 1)
+    assert state.ending == (Finished() if "ending" in left_out else Stopped("x"))
+
+
 def test_text_that_utf8_cannot_carry_is_escaped() -> None:
     """A lone surrogate in a reason is written visibly."""
     state = full_state(Crashed("X: \ud800"))

@@ -113,8 +113,10 @@ def test_a_save_that_fails_leaves_the_old_state(operation: str, code: int) -> No
     """At whichever step the disk fails, the old state stands and no temporary file stays."""
     world = World()
     store, state = world.begun()
+    world.clock.sleep(1)
     store.save(state)
     before = world.disk.read(STATE)
+    assert before != world.disk.read(BACKUP)
     state.project = "/other"
     failed: list[str] = []
     world.disk.fails = lambda op, path: failed.append(path) or code if op == operation and not failed else None  # type: ignore[func-returns-value]  # append then answer
@@ -146,6 +148,50 @@ def test_a_save_that_fails_at_its_last_rename_puts_the_old_state_back() -> None:
         store.save(state)
 
     assert world.disk.read(STATE) == before
+
+
+def test_a_save_that_can_do_nothing_more_says_what_failed_first() -> None:
+    """Where neither the new state nor the old one can take its place, the old one is the backup."""
+    world = World()
+    store, state = world.begun()
+    before = world.disk.read(STATE)
+    codes = {"new": errno.EIO, "old": errno.EROFS}
+    world.disk.fails = lambda operation, path: (
+        codes.pop("new" if "new" in codes else "old") if (operation, path) == ("replace", STATE) else None
+    )
+
+    with pytest.raises(OSError, match="EIO"):
+        store.save(state)
+
+    assert world.disk.info(STATE) is None
+    assert world.disk.read(BACKUP) == before
+
+
+def test_whoever_saves_without_having_loaded_keeps_the_last_state() -> None:
+    """As the backup."""
+    world = World()
+    _, state = world.begun()
+    before = world.disk.read(STATE)
+    other = world.store()
+    other.save(state)
+
+    assert other.run_dir == Path(RUN)
+    assert world.disk.read(BACKUP) == before
+
+
+def test_a_store_on_a_machine_uses_all_of_it() -> None:
+    """Its disk, clock, entropy and processes, and the standard error and environment that it is given."""
+    world = World()
+    store = RunStore.on(world, RUN, stderr=world.stderr, environment={"API_TOKEN": "canary-value"})
+    store.lock(1).release()
+    store.create(world.state(), "")
+    world.disk.fails = failing("crash", "journal")
+    store.file_crash(ValueError("canary-value"), world.state())
+    world.disk.fails = failing()
+
+    assert store.run_dir == Path(RUN)
+    assert store.load().state.updated_at == world.clock.wall()
+    assert world.stderr.getvalue().startswith("CRASHED: ValueError: <env API_TOKEN>\n")
 
 
 def test_every_moment_of_a_save_is_readable_after_a_kill() -> None:
