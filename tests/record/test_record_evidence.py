@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from record_world import RUN, FailingDisk, World
 
-from backends.disk import StrPath
+from backends.disk import FileInfo, StrPath
 from backends.processes import Liveness
 from harness.record import Attempt, Crashed, CrashRef, Driver, Evidence, Finished, Holder, Paused, Stopped, Witness
 
@@ -23,6 +23,11 @@ class Unruly(FailingDisk):
         """Lists, unless it fails."""
         self._ask("listdir", path)
         return super().listdir(path)
+
+    def info(self, path: StrPath) -> FileInfo | None:
+        """Looks, unless it fails."""
+        self._ask("info", path)
+        return super().info(path)
 
     def locked(self, path: StrPath) -> bool:
         """Says it, unless it fails."""
@@ -164,6 +169,13 @@ def test_a_source_that_cannot_be_asked_is_a_note(operation: str, path: str, note
     assert evidence.damaged == damaged
     assert not evidence.lock_held
     assert evidence.state is not None or evidence.journal is not None
+
+
+def test_where_to_look_for_a_crash_is_told_in_any_case() -> None:
+    """Where nobody can say whether its text is there, the directory."""
+    world = unruly(lambda asked, where: errno.EIO if (asked, where) == ("info", f"{RUN}/crash.txt") else None)
+
+    assert world.store().evidence().crash_file == "crash/"
 
 
 @pytest.mark.parametrize("name", ["state.json", "state.json.bak"])

@@ -453,6 +453,20 @@ def test_a_leftover_that_cannot_be_removed_is_told() -> None:
     assert owner.load().notes == [f"a leftover file could not be removed: {told}"]
 
 
+def test_leftovers_are_removed_wherever_there_are_any() -> None:
+    """Also where one of the directories is missing."""
+    world = World()
+    world.begun()
+    world.disk.remove_directory(f"{RUN}/crash")
+    leftover = f"{RUN}/events/.1.json.abc.tmp"
+    world.put(leftover, b"half")
+    owner = world.store()
+    owner.lock(1)
+
+    assert owner.load().notes == []
+    assert world.disk.info(leftover) is None
+
+
 def test_only_what_was_being_prepared_is_removed() -> None:
     """Not whatever else has a dot before it or that ending."""
     world = World()
