@@ -228,7 +228,7 @@ class RunState(msgspec.Struct):
         """The state that `document` describes, in this shape or the older one; `RecordError` if it describes none."""
         if not isinstance(document, Mapping):
             raise RecordError(f"a state is an object, not {type(document).__name__}")
-        schema = document.get("schema", 0)
+        schema = document.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise NewerSchema(
                 f"written by a newer version (schema {schema}, this one knows {SCHEMA}): update seamripper"

@@ -142,6 +142,7 @@ def test_derived_keys_tell_the_ending_to_older_readers() -> None:
     told = [[bool(full_state(ending).to_dict()[key]) for key in keys] for ending in ENDINGS]
 
     assert [sum(row) for row in told] == [0, 1, 1, 1, 1]
+    assert [full_state(ending).to_dict()["crash_error"] for ending in ENDINGS] == [None] * 4 + ["ValueError: no"]
     assert len({tuple(row) for row in told}) == len(ENDINGS)
 
 
