@@ -12,7 +12,7 @@ from harness.trials import run_of
 from harness.world import FakeWorld
 
 CATALOG = catalog_of(FakeWorld)
-COMPLETES = run_of(STORIES["completes"])
+COMPLETES = run_of(STORIES["completes"], handle_signals=False)
 
 
 def test_a_sweep_of_a_real_story_holds_and_proves_its_ends() -> None:
@@ -38,7 +38,7 @@ def test_pairs_of_faults_in_a_real_story_are_accounted_for() -> None:
 def test_a_failing_plan_of_a_broken_engine_is_made_small(chances: str) -> None:
     """Of four rules the one that shows the mistake is left, in its simplest form."""
     text = f"{chances};engine.c*=raise(NestedGroup);clock.tick=1*jump(60);agent.flood=1*occur"
-    run = run_of(STORIES["completes"], make=engines.LosesTheCrash)
+    run = run_of(STORIES["completes"], make=engines.LosesTheCrash, handle_signals=False)
     found = shrink(run, FaultPlan.parse(text, 7, CATALOG), fails=lambda verdict: "crash-recorded" in verdict.oracles)
 
     assert str(found.plan) in ("engine.complete=1*raise(RuntimeError)", "engine.clean-up=1*raise(RuntimeError)")
