@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from broken_backends import world_with
 from broken_things import BROKEN, BROKEN_BACKENDS, BROKEN_ENGINES, LEFT_TO_CHECKS, Broken
@@ -32,6 +34,20 @@ def test_what_is_broken_is_caught_by_the_oracle_it_was_built_for(name: str) -> N
 def test_every_oracle_is_what_something_broken_was_built_for() -> None:
     """An oracle that nothing was ever caught by has not earned its place."""
     assert {broken.oracle for broken in BROKEN.values()} == {*ORACLES, *COMPARISONS}
+
+
+def test_the_page_about_oracles_names_each_with_what_it_was_built_for() -> None:
+    """The table of docs/oracles.md is the code's, row by row; what is left to checks stands below it."""
+    page = (Path(__file__).parents[2] / "docs" / "oracles.md").read_text("utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| `")
+    ]
+    told = {row[0].strip("`"): [name.strip(" `") for name in row[3].split(",")] for row in rows}
+
+    assert told == {oracle: [name for name, one in BROKEN.items() if one.oracle == oracle] for oracle in told}
+    assert list(told) == [*ORACLES, *COMPARISONS]
+    assert all(row[1] and row[2] for row in rows)
+    assert all(f"- `{name}`: {why}." in page for name, (_, why) in LEFT_TO_CHECKS.items())
 
 
 def test_enough_is_broken_and_in_different_ways() -> None:
