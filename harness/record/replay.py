@@ -69,7 +69,7 @@ def ending_of(event: Mapping[str, Any]) -> Ending | None:
     if kind is None:
         return None
     fields = {name: event[name] for name in kind.__struct_fields__ if name in event}
-    whole: Ending | None = _converted({**fields, "kind": kind.__struct_config__.tag}, kind)
+    whole: Ending | None = _converted(fields, kind)
     return whole or _LEAST[kind]()
 
 

@@ -210,6 +210,8 @@ def test_a_crash_is_remembered_once_with_its_record() -> None:
         (Crashed("Y"), [event("run-complete", 3), event("run-crash", 4, error="X")], Crashed("Y")),
         (Stopped("x"), [event("run-complete", 3)], Stopped("x")),
         (Stopped("x"), [event("run-complete", 3), event("anything", 4)], Stopped("x")),
+        (Stopped("x"), [event("teardown", 15, outcome="failed")], Stopped("x")),
+        (Crashed("X"), [event("run-stopped", 15, by="x")], Crashed("X")),
         (None, [event("run-complete", 15), event("run-stopped", 16, by="x")], Stopped("x")),
         (None, [event("run-crash", 15, error="X"), event("run-stopped", 16, by="x")], Crashed("X")),
     ],
