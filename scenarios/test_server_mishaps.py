@@ -117,9 +117,13 @@ def test_foreign_server_of_the_user_is_never_contacted(mux_run: Stage, monkeypat
         assert isinstance(theirs, TmuxMultiplexer)
         monkeypatch.setenv("TMUX", f"{theirs.socket_path},{users.server().pid},0")
         monkeypatch.setenv("TMUX_PANE", "%0")
-        report = mux_run(task("1-1", agent=works(1).then_completes()))
+        # A stopped server answers nobody: whoever asked it anything would wait.
+        users.freeze()
+        report = mux_run(task("1-1", agent=works(1).then_completes()), call_timeout_s=20)
+        users.thaw()
 
         assert report.status is RunStatus.FINISHED
+        assert not report.events("transport-degraded")
         assert theirs.list_sessions() == ["mine"]
         assert theirs.list_window_ids("mine") == [window]
     finally:

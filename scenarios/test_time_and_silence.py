@@ -110,7 +110,7 @@ def test_nudge_livelock_is_capped(mux_run: Stage, nudges: int, stall_grace_s: in
 def test_hang_during_nudge_defers_it(mux_run: Stage) -> None:
     """A turn that ends without a result while the multiplexer hangs: nothing is typed or concluded until it answers again."""
     mux_run.at(2, mux_run.world.freeze)
-    mux_run.at(15, mux_run.world.thaw)
+    mux_run.at(20, mux_run.world.thaw)
     report = mux_run(
         task("1-1", agent=works(4).then_stops().then_idles().on_nudge(ANSWER)), result_grace_s=3, call_timeout_s=4
     )
@@ -121,7 +121,7 @@ def test_hang_during_nudge_defers_it(mux_run: Stage) -> None:
     assert degraded["seq"] < nudge["seq"]
     assert nudge["outcome"] == "sent"
     if report.virtual:
-        assert nudge["at"] - report.events("run-started")[0]["at"] >= 15
+        assert nudge["at"] - report.events("run-started")[0]["at"] >= 20
 
 
 @pytest.mark.simulated("the seconds of a live host are not exact")
