@@ -67,12 +67,12 @@ def test_an_engine_that_types_again_or_too_often_is_told() -> None:
     """A text is executed as often as the journal has decisions, and decided on as often as the plan allows."""
     story, settings = nudged()
     deaf = task("1-1", agent=stops().then_idles().on_nudge(stops().then_idles()))
-    again = Stage(FakeWorld())(story, make=engines.TypesAgain, verify=False, **settings)
-    often = Stage(FakeWorld())(deaf, make=engines.NagsItsAgents, verify=False, result_grace_s=1, max_attempts=1)
+    nagging = {"make": engines.NagsItsAgents, "verify": False}
+    quick = {"result_grace_s": 1, "stall_grace_s": 3, "max_attempts": 1, "retry_deferred": "never"}
 
-    unheard = Stage(FakeWorld())(
-        deaf, make=engines.NagsItsAgents, faults="send_text=timeout", verify=False, result_grace_s=1, max_attempts=1
-    )
+    again = Stage(FakeWorld())(story, make=engines.TypesAgain, verify=False, **settings)
+    often = Stage(FakeWorld())(deaf, **nagging, **quick)
+    unheard = Stage(FakeWorld())(deaf, faults="send_text=timeout", **nagging, **quick)
 
     assert told(again, "single-agent") == ["1-1 #1 was typed to 2 times on 1 decisions"]
     assert "1-1 #1 was nudged 10 times (result), 2 at most were due" in told(often, "single-agent")
