@@ -488,8 +488,10 @@ def readable(report: Report) -> Iterator[str]:
     if report.state is None and report.journal:
         yield "no state can be read"
     unreplaced = report.killed or _unwritten(report, "state", "lock", "other")
+    # A last line without its end is one that nobody was told was written.
+    unwritten = report.killed or _unwritten(report, "journal")
     for note in report.verdict.notes:
-        if not (unreplaced and note.endswith("is missing")):
+        if not (unreplaced and note.endswith("is missing")) and not (unwritten and "lacks its end" in note):
             yield f"not everything can be read: {note}"
 
 

@@ -27,11 +27,11 @@ Event = dict[str, Any]
 TAIL = 50
 """Events kept at hand for a crash record; engine.md asks for the last 50."""
 
-_RESERVED = frozenset({"seq", "epoch", "at"})
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 _LINE_START = b'{"seq":'
-_REPAIRED = "journal-repaired"
-"""The event that comes just after a torn line, and tells of it."""
+_CLOSING = "torn_before"
+"""Set on a line that was written to close off what came before it: a line that was cut off there, or nothing at all."""
+_RESERVED = frozenset({"seq", "epoch", "at", _CLOSING})
 _NUMBERS = 10**18
 """No epoch and no line number gets there; the name of a crash record has room for eighteen digits."""
 
@@ -67,7 +67,7 @@ def read_journal(disk: Disk, path: str) -> JournalReading:
 def parse_journal(data: bytes) -> JournalReading:
     """See `read_journal`; a line that is no event is skipped with a note, and never takes another line with it.
 
-    A torn line that was closed off and noted when the journal was opened again is not noted once more.
+    A line that was cut off, and that the next one closed off and tells of, was never acknowledged: it is not noted.
     """
     events: list[Event] = []
     odd: dict[int, str] = {}
@@ -82,7 +82,7 @@ def parse_journal(data: bytes) -> JournalReading:
             event = _parse(line[rest:]) if rest > 0 else None
             what = "is damaged" if number <= len(lines) else "lacks its end"
             odd[number] = f"journal line {number} {what} ({len(line)} bytes)"
-        elif event["event"] == _REPAIRED:
+        elif event.get(_CLOSING) is True:
             odd.pop(number - 1, None)
         if event is not None:
             events.append(event)
@@ -154,7 +154,7 @@ class Journal:
         self._torn = reading.torn
         self._open = True
         if reading.torn:
-            self.append(_REPAIRED, notes=reading.notes[:20] or ["the last line lacked its end"])
+            self.append("journal-repaired", notes=reading.notes[:20] or ["the last line lacked its end"])
         return reading
 
     def append(self, event: str, /, *, durable: bool = True, **fields: object) -> int:
@@ -164,7 +164,8 @@ class Journal:
         if not _RESERVED.isdisjoint(fields):
             raise ValueError(f"a journal line has its own {sorted(_RESERVED & fields.keys())}")
         self._seq += 1
-        entry: Event = {"seq": self._seq, "epoch": self.epoch, "at": self._clock.wall(), "event": event, **fields}
+        closing = {_CLOSING: True} if self._torn else {}
+        entry = {"seq": self._seq, "epoch": self.epoch, "at": self._clock.wall(), "event": event, **fields, **closing}
         line = encode(entry)
         if self._scrub is not None:
             line = self._scrub(line)

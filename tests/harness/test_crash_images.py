@@ -9,11 +9,13 @@ import broken_stores as broken
 import pytest
 
 from backends.memory_disk import Loss, Part
+from faults.plan import FaultPlan
 from harness.crash_images import Cut, Recording, cuts, kills, record
 from harness.crash_verdicts import Judge, go_on, survey
 from harness.promises import Promise
 from harness.record import CrashFiling, CrashRef, RunStore
 from harness.stories import STORIES
+from harness.trials import trial
 
 CRASH = "engine.complete=1*raise(RuntimeError)"
 
@@ -134,3 +136,13 @@ def test_before_anything_was_acknowledged_there_is_nothing_to_resume() -> None:
     """A resume says so, and that is no problem."""
     assert go_on(recorded(), Cut(recorded().begun)) == []
     assert go_on(recorded(), Cut(recorded().begun + 6)) == []
+
+
+@pytest.mark.parametrize("then", ["1*oserror(ENOSPC)", "1*die"])
+def test_a_line_that_was_cut_off_in_the_middle_of_a_run_is_no_damage(then: str) -> None:
+    """Nobody was told that it was written; the next line, of this drive or of the resume, closes it off and says so."""
+    plan = FaultPlan.parse(f"disk.append:journal=5*pass->1*torn(7)->{then}", 0)
+    found = trial(STORIES["completes"], plan)
+
+    assert found.verdict.problems == ()
+    assert any(event.get("torn_before") for event in found.reports[-1].journal)
