@@ -150,6 +150,17 @@ def test_every_damaged_source_is_told() -> None:
     )
 
 
+def test_a_line_that_was_not_finished_is_no_damage() -> None:
+    """Nobody was ever told that it was written."""
+    world = World()
+    world.begun()
+    world.disk.append(f"{RUN}/journal.jsonl", b'{"seq":2')
+
+    evidence = world.store().evidence()
+
+    assert (evidence.notes, evidence.damaged) == (("journal line 2 lacks its end (8 bytes)",), False)
+
+
 @pytest.mark.parametrize(
     ("operation", "path", "note", "damaged"),
     [
@@ -252,12 +263,13 @@ def test_without_a_driver_the_shape_of_the_record_decides() -> None:
     assert world.store().evidence().driver is Liveness.UNKNOWN
     world.put(f"{RUN}/state.json", b'{"run_id": "r-1"}')
     assert world.store().evidence().driver is Liveness.UNKNOWN
-    world.disk.remove(f"{RUN}/state.json")
     world.put(f"{RUN}/journal.jsonl", b'{"seq":1,"epoch":1,"at":2.5,"event":"x"}\n')
+    assert world.store().evidence().driver is Liveness.UNKNOWN
+    world.disk.remove(f"{RUN}/state.json")
 
     evidence = world.store().evidence()
 
-    assert evidence.driver is Liveness.DEAD
+    assert (evidence.driver, evidence.driver_text) == (Liveness.DEAD, "")
     assert evidence.journal == Witness("journal.jsonl", 1, 1, 2.5)
 
 
@@ -271,11 +283,15 @@ def test_a_snapshot_tells_the_crash_of_its_epoch_before_its_ending() -> None:
     store.save(state)
     assert (found := world.store().evidence().state) is not None
     assert found.ending == Finished()
-    state.crashes += [CrashRef(2, 3, "X: first"), CrashRef(2, 4, "X: second", "crash/2-4.json")]
+    state.crashes += [
+        CrashRef(2, 3, "X: first"),
+        CrashRef(2, 4, "X: then"),
+        CrashRef(2, 5, "X: last", "crash/2-5.json"),
+    ]
     store.save(state)
 
     assert (found := world.store().evidence().state) is not None
-    assert found.ending == Crashed("X: second", "crash/2-4.json")
+    assert found.ending == Crashed("X: last", "crash/2-5.json")
 
 
 def test_the_newest_snapshot_names_the_driver() -> None:

@@ -208,6 +208,26 @@ def test_a_repair_says_what_was_odd(disk: FailingDisk, torn: bytes, notes: list[
     assert repair["notes"] == notes
 
 
+def test_every_line_is_scrubbed_before_anybody_sees_it(disk: FailingDisk) -> None:
+    """In the file and in the tail."""
+    journal = Journal(disk, PATH, VirtualClock(), scrub=lambda line: line.replace(b"secret", b"..."))
+    journal.append("one", text="a secret")
+
+    assert [event["text"] for event in (*read_journal(disk, PATH).events, *journal.tail())] == ["a ..."] * 2
+    assert journal.tail()[0]["epoch"] == 1
+
+
+def test_the_directory_is_synced_with_the_first_line_only(disk: FailingDisk) -> None:
+    """Its entry is there from then on."""
+    for _ in range(2):
+        journal = opened(disk)
+        for name in ("one", "two"):
+            journal.append(name)
+
+    assert disk.done.count(("fsync", "/j")) == 1
+    assert disk.done.count(("fsync", PATH)) == 4
+
+
 def test_a_line_that_was_cut_short_is_closed_off_by_the_next_one() -> None:
     """Also by the same writer."""
 
