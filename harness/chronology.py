@@ -122,7 +122,7 @@ def _section(
     items = list(_items(entries, lines, report.elapsed_s))
     base = next((_number(event.get("at")) - entries[n].at_s for n, (_, event) in lines.items() if n >= 0), None)
     if base is None:
-        base = _number(ledger[0].get("at")) if ledger else 0.0
+        base = next((_number(one.get("at")) for one in (*(event for _, event in lines.values()), *ledger)), 0.0)
     late = [(at, line) for n, line in lines.items() if n < 0 for at in [_number(line[1].get("at")) - base]]
     for k, (at_s, line) in enumerate(late):
         order = _order_at(entries, at_s) + 0.9 + k * 1e-6

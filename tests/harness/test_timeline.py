@@ -127,6 +127,16 @@ def test_no_line_and_no_sign_of_an_agent_is_lost(story: str, plan: str) -> None:
     assert sum(mark.kind.startswith("agent-") for mark in drawn) == len(last.ledger)
 
 
+def test_lines_that_no_traced_write_accounts_for_stand_at_their_time() -> None:
+    """As of somebody's own engine that writes past the injector: none of them is left out."""
+    (report,) = told("nudged", HANGS).reports
+    (section,) = chronology([replace(report, entries=[])])
+
+    assert [item.at_s for item in section.items if item.marks[0].lane == "task 1-1"][-1] == 14
+    assert len(section.lines) == len(report.journal)
+    assert labels(section, "run")[-1] == "run-complete"
+
+
 def test_an_agent_that_outlived_its_engine_is_there_from_the_first_moment_of_the_resume() -> None:
     """Of what was before the story its start is drawn, and no journal line."""
     section = chronology(told("after-a-kill", "").reports)[0]
@@ -246,11 +256,13 @@ def test_records_that_make_no_sense_are_drawn_all_the_same(odd: dict[str, object
 
     for broken in (
         replace(report, journal=lines),
+        replace(report, journal=lines, entries=[]),
         replace(report, ledger=notes),
         replace(report, journal=[], state=None),
     ):
         page = timeline_page([broken], title="x")
         assert len(drawings(page)) == 2
+        assert "> nan" not in page.replace(">nan", "> nan")
     assert "nothing was run" in timeline_page([], title="x")
 
 
