@@ -102,55 +102,64 @@ class Section:
 
 
 def chronology(reports: Sequence[Report]) -> list[Section]:
-    """The runs one after the other: the one under the faults, and its resumes."""
-    seen: set[tuple[str, object, object]] = set()
+    """The runs one after the other: the one under the faults and its resumes, or whatever runs there were."""
+    seen: set[tuple[str, str, object, object]] = set()
     sections: list[Section] = []
-    notes = 0
-    for number, report in enumerate(reports):
-        title = "the run" if number == 0 else f"resume {number}" if len(reports) > 2 else "its resume"
+    known: dict[str, int] = {}
+    newest, notes = "", 0
+    for report in reports:
+        newest = newest if report.state is None else report.state.run_id
+        resumes = known[newest] = known.get(newest, -1) + 1
+        title = f"resume {resumes}" if resumes else "the run" if len(known) == 1 else f"run {len(known)}"
         told = f"{title}, under faults" if report.faults.faults else f"{title}, without faults"
-        sections.append(_section(told, report, seen, report.ledger[notes:]))
+        lines = dict(_aligned(report.entries, _unseen(report, newest, seen)))
+        sections.append(_section(told, report, lines, report.ledger[notes:]))
         notes = len(report.ledger)
     return sections
 
 
-def _section(
-    title: str, report: Report, seen: set[tuple[str, object, object]], ledger: Sequence[Mapping[str, Any]]
-) -> Section:
-    entries = list(report.entries)
-    lines = dict(_aligned(entries, _unseen(report, seen)))
+def _section(title: str, report: Report, lines: Mapping[int, Line], ledger: Sequence[Mapping[str, Any]]) -> Section:
+    entries = report.entries
+    base = _beginning(entries, lines, ledger)
     items = list(_items(entries, lines, report.elapsed_s))
-    base = next((_number(event.get("at")) - entries[n].at_s for n, (_, event) in lines.items() if n >= 0), None)
-    if base is None:
-        base = next((_number(one.get("at")) for one in (*(event for _, event in lines.values()), *ledger)), 0.0)
-    late = [(at, line) for n, line in lines.items() if n < 0 for at in [_number(line[1].get("at")) - base]]
-    for k, (at_s, line) in enumerate(late):
-        order = _order_at(entries, at_s) + 0.9 + k * 1e-6
-        items.append(Item(order, at_s, at_s, _line_marks(*line)))
+    told: list[tuple[float, str, Event]] = []
+    for index, (source, event) in lines.items():
+        if index >= 0:
+            told.append((entries[index].number, source, event))
+            continue
+        at_s = _number(event.get("at")) - base
+        order = _order_at(entries, at_s) + 0.9 - index * 1e-6
+        items.append(Item(order, at_s, at_s, _line_marks(source, event)))
+        told.append((order, source, event))
     notes = list(_notes(entries, ledger, _WallClock.of(report, base)))
     items += [item for item, _ in notes]
     items.sort(key=lambda item: item.order)
-    orders = {id(line): entries[n].number for n, line in lines.items() if n >= 0}
-    told = [(float(orders.get(id(line), len(entries) + 1)), *line) for line in lines.values()]
     told.sort(key=lambda one: one[0])
     last = items[-1].order if items else 0.0
-    bars = (*_attempts(told, last), *_lives(notes, last))
-    return Section(title, report, tuple(items), bars, tuple(told))
+    return Section(title, report, tuple(items), (*_attempts(told, last), *_lives(notes, last)), tuple(told))
+
+
+def _beginning(entries: Sequence[TraceEntry], lines: Mapping[int, Line], ledger: Sequence[Mapping[str, Any]]) -> float:
+    """The wall clock's time when the run began, as far as anything tells."""
+    for index, (_, event) in lines.items():
+        if index >= 0:
+            return _number(event.get("at")) - entries[index].at_s
+    return next((_number(one.get("at")) for one in (*(event for _, event in lines.values()), *ledger)), 0.0)
 
 
 Line = tuple[str, Event]
 """A journal line and the run inside the run that it is of, nothing for the outer one."""
 
 
-def _unseen(report: Report, seen: set[tuple[str, object, object]]) -> list[deque[Line]]:
-    """The lines of this run that no run before has shown, for each journal."""
+def _unseen(report: Report, run_id: str, seen: set[tuple[str, str, object, object]]) -> list[deque[Line]]:
+    """The lines of this run that no report before has shown, for each journal."""
     epoch = report.state.epoch if report.state is not None else None
     journals = [("", report.journal), *((inner.path, inner.journal) for inner in report.nested)]
     found = []
     for source, journal in journals:
         new = []
         for event in journal:
-            key = (source, repr(event.get("epoch")), repr(event.get("seq")))
+            key = (run_id, source, repr(event.get("epoch")), repr(event.get("seq")))
             older = source == "" and epoch is not None and _number(event.get("epoch")) < epoch
             if key not in seen and not older:
                 new.append((source, event))

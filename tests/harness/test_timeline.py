@@ -170,7 +170,7 @@ def test_a_crash_and_the_resume_after_it_stand_side_by_side() -> None:
     assert [(bar.label, bar.cut) for bar in second.bars if bar.lane == "task 1-1"] == [("attempt 2: completed", False)]
     page = timeline_page(reports, title="completes")
     assert "the run, under faults: CRASHED" in page
-    assert "its resume, without faults: FINISHED" in page
+    assert "resume 1, without faults: FINISHED" in page
     assert "RuntimeError: injected by engine.decide" in page
 
 
@@ -274,12 +274,21 @@ def test_a_run_that_fails_before_it_begins_has_a_page() -> None:
     assert len(drawings(timeline_page(reports, title="x"))) == 2
 
 
+RUNS = ("the run", "run 2", "resume 1")
+ENDINGS = ("FINISHED", "PAUSED", "FINISHED")
+
+
 def test_reports_of_a_stage_are_drawn_without_a_story() -> None:
     """Whoever has reports, as a test of their own has, gets the same page."""
     stage = Stage(FakeWorld())
     stage(task("1-1", agent=completes()))
+    stage(task("1-1", agent=completes(), gate="approval"))
+    stage.resume_to_the_end()
+    page = timeline_page(stage.reports, title="tests/test_mine.py::test_x")
 
-    assert "run-complete" in timeline_page(stage.reports, title="tests/test_mine.py::test_x")
+    titles = re.findall(r'<text class="section".*?>(.*?)</text>', page)
+    assert titles == [f"{one}, without faults: {status}" for one, status in zip(RUNS, ENDINGS, strict=True)]
+    assert page.count(">run-complete</text>") == 2
 
 
 def test_the_same_run_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
