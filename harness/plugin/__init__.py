@@ -181,6 +181,8 @@ def pytest_runtest_makereport(
         _explain(item, call, result)
     if call.when == "teardown" and (deeds := item.stash.get(_DEEDS, None)) is not None:
         item.config.stash[_SESSION].tell(result, deeds)
+        # Items live as long as the session does: what they did must not.
+        del item.stash[_DEEDS]
     return result
 
 

@@ -76,6 +76,9 @@ class Session:
             return
         deeds = Deeds.heard(told)
         self.tally.add(deeds)
+        if not self._is_worker:
+            # The terminal keeps every report, and there may be a hundred thousand.
+            delattr(report, _TOLD)
         self._swept += bool(deeds.story)
         if deeds.story and self._every and self._swept % self._every == 0:
             self._say_how_far()

@@ -72,21 +72,22 @@ class Terminal:
         self.lines.append(line)
 
 
-def sweep(items: int, *, verbose: int = 0) -> tuple[list[str], set[object]]:
-    """The lines and the signs that a sweep of so many items shows, of which the seventh fails."""
+def sweep(items: int, *, verbose: int = 0) -> tuple[list[str], set[tuple[str, object]]]:
+    """The lines that a sweep of so many items shows, of which the seventh fails, and the signs for how items end."""
     terminal = Terminal()
     plugins = SimpleNamespace(get_plugin=lambda name: terminal)
     option = SimpleNamespace(verbose=verbose, collectonly=False)
     session = Session(cast(pytest.Config, SimpleNamespace(option=option, pluginmanager=plugins)), many=40)
     session.pytest_sessionstart(cast(pytest.Session, SimpleNamespace(testscollected=items)))
-    signs = set[object]()
+    signs = set[tuple[str, object]]()
     for number in range(items):
         for when in ("setup", "call", "teardown"):
             outcome = "failed" if number == 6 and when == "call" else "passed"
             report = pytest.TestReport("id", ("", 0, ""), {"sweep": 1}, outcome, None, when)  # type: ignore[arg-type]  # literals
             if when == "teardown":
                 session.tell(report, deeds(story="completes"))
-            signs.add(session.pytest_report_teststatus(report))
+            if when == "call":
+                signs.add((outcome, session.pytest_report_teststatus(report)))
             session.pytest_runtest_logreport(report)
     return terminal.lines, signs
 
@@ -98,13 +99,13 @@ def test_a_long_sweep_tells_how_far_it_is_instead_of_showing_dots() -> None:
     assert len(lines) == 20
     assert lines[0].startswith("swept 2 of 40 (5 %), 0 failed, ")
     assert lines[-1].startswith("swept 40 of 40 (100 %), 1 failed, ")
-    assert signs == {("passed", "", ""), None}
+    assert signs == {("passed", ("passed", "", "")), ("failed", None)}
 
 
 @pytest.mark.parametrize(("items", "verbose"), [(39, 0), (40, 1)])
 def test_a_short_or_a_talkative_sweep_shows_each_item(items: int, verbose: int) -> None:
     """As pytest does anyway."""
-    assert sweep(items, verbose=verbose) == ([], {None})
+    assert sweep(items, verbose=verbose) == ([], {("passed", None), ("failed", None)})
 
 
 def test_coverage_that_cannot_be_written_fails_the_session_in_one_line(pytester: pytest.Pytester) -> None:
