@@ -409,6 +409,7 @@ def test_an_error_is_described_without_the_secrets_of_this_environment(monkeypat
     assert shown == [f"ValueError: <env {name}>", f"ValueError: {value}"]
     assert told == f"ValueError: invalid literal for int() with base 10: '<env {name}>'"
     assert (record["error"], record["server"]) == (f"ValueError: <env {name}>", "<secret>")
+    assert built(ValueError(value))["error"] == f"ValueError: {value}"
 
 
 @pytest.mark.parametrize("flow", [SystemExit, KeyboardInterrupt, GeneratorExit])
