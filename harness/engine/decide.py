@@ -180,7 +180,7 @@ def _ask(seen: Observation, budget: Budget) -> Decision | None:
 
 
 def _lively(seen: Observation, budget: Budget) -> Decision | None:
-    if seen.turn_ended_s is None or budget.stall_grace_s <= 0:
+    if seen.turn_ended_s is None:
         return None
     signs = [seen.turn_ended_s, seen.asked_s, seen.grown_s]
     last = max(sign for sign in signs if sign is not None)

@@ -29,21 +29,21 @@ def put(disk: Disk, path: str, data: bytes, suffix: str, previous: str | None = 
     file is left.
     """
     prepared = temporary(path, suffix)
-    moved = False
+    kept: str | None = None
     try:
         disk.write(prepared, data)
         disk.fsync(prepared)
         if previous is not None:
             with contextlib.suppress(FileNotFoundError):
                 disk.replace(path, previous)
-                moved = True
+                kept = previous
         disk.replace(prepared, path)
     except OSError:
         with contextlib.suppress(OSError):
             disk.remove(prepared)
-        if moved and previous is not None:
+        if kept is not None:
             with contextlib.suppress(OSError):
-                disk.replace(previous, path)
+                disk.replace(kept, path)
         raise
     disk.fsync(os.path.dirname(path))
 
