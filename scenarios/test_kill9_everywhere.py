@@ -16,11 +16,13 @@ from backends.processes import SystemProcessTable
 from faults.actions import Die
 from faults.matrix import Cell
 from faults.plan import FaultPlan
+from harness.agents import completes, task, works
 from harness.crash_images import Recording, kills, record
 from harness.crash_verdicts import go_on, survey
 from harness.dashboard.reader import read_run
 from harness.killed_run import RUN, carry_out
 from harness.record import Finished, RunStatus, RunStore
+from harness.runner import Stage
 from harness.stories import STORIES
 from harness.trials import replay_line, trial
 
@@ -43,13 +45,13 @@ def recorded(story: str, faults: str = "") -> Recording:
 
 
 @pytest.mark.parametrize("story", list(STORIES))
-def test_a_kill_after_any_change_of_the_disk_leaves_what_was_promised(story: str) -> None:
+def test_kill9_everywhere_leaves_what_was_promised(story: str) -> None:
     """Readable, complete, INTERRUPTED or as the last acknowledged ending says; never FINISHED without one, never RUNNING."""
     assert survey(recorded(story), kills(recorded(story))).problems == []
 
 
 @pytest.mark.parametrize("name", list(CRASHES))
-def test_a_kill_while_a_bad_end_is_recorded_leaves_what_was_promised(name: str) -> None:
+def test_kill9_everywhere_in_a_bad_end_leaves_what_was_promised(name: str) -> None:
     """A crash that was filed stays filed, whatever else could not be written any more."""
     recording = recorded(*CRASHES[name])
 
@@ -58,7 +60,7 @@ def test_a_kill_while_a_bad_end_is_recorded_leaves_what_was_promised(name: str) 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("story", list(STORIES))
-def test_a_host_that_went_down_at_any_change_goes_on_with_the_run(story: str, thorough: bool) -> None:
+def test_kill9_everywhere_of_all_there_is_can_be_gone_on_from(story: str, thorough: bool) -> None:
     """Killed with everything around it, a run is resumed until it is finished, and nothing that was done is done again."""
     moments = list(kills(recorded(story)))
 
@@ -68,7 +70,7 @@ def test_a_host_that_went_down_at_any_change_goes_on_with_the_run(story: str, th
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("story", list(STORIES))
-def test_a_kill_before_or_after_any_call_of_the_disk_is_resumed(story: str, thorough: bool) -> None:
+def test_kill9_everywhere_of_the_engine_alone_can_be_gone_on_from(story: str, thorough: bool) -> None:
     """The engine dies alone: its windows and agents live on, and the resume reconciles them."""
     reached = recorded(story).report.reached
     calls = [
@@ -85,12 +87,24 @@ def test_a_kill_before_or_after_any_call_of_the_disk_is_resumed(story: str, thor
         assert verdict.held, (verdict.problems, replay_line(story, verdict.plan))
 
 
+@pytest.mark.worlds("fake", "simulated-tmux")
+@pytest.mark.parametrize("faults", ["disk.fsync:journal=6*pass->1*die", "disk.replace:state=6*pass->1*lost:die"])
+def test_kill9_everywhere_in_a_world_that_goes_on(mux_run: Stage, faults: str) -> None:
+    """The window and the agent in it live on without an engine; the resume ends them, or takes over what they left."""
+    killed = mux_run(task("1-1", agent=works(2).then_completes()), task("1-2", agent=completes()), faults=faults)
+    report = mux_run.resume()
+
+    assert killed.killed
+    assert report.status is RunStatus.FINISHED
+    assert [report.task(key).phase for key in ("1-1", "1-2")] == ["done", "done"]
+
+
 MOMENTS = (19, 26, 47, 68, 111, 150, 181, 206)
 """Changes of the disk after which a process is killed; the whole run makes about two hundred and ten."""
 
 
 @pytest.mark.parametrize("changes", MOMENTS)
-def test_a_real_sigkill_leaves_a_record_that_can_be_resumed(changes: int, tmp_path: Path) -> None:
+def test_kill9_everywhere_of_a_real_process_can_be_gone_on_from(changes: int, tmp_path: Path) -> None:
     """A real process on a real disk: the kernel gives the lock back, what was acknowledged is there, a resume finishes."""
     processes, disk = SystemProcessTable(SystemClock()), RealDisk()
     argv = (sys.executable, "-P", "-m", "harness.killed_run", str(tmp_path), "in-order", str(changes))

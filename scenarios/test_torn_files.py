@@ -47,7 +47,7 @@ def says(view: RunView, name: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_snapshot_cut_at_any_byte_costs_nothing(kind: str, thorough: bool) -> None:
+def test_torn_files_a_snapshot_cut_at_any_byte_costs_nothing(kind: str, thorough: bool) -> None:
     """The backup and the journal know everything that it said; the notes say that it could not be read."""
     run = specimen(kind)
     whole = shown(run.view({}))
@@ -60,7 +60,7 @@ def test_a_snapshot_cut_at_any_byte_costs_nothing(kind: str, thorough: bool) -> 
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_snapshot_and_backup_cut_at_any_byte_cost_nothing(kind: str, thorough: bool) -> None:
+def test_torn_files_both_snapshots_cut_at_any_byte_cost_nothing(kind: str, thorough: bool) -> None:
     """The journal alone tells the whole story."""
     run = specimen(kind)
     whole = shown(run.view({}))
@@ -72,7 +72,7 @@ def test_snapshot_and_backup_cut_at_any_byte_cost_nothing(kind: str, thorough: b
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_journal_cut_at_any_byte_takes_no_other_line_with_it(kind: str, thorough: bool) -> None:
+def test_torn_files_a_journal_cut_at_any_byte_takes_no_other_line_with_it(kind: str, thorough: bool) -> None:
     """The snapshot still stands; what is missing at the end is noted unless the cut is between two lines."""
     run = specimen(kind)
     whole, data = shown(run.view({})), run.content("journal.jsonl")
@@ -85,7 +85,7 @@ def test_a_journal_cut_at_any_byte_takes_no_other_line_with_it(kind: str, thorou
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_journal_cut_at_any_byte_has_every_line_before(kind: str) -> None:
+def test_torn_files_a_journal_cut_at_any_byte_has_every_line_before(kind: str) -> None:
     """Each beginning of the file has just the lines that are whole in it."""
     data = specimen(kind).content("journal.jsonl")
     events = parse_journal(data).events
@@ -104,7 +104,7 @@ def endings(data: bytes) -> Iterator[tuple[bytes, bool]]:
 
 
 @pytest.mark.parametrize(("story", "status"), [("completes", "FINISHED"), ("paused", "PAUSED")])
-def test_an_ending_that_is_not_whole_is_none(story: str, status: str) -> None:
+def test_torn_files_an_ending_that_is_not_whole_is_none(story: str, status: str) -> None:
     """With the journal alone a run has ended once the line about it is whole, and not a byte before."""
     run = Specimen(record(STORIES[story]))
 
@@ -114,7 +114,7 @@ def test_an_ending_that_is_not_whole_is_none(story: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["crash.txt", "crash/1-12.json"])
-def test_a_crash_record_cut_at_any_byte_leaves_the_run_crashed(name: str, thorough: bool) -> None:
+def test_torn_files_a_crash_record_cut_at_any_byte_leaves_the_run_crashed(name: str, thorough: bool) -> None:
     """The other record, the journal and the snapshot know of it; even all of them but one may be lost."""
     run = specimen("crashed")
     error = run.view({}).status.reason
@@ -129,7 +129,7 @@ def test_a_crash_record_cut_at_any_byte_leaves_the_run_crashed(name: str, thorou
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("odd", list(ODD_DOCUMENTS))
-def test_what_is_no_state_is_passed_over(kind: str, odd: str) -> None:
+def test_torn_files_what_is_no_state_is_passed_over(kind: str, odd: str) -> None:
     """Whatever stands where the snapshot should be, and the backup, and the crash records: the journal knows."""
     run = specimen(kind)
     document = ODD_DOCUMENTS[odd]
@@ -142,7 +142,7 @@ def test_what_is_no_state_is_passed_over(kind: str, odd: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["finished", "crashed"])
-def test_a_snapshot_with_something_wrong_in_it_is_passed_over(kind: str, thorough: bool) -> None:
+def test_torn_files_a_snapshot_with_something_wrong_in_it_is_passed_over(kind: str, thorough: bool) -> None:
     """Each thing in it as each wrong type: where it is refused, the backup is used and the notes say so."""
     run = specimen(kind)
     whole, document = shown(run.view({})), json.loads(run.content("state.json"))
@@ -161,7 +161,7 @@ def test_a_snapshot_with_something_wrong_in_it_is_passed_over(kind: str, thoroug
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_record_of_a_newer_version_is_not_judged(kind: str) -> None:
+def test_torn_files_a_record_of_a_newer_version_is_not_judged(kind: str) -> None:
     """It is UNKNOWN, says which version wrote it, and is never taken up."""
     run = specimen(kind)
     newer = json.dumps(json.loads(run.content("state.json")) | {"schema": 99}).encode()
@@ -174,7 +174,7 @@ def test_a_record_of_a_newer_version_is_not_judged(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_journal_with_something_in_between_tells_the_same_story(kind: str) -> None:
+def test_torn_files_a_journal_with_something_in_between_tells_the_same_story(kind: str) -> None:
     """Lines twice, other line ends, garbage between them: with the snapshot and without it."""
     run = specimen(kind)
     whole = shown(run.view({}))
@@ -185,7 +185,7 @@ def test_a_journal_with_something_in_between_tells_the_same_story(kind: str) -> 
 
 
 @pytest.mark.parametrize("odd", [*ODD_DOCUMENTS, "newer"])
-def test_a_run_that_cannot_be_read_hides_no_other(odd: str) -> None:
+def test_torn_files_a_run_that_cannot_be_read_hides_no_other(odd: str) -> None:
     """It stands in the list between two others, as what it is."""
     run = specimen("finished")
     document = ODD_DOCUMENTS.get(odd, b'{"schema": 99}')
@@ -200,7 +200,7 @@ def test_a_run_that_cannot_be_read_hides_no_other(odd: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_files_whose_end_is_zeros_cost_nothing(kind: str, thorough: bool) -> None:
+def test_torn_files_that_end_in_zeros_cost_nothing(kind: str, thorough: bool) -> None:
     """A file system may have made room for what it never wrote: what is before the zeros counts, what is elsewhere stands."""
     run = specimen(kind)
     whole = shown(run.view({}))
@@ -212,7 +212,7 @@ def test_files_whose_end_is_zeros_cost_nothing(kind: str, thorough: bool) -> Non
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_lock_file_cut_at_any_byte_says_nothing_and_hides_nothing(kind: str) -> None:
+def test_torn_files_a_lock_file_cut_at_any_byte_says_nothing_and_hides_nothing(kind: str) -> None:
     """Who drove the run last stands in its state, too."""
     run = specimen(kind)
     whole = shown(run.view({}))
