@@ -120,31 +120,23 @@ def chronology(reports: Sequence[Report]) -> list[Section]:
 
 def _section(title: str, report: Report, lines: Mapping[int, Line], ledger: Sequence[Mapping[str, Any]]) -> Section:
     entries = report.entries
-    base = _beginning(entries, lines, ledger)
+    clock = _WallClock.of(report, lines, ledger)
     items = list(_items(entries, lines, report.elapsed_s))
     told: list[tuple[float, str, Event]] = []
     for index, (source, event) in lines.items():
         if index >= 0:
             told.append((entries[index].number, source, event))
             continue
-        at_s = _number(event.get("at")) - base
+        at_s = clock.nominal(_number(event.get("at")))
         order = _order_at(entries, at_s) + 0.9 - index * 1e-6
         items.append(Item(order, at_s, at_s, _line_marks(source, event)))
         told.append((order, source, event))
-    notes = list(_notes(entries, ledger, _WallClock.of(report, base)))
+    notes = list(_notes(entries, ledger, clock))
     items += [item for item, _ in notes]
     items.sort(key=lambda item: item.order)
     told.sort(key=lambda one: one[0])
     last = items[-1].order if items else 0.0
     return Section(title, report, tuple(items), (*_attempts(told, last), *_lives(notes, last)), tuple(told))
-
-
-def _beginning(entries: Sequence[TraceEntry], lines: Mapping[int, Line], ledger: Sequence[Mapping[str, Any]]) -> float:
-    """The wall clock's time when the run began, as far as anything tells."""
-    for index, (_, event) in lines.items():
-        if index >= 0:
-            return _number(event.get("at")) - entries[index].at_s
-    return next((_number(one.get("at")) for one in (*(event for _, event in lines.values()), *ledger)), 0.0)
 
 
 Line = tuple[str, Event]
@@ -316,21 +308,38 @@ class _WallClock:
 
     steps: tuple[tuple[float, float], ...]
     end_s: float
+    rate: float = 1.0
 
     @classmethod
-    def of(cls, report: Report, base: float) -> _WallClock:
-        """The clock of a run that began at `base`. On a simulated host everybody sees it jump."""
-        steps = [(0.0, base)]
+    def of(cls, report: Report, lines: Mapping[int, Line], ledger: Sequence[Mapping[str, Any]]) -> _WallClock:
+        """The clock of a run, as far as its journal tells.
+
+        On a simulated host everybody sees it jump. On a real one it may pass at another rate than the run's own seconds.
+        """
+        known = [
+            (_number(event.get("at")), report.entries[index].at_s) for index, (_, event) in lines.items() if index >= 0
+        ]
+        if not known:
+            known = [(_number(one.get("at")), 0.0) for one in (*(event for _, event in lines.values()), *ledger)][:1]
+        (wall, at_s), (last_wall, last_s) = (known[0], known[-1]) if known else ((0.0, 0.0), (0.0, 0.0))
+        rate = (
+            (last_s - at_s) / (last_wall - wall) if not report.virtual and last_wall > wall and last_s > at_s else 1.0
+        )
+        steps = [(0.0, wall - at_s / rate)]
         for injection in report.injections:
             if report.virtual and isinstance(injection.performed, Jump | Suspend):
                 steps.append((injection.at_s, steps[-1][1] + injection.performed.seconds))
-        return cls(tuple(steps), report.elapsed_s)
+        return cls(tuple(steps), report.elapsed_s, rate)
+
+    def nominal(self, wall: float) -> float:
+        """When it was that time, had the clock never jumped."""
+        return (wall - self.steps[0][1]) * self.rate
 
     def seconds(self, wall: float, since_s: float) -> float | None:
         """When it was that time, not before `since_s`; `None` if it never was."""
         ends = (*(began for began, _ in self.steps[1:]), self.end_s)
         for (began, offset), end in zip(self.steps, ends, strict=True):
-            at_s = wall - offset
+            at_s = (wall - offset) * self.rate
             if max(began, since_s) - 1e-6 <= at_s <= end + 1e-6:
                 return max(0.0, at_s)
         return None

@@ -137,6 +137,19 @@ def test_lines_that_no_traced_write_accounts_for_stand_at_their_time() -> None:
     assert labels(section, "run")[-1] == "run-complete"
 
 
+def test_agents_stand_beside_what_happened_where_the_run_has_seconds_of_its_own() -> None:
+    """On a real host the wall clock is not the one that a run may pass faster by: the journal's times tell at which rate."""
+    (report,) = told("nudged", HANGS).reports
+    began = report.journal[0]["at"]
+    lines = [{**event, "at": began + (event["at"] - began) / 5} for event in report.journal]
+    notes = [{**note, "at": began + (note["at"] - began) / 5} for note in report.ledger]
+    (scaled,) = chronology([replace(report, journal=lines, ledger=notes, virtual=False)])
+    (due,) = chronology([report])
+
+    for one, other in zip(scaled.items, due.items, strict=True):
+        assert one.at_s == pytest.approx(other.at_s, abs=1e-3)
+
+
 def test_an_agent_that_outlived_its_engine_is_there_from_the_first_moment_of_the_resume() -> None:
     """Of what was before the story its start is drawn, and no journal line."""
     section = chronology(told("after-a-kill", "").reports)[0]
