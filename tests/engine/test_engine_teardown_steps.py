@@ -35,6 +35,10 @@ class Place:
         self.outside = SimpleNamespace(multiplexer=self, clock=self.clock, processes=self.table)
         self.attempts = [Attempt(1, "t")]
         self._budget_s = 0.0
+        self.clock.call_at(60.0, self._late)
+
+    def _late(self) -> None:
+        raise AssertionError("still at it")
 
     @property
     def now(self) -> float:
