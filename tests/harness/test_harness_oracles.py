@@ -13,7 +13,7 @@ from backends.fake import FakeMultiplexer
 from harness.agents import completes, stops, task, works
 from harness.engine.engine import Engine
 from harness.engine.windows import RUN_OPTION
-from harness.oracles import ORACLES, OracleViolation, check_resumed, resumable, violations
+from harness.oracles import ORACLES, OracleViolation, check_resumed, recovers, resumable, unharmed, violations
 from harness.record import RecordError, SessionOutcome
 from harness.rehearsals import deferring, nudged, rehearse, whole
 from harness.report import Report
@@ -263,3 +263,41 @@ def test_a_prompt_that_was_executed_twice_by_one_launch_is_told() -> None:
 
     assert told(report, "single-agent") == []
     assert told(dataclasses.replace(report, ledger=[*report.ledger, first]), "single-agent")
+
+
+SILENCES = {
+    "": True,
+    "list_window_ids=1*timeout": True,
+    "list_window_ids=3*oserror(EMFILE);send_text=1*undecodable": True,
+    "list_window_ids=20*timeout": False,
+    "list_window_ids=oserror(EMFILE)": False,
+    'list_window_ids=1*output("@7")': False,
+    "list_window_ids=1*timeout;disk.read:results=1*oserror(EIO)": False,
+}
+"""Fault plans, and whether they are silences that are over within 50 s and leave the engine no excuse."""
+
+
+@pytest.mark.parametrize("faults", list(SILENCES))
+def test_what_recovers_in_time_has_to_be_without_consequence(faults: str) -> None:
+    """Half the session timeout may pass in silence; what never ends, what lies and what goes wrong elsewhere is not meant."""
+    agent = works(30).then_completes()
+    report = Stage(FakeWorld())(
+        task("1-1", agent=agent), faults=faults, session_timeout_s=100, verify=False, call_timeout_s=5
+    )
+
+    assert recovers(report) is SILENCES[faults]
+
+
+def test_a_silence_with_consequences_is_told_wherever_they_show() -> None:
+    """Another ending, another task, somebody else's session that is gone: each is a difference."""
+    stage = Stage(FakeWorld())
+    faultless, report = rehearse(stage, "complete"), rehearse(stage, "complete", "list_window_ids=1*timeout")
+    assert list(unharmed(faultless, report)) == []
+    assert report.state is not None
+    report.state.task("1-1").attempts[0].outcome = SessionOutcome.TIMED_OUT
+    disturbed = dataclasses.replace(report, others=["somebody's"])
+
+    assert [problem.partition(", with it")[0] for problem in unharmed(faultless, disturbed)] == [
+        "without the silence it came to ('others',)",
+        "without the silence it came to ('1-1', 'done', 1, 'completed', 'done')",
+    ]
