@@ -14,7 +14,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.stamp-ready
 MUTABLE := $(VENV)/.stamp-mutants
-SWEPT := $(addprefix scenarios/test_,sweep.py kill9_everywhere.py power_loss.py torn_files.py)
+SWEPT := $(addprefix scenarios/test_,sweep.py pairs.py random_plans.py kill9_everywhere.py power_loss.py torn_files.py)
 JOBS ?= 2
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
