@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from faults.catalog import LAYERS
 from faults.errors import FaultPlanError, nearest_name
 from faults.matrix import SWEPT, Calls, calls_of
+from harness.record import describe
 from harness.stories import STORIES, UnknownStory, story_of
 
 __all__ = ["DEFAULT", "DEFAULT_CALLS", "OFF", "Selected", "SelectionError", "calls_from", "selected"]
@@ -71,6 +72,8 @@ def _stories_and_layers(text: str) -> tuple[Sequence[str], str]:
         story_of(own)
     except UnknownStory as error:
         raise SelectionError(str(error)) from error
+    except (Exception, SystemExit) as error:
+        raise SelectionError(f"{own!r:.80} cannot be imported: {describe(error)}") from error
     return [own], rest
 
 

@@ -79,6 +79,17 @@ def test_a_selection_of_nothing_is_refused_with_the_nearest_name(texts: list[str
         selected(texts)
 
 
+@pytest.mark.parametrize("source", ["raise RuntimeError('half done')", "def", "raise SystemExit(3)"])
+def test_a_module_that_cannot_be_imported_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    """Whatever it raises is one line, not the end of pytest."""
+    name = f"half_written_{len(source)}"
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(SelectionError, match=f"'{name}:STORY' cannot be imported: "):
+        selected([f"{name}:STORY"])
+
+
 def test_calls_are_the_first_the_ends_every_one_or_a_number() -> None:
     """Anything else is refused with the nearest name."""
     assert [calls_from(word) for word in ("first", "ends", "every", "3")] == [1, Calls.ENDS, Calls.EVERY, 3]
