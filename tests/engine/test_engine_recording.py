@@ -15,6 +15,7 @@ from harness.agents import task, works
 from harness.engine.signals import RunStopped
 from harness.engine.summary import RunSummary, TaskSummary
 from harness.record import Crashed, Driver, Finished, RecordError, RunState, RunStatus, Stopped, TaskPhase
+from harness.record.state import decode_state
 from harness.report import Report
 from harness.runner import Stage
 from harness.world import FakeWorld
@@ -253,6 +254,64 @@ def test_a_crashed_run_is_summed_up() -> None:
     assert report.summary.crash_record == state.ending.record == state.crashes[-1].record
     assert (report.summary.teardown, report.summary.problems) == ("torn-down", ())
     assert stage.store().read_attention() == f"crashed: {state.ending.error}\n"
+
+
+def test_a_crash_in_a_nested_run_names_its_record() -> None:
+    """In the ending, in the state as it is written, and in the crash record."""
+    stage = Stage(FakeWorld())
+    report = stage(
+        task("a", agent=works(1).then_exits()),
+        retry_deferred="end",
+        faults="engine.begin=1*pass->1*raise(ValueError)",
+    )
+
+    state = decode_state(stage.world.disk.read(stage.run_dir / "state.json"))
+    assert isinstance(state.ending, Crashed)
+    inner = stage.store("nested", state.nested[0]).load().state.ending
+    assert isinstance(inner, Crashed)
+    assert state.ending.child == f"nested/{state.nested[0]}/{inner.record}"
+    assert report.summary is not None
+    assert report.summary.ending == state.ending
+    assert report.crash is not None
+    assert report.crash["child"] == state.ending.child
+
+
+def test_a_nested_run_that_left_no_record_is_named_by_its_directory() -> None:
+    """It could not even be made."""
+    stage = Stage(FakeWorld())
+
+    def occupy(step: str) -> None:
+        if step == "nested":
+            place = stage.run_dir / "nested" / f"{stage.run_dir.name}-n1-1"
+            stage.world.disk.mkdir(place)
+            stage.world.disk.write(place / "state.json", b"{}")
+
+    agent = works(1).then_exits()
+    report = stage(task("a", agent=agent), retry_deferred="end", faults="", checkpoint=occupy, verify=False)
+
+    assert report.summary is not None
+    assert isinstance(report.summary.ending, Crashed)
+    assert report.summary.ending.error.startswith("RecordError: there is a run already in ")
+    assert report.summary.ending.child == f"nested/{stage.run_dir.name}-n1-1"
+
+
+def test_a_crash_whose_record_cannot_even_be_made_is_recorded_by_its_error() -> None:
+    """In the state and the summary, which says what kept the record from being made."""
+    stage = Stage(FakeWorld())
+    disk = stage.world.disk
+    broken = Interposed(disk, "info", "crash/", Raising(ValueError("no look")))
+    stage.world.disk = broken  # type: ignore[assignment]  # stands in
+    report = stage(task("a", agent=AGENT), faults="", checkpoint=Full(None, KeyError("boom")), verify=False)
+    stage.world.disk = disk
+
+    assert report.summary is not None
+    assert report.summary.ending == Crashed("KeyError: 'boom'")
+    assert report.summary.problems == ("record: ValueError: no look",)
+    state = decode_state(disk.read(stage.run_dir / "state.json"))
+    assert state.ending == report.summary.ending
+    (crash,) = state.crashes
+    assert (crash.epoch, crash.error, crash.record) == (1, "KeyError: 'boom'", None)
+    assert 0 < crash.seq <= state.seq
 
 
 def test_a_state_tells_who_began_the_run_with_which_plan() -> None:
