@@ -322,7 +322,7 @@ def _exception_lines(exceptions: object) -> list[str]:
     lines: list[str] = []
     for position, item in enumerate(exceptions):
         of = f" (of {item['of']})" if item.get("of") else ""
-        lead = words.get(item["relation"], "")
+        lead = words.get(item["relation"])
         lines.append(f"{position}. {lead + ' ' if lead else ''}{item['error']}{of}")
         lines += [f"   note: {note}" for note in item["notes"]]
         lines += [f"     {frame}" for frame in item["frames"]]

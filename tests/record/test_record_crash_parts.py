@@ -160,7 +160,7 @@ def test_twenty_notes_are_kept() -> None:
     odd.__notes__ = "text"  # type: ignore[assignment]  # hostile on purpose
 
     assert built(noted)["exceptions"][0]["notes"] == [str(number) for number in range(20)]
-    assert built(odd)["exceptions"][0]["notes"] == []
+    assert built(odd)["exceptions"][0]["notes"] == built()["exceptions"][0]["notes"] == []
     assert built(Unreadable("x"))["exceptions"][0]["notes"] == ["(notes not readable)"]
 
 
@@ -409,7 +409,8 @@ def test_an_error_is_described_without_the_secrets_of_this_environment(monkeypat
     assert shown == [f"ValueError: <env {name}>", f"ValueError: {value}"]
     assert told == f"ValueError: invalid literal for int() with base 10: '<env {name}>'"
     assert (record["error"], record["server"]) == (f"ValueError: <env {name}>", "<secret>")
-    assert built(ValueError(value))["error"] == f"ValueError: {value}"
+    own = built(ValueError(value))
+    assert own["error"] == own["exceptions"][0]["error"] == f"ValueError: {value}"
 
 
 @pytest.mark.parametrize("flow", [SystemExit, KeyboardInterrupt, GeneratorExit])
