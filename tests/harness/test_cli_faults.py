@@ -184,6 +184,19 @@ def test_a_timeline_is_written_where_it_was_asked_for(seamripper: CommandLine) -
     assert "honest-status: " in page
 
 
+def test_nothing_of_the_users_is_touched(seamripper: CommandLine) -> None:
+    """A trial has a host of its own: no run is recorded below the root, no file is made, no multiplexer is asked for."""
+    disk = seamripper.world.disk
+    for words in (
+        ("points", "completes"),
+        ("replay", "completes", "--plan", CRASH),
+        ("shrink", "completes", "--plan", ""),
+    ):
+        assert seamripper("faults", *words, multiplexer=None).stderr == ""
+
+    assert (disk.listdir(seamripper.root), disk.listdir(seamripper.world.project)) == ([], [])
+
+
 def test_no_faults_at_all_can_be_replayed(seamripper: CommandLine) -> None:
     """An empty plan is a plan, unlike a missing one."""
     answer = seamripper("faults", "replay", "completes", "--plan", "")
