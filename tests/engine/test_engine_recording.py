@@ -229,7 +229,9 @@ def test_a_finished_run_is_summed_up() -> None:
     stage = Stage(FakeWorld())
     report = stage(task("a", agent=AGENT), task("b", agent=works(1).then_exits()))
 
-    failed = stage.store().load().state.task("b")
+    written = decode_state(stage.world.disk.read(stage.run_dir / "state.json"))
+    failed = written.task("b")
+    assert written.ending == Finished(["b"])
     assert len(failed.attempts) > 1
     assert report.summary == RunSummary(
         run_id=stage.run_dir.name,
@@ -293,6 +295,20 @@ def test_a_nested_run_that_left_no_record_is_named_by_its_directory() -> None:
     assert isinstance(report.summary.ending, Crashed)
     assert report.summary.ending.error.startswith("RecordError: there is a run already in ")
     assert report.summary.ending.child == f"nested/{stage.run_dir.name}-n1-1"
+    assert stage.world.disk.read(stage.run_dir / report.summary.ending.child / "state.json") == b"{}"
+
+
+def test_a_new_run_whose_record_cannot_be_made_has_crashed() -> None:
+    """Nobody else has a record there that would have to be left alone."""
+    stage = Stage(FakeWorld())
+    disk = stage.world.disk
+    stage.world.disk = Interposed(disk, "write", "plan.toml", Raising(OSError(28, "full")))  # type: ignore[assignment]  # stands in
+    report = stage(task("a", agent=AGENT), faults="", verify=False)
+
+    assert report.raised is None
+    assert report.summary is not None
+    assert report.summary.crash_error == "OSError: [Errno 28] full"
+    assert not disk.locked(stage.run_dir / "run.lock")
 
 
 def test_a_crash_whose_record_cannot_even_be_made_is_recorded_by_its_error() -> None:
