@@ -291,7 +291,6 @@ class Engine:
         if isinstance(ending, Stopped):
             self._tear_down(recording)
         elif not saved and recording.first is not None:
-            self.core.state.ending = None
             return self._record_crash(recording.first, recording)
         return self._summarize(ending, recording.problems)
 
@@ -367,7 +366,6 @@ class Engine:
     def _release(self, recording: Isolation) -> None:
         if self._lock is not None:
             recording.step("release", self._lock.release)
-            self._lock = None
 
     # Making
 

@@ -269,8 +269,10 @@ def test_a_crash_in_a_nested_run_names_its_record() -> None:
 
     state = decode_state(stage.world.disk.read(stage.run_dir / "state.json"))
     assert isinstance(state.ending, Crashed)
-    inner = stage.store("nested", state.nested[0]).load().state.ending
+    nested = stage.store("nested", state.nested[0]).load().state
+    inner = nested.ending
     assert isinstance(inner, Crashed)
+    assert nested.parent == stage.run_dir.name
     assert state.ending.child == f"nested/{state.nested[0]}/{inner.record}"
     assert report.summary is not None
     assert report.summary.ending == state.ending

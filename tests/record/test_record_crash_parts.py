@@ -206,6 +206,31 @@ def test_a_frame_of_no_file_has_a_place_all_the_same() -> None:
     assert found == ["<made up>:1 in <module>: ", "two lines:1 in <module>: ", cut(616, 500, "n")]
 
 
+class Source:
+    """Loads a module that no file holds."""
+
+    def __init__(self, text: str | None) -> None:
+        self.text = text
+
+    def get_source(self, name: str) -> str:
+        """The text, if there is one."""
+        if self.text is None:
+            raise ValueError("no source")
+        return self.text
+
+
+@pytest.mark.parametrize(("text", "shown"), [("  raise ValueError", "raise ValueError"), (None, "")])
+def test_the_source_of_a_frame_comes_from_whatever_loaded_it(text: str | None, shown: str) -> None:
+    """And where that fails, the place is told without it."""
+    name = f"made-up-{text is None}.py"
+    try:
+        exec(compile("raise ValueError", name, "exec"), {"__name__": "made_up", "__loader__": Source(text)})
+    except ValueError as exc:
+        frame = built(exc)["exceptions"][0]["frames"][-1]
+
+    assert frame == f"{name}:1 in <module>: {shown}"
+
+
 def test_threads_are_told_from_their_outermost_frame_on() -> None:
     """With their name, and whether they keep the process from ending."""
     leave = threading.Event()
