@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from backends.base import TerminalMultiplexer
@@ -36,7 +38,9 @@ def outcome(multiplexer: TerminalMultiplexer, operation: Operation) -> object:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_seam_honesty_of_every_operation(mux_world: World, failure: str) -> None:
+def test_seam_honesty_of_every_operation(
+    mux_world: World, mux_coverage: Callable[[Injector], None], failure: str
+) -> None:
     """Every operation under every failure gives its sentinel or a seam error that means unknown; nothing raw."""
     for operation in OPERATIONS.values():
         plan = FaultPlan.parse(f"mux.{operation.name}={failure}", catalog=catalog_of(mux_world))
@@ -45,6 +49,7 @@ def test_seam_honesty_of_every_operation(mux_world: World, failure: str) -> None
         injector.attach(multiplexer)
 
         seen = outcome(multiplexer, operation)
+        mux_coverage(injector)
 
         injector.verify_fired()
         if operation.raises and not (failure == "empty" and operation.name in ANSWERABLE_BY_NOTHING):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -88,10 +89,11 @@ def answered(operation: Operation, seen: object) -> bool:
     return operation.answers(seen) if not isinstance(seen, BaseException) else isinstance(seen, CommandRejected)
 
 
-def fault_of(cell: Cell) -> str:
+def fault_of(cell: Cell, count: Callable[[Injector], None]) -> str:
     """What is wrong with what comes out of the seam under that cell; empty if nothing is."""
     operation = OPERATIONS[cell.point.partition(".")[2]]
     injector, (first, second) = asked(cell)
+    count(injector)
     ends = cell.forever or isinstance(cell.action, Die)
     due = 2 if cell.forever else 1
     if len(injector.injections) != due or injector.unfired():
@@ -105,10 +107,10 @@ def fault_of(cell: Cell) -> str:
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_seam_points_of_one_operation(name: str) -> None:
+def test_seam_points_of_one_operation(mux_coverage: Callable[[Injector], None], name: str) -> None:
     """Every fault of the operation happens, gives what the contract declares, and is over after it or is not."""
     mine = [cell for cell in CELLS if cell.point.partition(".")[2] == name]
-    wrong = list(filter(None, map(fault_of, mine)))
+    wrong = [told for cell in mine if (told := fault_of(cell, mux_coverage))]
 
     assert mine
     assert not wrong, "\n".join(wrong)

@@ -15,6 +15,7 @@ import pytest
 from backends.base import TerminalMultiplexer
 from backends.clock import Clock
 from faults.errors import FaultPlanError
+from faults.injector import Injector
 from faults.plan import FaultPlan
 from harness.oracles import OracleViolation
 from harness.plugin import options
@@ -170,6 +171,17 @@ def mux_sweep(request: pytest.FixtureRequest) -> Callable[[], None]:
     return sweep
 
 
+@pytest.fixture
+def mux_coverage(request: pytest.FixtureRequest) -> Callable[[Injector], None]:
+    """Counts as coverage what an injector of one's own has done; `mux_run` and `mux_sweep` count by themselves."""
+
+    def count(injector: Injector) -> None:
+        deeds = request.node.stash.setdefault(_DEEDS, Deeds())
+        deeds.injected(injector.injections, injector.reached, _replay_line(request.node) or "")
+
+    return count
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -201,11 +213,11 @@ def _explain(item: pytest.Item, call: pytest.CallInfo[None], result: pytest.Test
 
 
 def _replay_line(item: pytest.Item) -> str | None:
-    """The command line that repeats the item; `None` if it has nothing to do with worlds."""
+    """The command line that repeats the item; `None` if it has nothing to do with faults."""
     step = _step_of(item)
     if step is not None:
         return step.replay
-    if world_of(item) is None:
+    if world_of(item) is None and "mux_coverage" not in getattr(item, "fixturenames", ()):
         return None
     config = item.config
     words = ["pytest", item.nodeid]

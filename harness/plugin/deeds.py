@@ -7,11 +7,12 @@ taken inside of one process.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from faults.coverage import Exercise, Hit, Square
+from faults.trace import Injection
 from harness.report import Report
 from harness.world import WORLDS
 
@@ -20,7 +21,7 @@ __all__ = ["Deeds", "Tally"]
 
 @dataclass(slots=True)
 class Deeds:
-    """What one item did in `world`: it carried out `runs`, in which faults fired; blank: it had nothing to do with worlds.
+    """What one item did in `world`: it carried out `runs`, in which faults fired; blank: outside of any world.
 
     `missing` says why the world could not be had, `story` what was swept.
     """
@@ -35,9 +36,13 @@ class Deeds:
     def add(self, report: Report, replay: str) -> None:
         """Count a run, which `replay` repeats."""
         self.runs += 1
-        self.fired += len(report.injections)
-        self.exercise.injected(report.injections, replay)
-        self.exercise.reached.update(report.reached)
+        self.injected(report.injections, report.reached, replay)
+
+    def injected(self, injections: Collection[Injection], reached: Iterable[str], replay: str) -> None:
+        """Count what happened at the points that were `reached`, which `replay` repeats."""
+        self.fired += len(injections)
+        self.exercise.injected(injections, replay)
+        self.exercise.reached.update(reached)
 
     def told(self, known: Collection[str] = ()) -> dict[str, Any]:
         """The same as plain JSON types, without the points that are `known` to have been reached."""
@@ -74,12 +79,13 @@ class Tally:
             return
         if deeds.story:
             self.swept[deeds.story] += 1
-        else:
+        elif deeds.world:
             self.ran[deeds.world] += 1
         self.runs += deeds.runs
         self.fired += deeds.fired
         self.exercise.add(deeds.exercise)
-        self.exercise.layers |= WORLDS[deeds.world].layers
+        layers = WORLDS[deeds.world].layers if deeds.world else {square.layer for square in deeds.exercise.hits}
+        self.exercise.layers |= layers
 
     @property
     def points(self) -> int:

@@ -122,7 +122,7 @@ class Session:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say which worlds ran, which did not, and what the faults came to."""
         tally = self.tally
-        if not (tally.ran or tally.missing or tally.swept or self._notes):
+        if not (tally.ran or tally.missing or tally.swept or tally.fired or self._notes):
             return
         terminalreporter.write_sep("-", "seamripper")
         lines = list(tally_lines(tally))

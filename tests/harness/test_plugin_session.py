@@ -52,6 +52,14 @@ def test_the_tally_adds_up_in_any_order() -> None:
     ]
 
 
+def test_faults_outside_of_any_world_bring_their_own_layers() -> None:
+    """They cover what they are about, and no world has run."""
+    tally = Tally()
+    tally.add(deeds(""))
+
+    assert (tally.exercise.layers, tally.ran.total(), tally.fired) == ({"mux"}, 0, 3)
+
+
 def test_a_sweep_says_how_far_and_how_fast_it_is() -> None:
     """In items, per cent and items a second."""
     tally = Tally()

@@ -233,6 +233,30 @@ def test_too_little_coverage_fails_and_says_so(pytester: pytest.Pytester) -> Non
     failed.stdout.fnmatch_lines(["FAILED: fault coverage is 0.1? %, less than the 5 % required", "7 passed*"])
 
 
+COUNTED = """
+from faults.injector import Injector
+from faults.plan import FaultPlan
+
+def test_it(mux, mux_clock, mux_coverage):
+    injector = Injector(FaultPlan.parse("version=lost:timeout"), clock=mux_clock)
+    injector.attach(mux)
+    mux.version()
+    mux_coverage(injector)
+"""
+
+
+def test_an_injector_of_one_s_own_can_be_counted(pytester: pytest.Pytester) -> None:
+    """It covers what it has done, with the test as the line that does it again."""
+    pytester.makepyfile(test_own=COUNTED)
+    done = pytester.runpytest_inprocess(*QUIET, "--mux", "fake", "--mux-coverage", "c.json")
+    told = json.loads((pytester.path / "c.json").read_text())
+    hits = [cell for cell in told["grid"] if "count" in cell]
+
+    done.stdout.fnmatch_lines(["runs of the engine: 0; faults fired: 1 at 1 points"])
+    line = "pytest 'test_own.py::test_it[fake]' --mux fake"
+    assert hits == [{"point": "mux.version", "action": "timeout", "moment": "after", "count": 1, "replay": line}]
+
+
 def summary(done: Completed) -> list[str]:
     """The lines of the plugin's summary, without those that tell of time or of files."""
     lines = text(done).partition(" seamripper ")[2].splitlines()[1:]
