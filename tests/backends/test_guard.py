@@ -378,6 +378,33 @@ def test_nothing_is_asked_once_the_budget_is_used_up() -> None:
     assert multiplexer.asked == ["available"]
 
 
+def test_what_is_left_of_a_budget_is_used() -> None:
+    """However little it is; that it is used up is told as such."""
+    clock = VirtualClock()
+    multiplexer = fresh(clock=clock)
+    with multiplexer.budget(0.5):
+        assert multiplexer.has_session("run-1")
+        clock.sleep(0.5)
+        with pytest.raises(TransportUnavailable, match=r": not asked: the caller's time budget is used up \["):
+            multiplexer.has_session("run-1")
+
+
+def test_a_call_that_is_under_way_has_no_outcome_yet() -> None:
+    """A hook sees it with its number and its time, and nothing else."""
+    multiplexer = fresh()
+    seen: list[object] = []
+
+    class Looking:
+        def around(self, call: Call, proceed: Callable[[], object]) -> object:
+            seen.append((call.number, call.elapsed_s, call.answer, call.error, call.swallowed, call.outcome))
+            return proceed()
+
+    multiplexer.hook = Looking()
+    multiplexer.has_session("run-1")
+
+    assert seen == [(1, 0.0, None, None, False, "answered")]
+
+
 def test_a_budget_is_one_thread_s_own() -> None:
     """Another thread that uses the same backend keeps its own deadlines."""
     multiplexer = fresh()
@@ -521,6 +548,47 @@ def test_what_the_guard_does_not_know_is_nobody_s_error() -> None:
     """Translation is an allow-list."""
     assert translate(RuntimeError("bug")) is None
     assert translate(KeyboardInterrupt()) is None
+
+
+def test_a_payload_is_taken_out_of_what_was_raised_itself() -> None:
+    """The chain stays visible; a command that is one text is told by its length."""
+    garbled, unsendable = undecodable(), UnicodeEncodeError("ascii", SECRET + "ä", 14, 15, "ordinal")
+    for raw, empty in ((garbled, b""), (unsendable, "")):
+        assert str(translate(raw)).startswith("unreadable answer: ")
+        assert raw.object == empty  # type: ignore[attr-defined]  # both kinds have one
+
+    told = str(translate(subprocess.TimeoutExpired(" ".join(COMMAND), 5)))
+    length = len(" ".join(COMMAND))
+    assert told == f"no answer: TimeoutExpired: Command '<command: {length} chars>' timed out after 5 seconds"
+
+
+def test_an_error_of_a_process_needs_no_output() -> None:
+    """Also one of a kind that nobody knows has its command withheld."""
+
+    class Odd(subprocess.SubprocessError):
+        cmd = COMMAND
+
+    assert "--key" not in str(translate(Odd()))
+    assert isinstance(translate(Odd()), TransportUnavailable)
+
+
+def test_a_chain_that_bites_its_tail_is_gone_through_once() -> None:
+    """Each of its errors has its payload taken out."""
+
+    class Biting(Exception):
+        looks = 0
+
+        @property
+        def __cause__(self) -> BaseException:  # type: ignore[override]  # looking at it is counted
+            self.looks += 1
+            assert self.looks < 100, "nobody looks for ever"
+            return garbled
+
+    garbled, biting = undecodable(), Biting()
+    garbled.__cause__ = biting
+
+    assert isinstance(translate(garbled), TransportGarbled)
+    assert biting.looks == 1
 
 
 def test_an_answer_that_cannot_be_read_is_no_refusal() -> None:

@@ -235,6 +235,7 @@ def test_threads_are_told_from_their_outermost_frame_on() -> None:
     """With their name, and whether they keep the process from ending."""
     leave = threading.Event()
     threads = [threading.Thread(target=leave.wait, name=f"t-{daemon}", daemon=daemon) for daemon in (True, False)]
+    threads.append(threading.Thread(target=leave.wait, name="n" * 300))
     for thread in threads:
         thread.start()
     try:
@@ -244,6 +245,7 @@ def test_threads_are_told_from_their_outermost_frame_on() -> None:
         for thread in threads:
             thread.join()
 
+    assert cut(300, 200, "n") in found
     assert [found[f"t-{daemon}"]["daemon"] for daemon in (True, False)] == [True, False]
     assert " in Thread._bootstrap: " in found["t-True"]["frames"][0]
     assert " in Condition.wait: " in found["t-True"]["frames"][-1]
