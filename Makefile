@@ -39,7 +39,7 @@ scenarios: $(READY)
 	@$(BIN)/pytest scenarios/ $(ARGS)
 
 sweep: $(READY)
-	@$(BIN)/pytest $(SWEPT) -q -n auto $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
+	@$(BIN)/pytest $(SWEPT) -q -n logical $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
 
 test: $(READY)
 	@$(BIN)/pytest tests/ $(ARGS)
