@@ -234,11 +234,15 @@ def test_too_little_coverage_fails_and_says_so(pytester: pytest.Pytester) -> Non
 
 
 COUNTED = """
+from backends.clock import VirtualClock
+from backends.fake import FakeMultiplexer
 from faults.injector import Injector
 from faults.plan import FaultPlan
 
-def test_it(mux, mux_clock, mux_coverage):
-    injector = Injector(FaultPlan.parse("version=lost:timeout"), clock=mux_clock)
+def test_it(mux_coverage):
+    clock = VirtualClock()
+    mux = FakeMultiplexer(clock=clock)
+    injector = Injector(FaultPlan.parse("version=lost:timeout"), clock=clock)
     injector.attach(mux)
     mux.version()
     mux_coverage(injector)
@@ -253,7 +257,7 @@ def test_an_injector_of_one_s_own_can_be_counted(pytester: pytest.Pytester) -> N
     hits = [cell for cell in told["grid"] if "count" in cell]
 
     done.stdout.fnmatch_lines(["runs of the engine: 0; faults fired: 1 at 1 points"])
-    line = "pytest 'test_own.py::test_it[fake]' --mux fake"
+    line = "pytest test_own.py::test_it --mux fake"
     assert hits == [{"point": "mux.version", "action": "timeout", "moment": "after", "count": 1, "replay": line}]
 
 
