@@ -6,7 +6,8 @@ import _thread
 import importlib.metadata
 import platform
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -322,15 +323,32 @@ def test_a_record_that_is_too_large_loses_its_extras_first() -> None:
     assert isinstance(record["threads"][0], dict)
 
 
+@contextmanager
+def waiting(count: int) -> Iterator[None]:
+    """Within, so many threads wait."""
+    leave = threading.Event()
+    threads = [threading.Thread(target=leave.wait) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        leave.set()
+        for thread in threads:
+            thread.join()
+
+
 def test_a_record_that_is_far_too_large_keeps_the_newest_of_each_part() -> None:
-    """Of the exceptions the first five, of all else the last: ten events, fifty calls."""
+    """Of the exceptions the first five, of all else the last: four threads, ten events, fifty calls."""
     members = [ValueError(str(number)) for number in range(39)]
     for member in members:
         member.__notes__ = many("n", 20, 2000)
     calls, events = [str(number) for number in range(90)], [{"event": str(number)} for number in range(40)]
 
-    record = built(ExceptionGroup("g", members), CrashContext(seam_calls=calls, faults=calls), journal=events)
+    with waiting(6):
+        record = built(ExceptionGroup("g", members), CrashContext(seam_calls=calls, faults=calls), journal=events)
 
+    assert len(record["threads"]) == 4
     assert (record["seam_calls"], record["journal"], record["faults"]) == (calls[-50:], events[-10:], calls)
     assert [item["error"] for item in record["exceptions"][1:]] == [f"ValueError: {number}" for number in range(4)]
     assert len(encode(record)) <= 1 << 20
