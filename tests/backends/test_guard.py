@@ -307,6 +307,36 @@ def test_an_operation_that_is_no_function_gets_its_arguments() -> None:
     assert [call.number for call in made.seen] == [1, 2, 3, 4, 5]
 
 
+def test_an_operation_inside_of_another_gets_its_arguments() -> None:
+    """In whichever way they are given; and what is guarded keeps its name and its documentation."""
+
+    class Asking(DictMultiplexer):
+        def has_session(self, name: str) -> bool:
+            """Asks itself."""
+            return self.list_window_ids(name) == [name] and self.window_alive(name, window_id="@1")
+
+        def list_window_ids(self, session: str) -> list[str]:
+            return [session]
+
+        def window_alive(self, session: str, window_id: str) -> bool:
+            return (session, window_id) == ("run-1", "@1")
+
+    asking = Asking()
+
+    assert asking.has_session("run-1")
+    assert [call.operation.name for call in asking.seen] == ["has_session"]
+    assert (Asking.has_session.__name__, Asking.has_session.__doc__) == ("has_session", "Asks itself.")
+
+
+def test_a_wrong_answer_is_told_by_its_type() -> None:
+    """And by what was due."""
+    multiplexer = fresh()
+    multiplexer.answers["has_session"] = 7.5
+
+    with pytest.raises(TransportGarbled, match=f": answered float where {OPERATIONS['has_session'].due} was due"):
+        multiplexer.has_session("run-1")
+
+
 def test_what_is_guarded_is_not_guarded_again() -> None:
     """A subclass has the very operations of its base, and a class without any operation is left alone."""
 
