@@ -71,7 +71,7 @@ def describe(exc: BaseException, redactor: Redactor | None = None) -> str:
     """`Type: message` in one line, without secrets; `Type` where there is no message, `Type: Type` where `str()` fails."""
     name = _type_name(exc)
     message = (redactor or redactor_of(os.environ)).text(_message(exc), _MESSAGE)
-    return f"{name}: {message}".replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t") if message else name
+    return f"{name}: {message}".replace("\n", "\\n").replace("\t", "\\t") if message else name
 
 
 def attempt(step: Callable[[], object]) -> BaseException | None:

@@ -113,6 +113,20 @@ def test_a_message_and_the_names_are_bounded() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("exc", "told"),
+    [
+        (ValueError(), "ValueError"),
+        (ValueError(""), "ValueError"),
+        (ValueError("one\ntwo\r\tthree"), "ValueError: one\\ntwo\\r\\tthree"),
+        (type("Bad\nName", (Exception,), {})("x"), "Bad Name: x"),
+    ],
+)
+def test_an_error_is_told_in_one_line(exc: BaseException, told: str) -> None:
+    """By its type, and its message if it has one."""
+    assert describe(exc, PLAIN) == told
+
+
 def test_exceptions_are_told_breadth_first_with_whom_they_belong_to() -> None:
     """A cause hides the context, and so does `from None`."""
     first = ExceptionGroup("g", [KeyError("a"), OSError("b")])
