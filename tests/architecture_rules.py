@@ -402,8 +402,6 @@ BANS: tuple[Ban, ...] = (
         owners={
             "harness.plugin": "is the pytest plugin",
             "harness.plugin.*": "is the pytest plugin",
-            "harness.conformance": "is a kit of tests",
-            "harness.conformance.*": "is a kit of tests",
             "scenarios.*": "are tests",
         },
         spares_standalone=False,
