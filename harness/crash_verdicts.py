@@ -119,9 +119,7 @@ class Judge:
         pending = [promise for promise in promises if promise.is_open(cut.changes)]
         if standing and not found.listed:
             yield "unreadable: the run is not listed"
-        # A line whose end was never written, or was refused, stays where it is and is noted.
-        if not cut.torn and not any(isinstance(promise.content, dict) for promise in pending):
-            yield from (f"unreadable: {note}" for note in found.view.status.notes if note != "state.json is missing")
+        yield from _unreadable_files(pending, found.view)
         yield from _lost_lines(standing, found)
         yield from _lost_states(standing, pending, found)
         yield from _lost_crashes(standing, found)
@@ -160,6 +158,14 @@ def _files(image: MemoryDisk, run_dir: str) -> dict[str, bytes]:
             if info is not None and info.is_file and not name.startswith("."):
                 found[directory + name] = image.read(at + name)
     return found
+
+
+def _unreadable_files(pending: Iterable[Promise], view: RunView) -> Iterator[str]:
+    """What the notes name, but for a snapshot between two renames, and a line that nobody was told was written."""
+    writing = any(isinstance(promise.content, dict) for promise in pending)
+    for note in view.status.notes:
+        if note != "state.json is missing" and not (writing and "lacks its end" in note):
+            yield f"unreadable: {note}"
 
 
 # Nothing acknowledged is lost

@@ -12,6 +12,7 @@ from backends.memory_disk import Loss, Part
 from faults.plan import FaultPlan
 from harness.crash_images import Cut, Recording, cuts, kills, record
 from harness.crash_verdicts import Judge, go_on, survey
+from harness.dashboard.reader import RunView, read_run
 from harness.promises import Promise
 from harness.record import CrashFiling, CrashRef, RunStore
 from harness.stories import STORIES
@@ -44,6 +45,21 @@ def test_a_reader_that_is_wrong_does_not_get_past_the_cuts(name: str) -> None:
     judge = Judge(recorded(), read)
 
     assert any(one.startswith(problem) for cut in cuts(recorded()) for one in judge.problems(cut))
+
+
+def test_nothing_but_the_line_being_written_may_be_unreadable() -> None:
+    """Whatever else is noted where a write was cut off is told."""
+
+    def read(store: RunStore) -> RunView:
+        view = read_run(store)
+        notes = (*view.status.notes, "plan.toml cannot be read")
+        return dataclasses.replace(view, status=dataclasses.replace(view.status, notes=notes))
+
+    judge = Judge(recorded(), read)
+    torn = [judge.problems(cut) for cut in cuts(recorded()) if cut.torn]
+
+    assert torn
+    assert all(problems == ["unreadable: plan.toml cannot be read"] for problems in torn)
 
 
 @pytest.mark.parametrize("faults", ["", CRASH])
