@@ -179,6 +179,27 @@ def test_whoever_saves_without_having_loaded_keeps_the_last_state() -> None:
     assert world.disk.read(BACKUP) == before
 
 
+def test_whoever_has_loaded_a_good_state_keeps_it_when_saving() -> None:
+    """As the backup."""
+    world = World()
+    world.begun()
+    before = world.disk.read(STATE)
+    other = world.store()
+    other.save(other.load().state)
+
+    assert world.disk.read(BACKUP) == before
+
+
+def test_whoever_only_takes_the_lock_makes_a_private_directory(tmp_path: Path) -> None:
+    """Nobody else has any business there."""
+    world = World()
+    where = {"clock": world.clock, "entropy": world.entropy, "processes": world.processes}
+    store = RunStore(tmp_path / "r-1", disk=RealDisk(), environment={}, **where)  # type: ignore[arg-type]  # each under its own name
+    store.lock(1).release()
+
+    assert (tmp_path / "r-1").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_store_on_a_machine_uses_all_of_it() -> None:
     """Its disk, clock, entropy and processes, and the standard error and environment that it is given."""
     world = World()
@@ -669,16 +690,17 @@ def test_a_crash_is_numbered_after_all_that_is_there() -> None:
     """What the state has seen and the records that are there; its line in the journal has the same number."""
     world = World()
     store, state = world.begun()
-    state.run_id, state.seq = "another", 9
-    for number in (10, 11):
-        world.put(f"{RUN}/crash/1-{number}.json", b"{}")
+    state.run_id, state.epoch, state.seq = "another\udc80", 5, 9
+    for number in (10, 11, 12):
+        world.put(f"{RUN}/crash/5-{number}.json", b"{}")
 
     filing = store.file_crash(ValueError("boom"), state)
 
-    assert filing.record == "crash/1-12.json"
-    assert msgspec.json.decode(world.disk.read(f"{RUN}/crash/1-12.json"))["run_id"] == "another"
-    assert world.store().events()[-1]["seq"] == 12
-    assert store.file_crash(ValueError("again"), state).record == "crash/1-13.json"
+    assert filing.record == "crash/5-13.json"
+    assert msgspec.json.decode(world.disk.read(f"{RUN}/crash/5-13.json"))["run_id"] == "another\\udc80"
+    assert b"run another\\udc80, epoch 5, seq 13, " in world.disk.read(f"{RUN}/crash.txt")
+    assert world.store().events()[-1]["seq"] == 13
+    assert store.file_crash(ValueError("again"), state).record == "crash/5-14.json"
 
 
 def test_a_crash_before_there_is_a_state_is_recorded() -> None:
