@@ -319,7 +319,7 @@ def test_an_operation_inside_of_another_gets_its_arguments() -> None:
             return [session]
 
         def window_alive(self, session: str, window_id: str) -> bool:
-            return (session, window_id) == ("run-1", "@1")
+            return (session, window_id, self.seen) == ("run-1", "@1", [])
 
     asking = Asking()
 
