@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from faults.actions import Action
+from faults.actions import Action, form_of, parameters
 from faults.catalog import LAYERS, PointCatalog
-from faults.matrix import SWEPT, cells_at, excluded
+from faults.matrix import SWEPT, Cell, cells_at, excluded_at
 from faults.trace import Injection
 
 __all__ = [
@@ -153,8 +153,8 @@ def _found_to_json(found: Hit | str) -> dict[str, object]:
 def square_of(injection: Injection) -> Square:
     """The square that an injection belongs to.
 
-    An action that differs from the one of its kind that is swept there, such as another duration, counts as that one. Where
-    none or several of its kind are swept, it stands for itself, which may be beside the grid.
+    An action that differs in nothing but a duration from the only one of its kind that is swept there counts as that one. Any
+    other one stands for itself, which may be beside the grid.
     """
     layer = injection.point.partition(".")[0]
     moment = _AFTER if injection.action.startswith("lost:") else _BEFORE
@@ -163,7 +163,12 @@ def square_of(injection: Injection) -> Square:
 
 def _swept_like(action: Action, layer: str) -> Action:
     alike = [one for one in SWEPT.get(layer, ()) if type(one) is type(action)]
-    return alike[0] if len(alike) == 1 else action
+    return alike[0] if len(alike) == 1 and _differ_in_time_alone(alike[0], action) else action
+
+
+def _differ_in_time_alone(one: Action, other: Action) -> bool:
+    values = (field for field in parameters(type(one)) if not form_of(field).is_seconds)
+    return all(getattr(one, value.name) == getattr(other, value.name) for value in values)
 
 
 def squares(catalog: PointCatalog, layers: Iterable[str]) -> dict[Square, str]:
@@ -175,9 +180,13 @@ def squares(catalog: PointCatalog, layers: Iterable[str]) -> dict[Square, str]:
 
 def _squares_at(point: str, catalog: PointCatalog) -> Iterator[tuple[Square, str]]:
     for cell in cells_at(point, 1, catalog):
-        yield Square(point, str(cell.action), _AFTER if cell.lost else _BEFORE), ""
-    for one in excluded([point], catalog):
-        yield Square(point, one.action, _BEFORE), one.why
+        yield _square_at(cell), ""
+    for cell, why in excluded_at(point, catalog):
+        yield _square_at(cell), why
+
+
+def _square_at(cell: Cell) -> Square:
+    return Square(cell.point, str(cell.action), _AFTER if cell.lost else _BEFORE)
 
 
 def coverage_of(exercise: Exercise, catalog: PointCatalog) -> Coverage:

@@ -55,6 +55,7 @@ __all__ = [
     "chosen_calls",
     "coarse_cells",
     "excluded",
+    "excluded_at",
     "points_of",
     "seam_cells",
 ]
@@ -71,7 +72,7 @@ SWEPT: Mapping[str, tuple[Action, ...]] = MappingProxyType(
                 Delay(2.0),
                 Die(),
             ),
-            *(Empty(), Output("?"), Truncate(0)),
+            *(Empty(), Output("nonsense"), Truncate(0)),
         ),
         "leak": (Timeout(), OsError("EPIPE"), Raise("RuntimeError"), Raise("KeyError")),
         "transport": (
@@ -260,9 +261,16 @@ def coarse_cells(
 def excluded(reached: Iterable[str], catalog: PointCatalog, layers: Collection[str] = LAYERS) -> Iterator[Exclusion]:
     """What `cells` leaves out at these points though it could be done there, with the reason."""
     for point in points_of(dict.fromkeys(reached, 1), layers):
-        for action in _swept(point, catalog):
-            if why := UNKNOWABLE.get((point, action.keyword)):
-                yield Exclusion(point, str(action), why)
+        for cell, why in excluded_at(point, catalog):
+            if not cell.lost and not cell.forever:
+                yield Exclusion(point, str(cell.action), why)
+
+
+def excluded_at(point: str, catalog: PointCatalog) -> Iterator[tuple[Cell, str]]:
+    """The cells of the first call of `point` that `cells_at` leaves out, each with the reason."""
+    for action in _swept(point, catalog):
+        if why := UNKNOWABLE.get((point, action.keyword)):
+            yield from ((cell, why) for cell in _variants(point, 1, action))
 
 
 def points_of(reached: Mapping[str, int], layers: Collection[str] = LAYERS) -> Iterator[str]:

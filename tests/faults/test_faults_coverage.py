@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faults.actions import Action, Jump, OsError, Timeout
+from faults.actions import Action, Exit, Jump, OsError, Timeout
 from faults.catalog import PointCatalog
 from faults.coverage import NOT_REACHED, NOT_SELECTED, Exercise, Hit, Square, coverage_of, square_of, squares
 from faults.matrix import UNKNOWABLE, cells_at
@@ -39,15 +39,19 @@ def test_the_grid_is_what_a_sweep_tries_and_what_it_leaves_out() -> None:
         for cell in cells_at(point, 1, CATALOG)
     }
     found = squares(CATALOG, CATALOG.supports)
+    never = {square for square, why in found.items() if why}
+    lie = Square("mux.list_window_ids", 'output("nonsense")', "before")
 
-    assert {square for square, never in found.items() if not never} == due
-    assert {square.point for square, never in found.items() if never} == {point for point, _ in UNKNOWABLE}
+    assert found.keys() - never == due
+    assert {square.point for square in never} == {point for point, _ in UNKNOWABLE}
+    assert {lie, lie._replace(moment="after")} < never
 
 
 def test_an_injection_belongs_to_the_square_of_its_kind() -> None:
-    """A timeout of another length is that timeout; another errno or jump is beside the grid."""
+    """A timeout of another length is that timeout; another errno, text or jump is beside the grid."""
     assert square_of(injection("mux.new_window", Timeout(30.0), lost=True)) == HANG
     assert square_of(injection("mux.new_window", OsError("EIO"))).action == "oserror(EIO)"
+    assert square_of(injection("mux.version", Exit(127, "x"))).action == 'exit(127, "x")'
     assert square_of(injection("clock.tick", Jump(5.0))).action == "jump(5)"
 
 
