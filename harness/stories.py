@@ -220,8 +220,6 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "the resume of a run whose engine was killed with an agent at work",
                 (task("1-1", agent=ScriptedAgent.attempts(stalls(), completes())),),
                 earlier="engine.decide=1*die",
-                # Its agent goes on meanwhile, and may have finished before it is found.
-                timed=True,
             ),
             Story(
                 "after-a-stop",
