@@ -50,23 +50,34 @@ LAYERS: tuple[Layer, ...] = (
     Layer(
         "stage",
         tuple(
-            f"harness.{m}" for m in ("report", "oracles", "agents", "simulated", "world", "probe", "runs", "waiting")
+            f"harness.{m}"
+            for m in (
+                *("report", "oracles", "agents", "simulated", "world", "probe", "runs", "waiting"),
+                *("chronology", "drawing", "timeline", "coverage_page"),
+            )
         ),
         ("ground", "seam", "transport", "backend", "faults", "record", "engine", "dashboard", "standalone"),
     ),
     Layer(
+        "trials",
+        tuple(
+            f"harness.{m}"
+            for m in (
+                *("runner", "rehearsals", "stories", "trials", "replays", "incidents", "promises"),
+                *("crash_images", "crash_verdicts", "damage", "killed_run"),
+            )
+        ),
+        ("ground", "seam", "transport", "backend", "faults", "record", "engine", "dashboard", "stage", "standalone"),
+    ),
+    Layer(
         "meeting",
         (
-            *("harness", "harness.runner", "harness.cli", "harness.commands", "harness.commands.*", "harness.plugin"),
-            *("harness.plugin.*", "harness.coverage_page"),
-            *("harness.conformance", "harness.conformance.*", "harness.rehearsals", "harness.stories"),
-            *("harness.replays", "harness.chronology", "harness.drawing", "harness.timeline"),
-            *("harness.trials", "harness.incidents", "harness.promises"),
-            *("harness.crash_images", "harness.crash_verdicts", "harness.damage", "harness.killed_run"),
+            *("harness", "harness.cli", "harness.commands", "harness.commands.*"),
+            *("harness.plugin", "harness.plugin.*", "harness.conformance", "harness.conformance.*"),
         ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
-            *("faults", "record", "engine", "dashboard", "stage", "standalone"),
+            *("faults", "record", "engine", "dashboard", "stage", "trials", "standalone"),
         ),
     ),
     Layer(
@@ -74,11 +85,12 @@ LAYERS: tuple[Layer, ...] = (
         ("scenarios", "scenarios.*"),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
-            *("faults", "record", "engine", "dashboard", "stage", "meeting", "standalone"),
+            *("faults", "record", "engine", "dashboard", "stage", "trials", "meeting", "standalone"),
         ),
     ),
 )
-"""From the ground up: `backend` is every concrete one, `stage` what stories and commands use, `meeting` where all meet."""
+"""From the ground up: `backend` is every concrete one, `stage` what a run is played on and shown by, `trials` carries runs out
+and judges them, `meeting` is where all meet."""
 
 PROJECT = ("backends", "faults", "harness", "scenarios")
 
