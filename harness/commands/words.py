@@ -10,6 +10,7 @@ from harness.commands.backends import backends
 from harness.commands.fault_words import add_faults
 from harness.commands.looking import list_runs, status
 from harness.commands.probing import probe
+from harness.commands.report_words import add_report
 from harness.commands.resume import resume
 from harness.commands.run import run
 from harness.commands.wording import EXIT_CODES, Commands, Parser, add_command, at_least_one, count, directory, seconds
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _add_probe(commands)
     _add_backends(commands)
     add_faults(commands)
+    add_report(commands)
     return top
 
 

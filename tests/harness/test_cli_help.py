@@ -13,7 +13,7 @@ from harness.commands.staged import CommandLine
 from harness.engine.plan import BUILT_IN_AGENTS
 from harness.world import FakeWorld
 
-COMMANDS = ("run", "resume", "list", "status", "probe", "backends", "faults")
+COMMANDS = ("run", "resume", "list", "status", "probe", "backends", "faults", "report")
 
 
 @pytest.fixture
