@@ -116,6 +116,14 @@ def test_the_default_is_small() -> None:
     assert 1000 < len(list(steps(selected(DEFAULT), calls_from("first"), SWEEP_WORLDS, 0))) < 1500
 
 
+def test_a_look_at_all_stories_is_more_than_ten_thousand_faults() -> None:
+    """The first calls of two layers are enough for that, in fifteen stories at least."""
+    found = list(steps(selected(["*:mux,engine"]), calls_from("first"), SWEEP_WORLDS, 0))
+
+    assert len({step.story for step in found}) >= 15
+    assert len({(step.story, step.label) for step in found}) == len(found) >= 10_000
+
+
 @pytest.mark.parametrize(
     ("call", "due", "wrong"),
     [(1, Due.FIRES, ""), (1, Due.END, "happened"), (9, Due.FIRES, "did not happen"), (9, Due.END, "")],
