@@ -197,6 +197,9 @@ class PointCatalog:
             return points or (full,)
         at = None if places is None else places.point
         pattern = glob_pattern(full)
+        here = self._points["live"] if "live" in self.supports else ()
+        if here and any(pattern.fullmatch(f"live.{event}") for event in LIVE_EVENTS):
+            raise FaultPlanError(f"{fault.point} cannot be made to happen here, only {', '.join(here)}", at)
         if any(pattern.fullmatch(point) for known in self._points.values() for point in known):
             raise FaultPlanError(f"{fault.point}: this backend has no {layer}. points", at)
         raise FaultPlanError(f"unknown point {fault.point!r}", at, nearest=self._nearest(fault))

@@ -19,6 +19,7 @@ from faults.actions import Die, Raise, Signal
 from faults.catalog import PointCatalog
 from faults.errors import UnfiredFault
 from faults.ledger import Ledger
+from faults.live import LiveHost, LivePoints
 from faults.plan import FaultPlan
 from faults.rule import Fault
 from faults.trace import Injection, TraceEntry
@@ -38,27 +39,30 @@ class Injector:
         catalog: PointCatalog | None = None,
         exceptions: Mapping[str, Callable[[], BaseException]] = MappingProxyType({}),
         real_time: bool = False,
+        live: LiveHost | None = None,
     ) -> None:
         """Carry out `plan`, which must fit `catalog` (`FaultPlanError` otherwise).
 
         Simulated waits are spent on `clock`, which must not be one that this injector gave out; on a clock that is not
         virtual, timeouts cost nothing unless `real_time`. `exceptions` make exceptions that the catalog does not know.
+        `live` is the host of the server that `live.` rules are about; who gave it undoes what is still in force in the end.
         """
         self.plan = plan
         self.catalog = (catalog or PointCatalog()).knowing(exceptions)
         self.deliver: Callable[[int], None] | None = None
         self._ledger = Ledger(plan, clock, self.catalog, real_time)
+        self._live = None if live is None else self._live_points(live)
         self._attached: list[tuple[TerminalMultiplexer, MuxPoint]] = []
 
     def mux_hook(self) -> Hook:
         """What stands below a multiplexer's guard; `attach` also shows the trace what the caller got to see."""
-        return MuxPoint(self._ledger)
+        return MuxPoint(self._ledger, self._live)
 
     def attach(self, multiplexer: TerminalMultiplexer) -> None:
         """Inject `mux.` faults into `multiplexer`, and trace every one of its calls, until `detach`."""
         if multiplexer.hook is not None:
             raise ValueError("this multiplexer has a hook already")
-        point = MuxPoint(self._ledger)
+        point = MuxPoint(self._ledger, self._live)
         point.observe()
         multiplexer.hook = point
         multiplexer.observe(point.finished)
@@ -147,6 +151,11 @@ class Injector:
         rules = "\n".join(f"  {fault}" for fault in unfired)
         reached = "\n".join(f"  {count:>6}  {point}" for point, count in sorted(self.reached.items()))
         raise UnfiredFault(f"never fired:\n{rules}\npoints that were reached:\n{reached or '  none'}")
+
+    def _live_points(self, host: LiveHost) -> LivePoints | None:
+        planned = {point for fault in self.plan.faults for point in self.catalog.matching(fault)}
+        points = tuple(point for point in self.catalog.points() if point in planned and point.startswith("live."))
+        return LivePoints(self._ledger, host, points) if points else None
 
     def _send(self, action: Signal) -> None:
         if self.deliver is None:

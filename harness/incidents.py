@@ -14,8 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from backends.clock import SystemClock
-from backends.processes import Liveness, ProcessIdentity
+from backends.processes import ProcessIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.dashboard.reader import read_run
 from harness.dashboard.render import list_screen, screen
@@ -23,7 +22,6 @@ from harness.engine.core import Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
 from harness.runner import Stage
-from harness.waiting import eventually
 from harness.world import FakeWorld, LiveTmuxWorld, World
 
 __all__ = [
@@ -65,7 +63,7 @@ def at_step(step: str, action: Callable[[], object], nth: int = 1) -> Callable[[
 def cut_socket(world: World) -> None:
     """Unlink the socket of the multiplexer's server, which lives on, and cannot be reached."""
     if isinstance(world, FakeWorld):
-        world.server.socket_unlinked = True
+        world.cut_socket()
         return
     multiplexer = world.multiplexer()
     assert isinstance(multiplexer, TmuxMultiplexer)
@@ -79,13 +77,8 @@ def mend_socket(world: World, server: ProcessIdentity) -> None:
 
 def ask_tmux(world: World, *words: str) -> str:
     """What a tmux that knows nothing of us answers at the socket of our server, asked by a person on a live host."""
-    multiplexer = world.multiplexer()
-    assert isinstance(multiplexer, TmuxMultiplexer)
-    client = (multiplexer.binary, "-f", "/dev/null", "-S", str(multiplexer.socket_path))
-    done = world.processes.run((*client, *words), timeout_s=60)
-    if done.status != 0:
-        raise RuntimeError(f"tmux {words[0]}: exit {done.status}: {done.stderr.decode('utf-8', 'replace')}")
-    return done.stdout.decode("utf-8")
+    assert isinstance(world, LiveTmuxWorld)
+    return world.ask_tmux(*words)
 
 
 def split_off_shell(world: World, window_id: str) -> None:
@@ -95,18 +88,8 @@ def split_off_shell(world: World, window_id: str) -> None:
 
 def replace_server(world: World, session: str) -> None:
     """Kill the server and start somebody else's at its socket, with a session of that name and windows `@0` and `@1`."""
-    if isinstance(world, FakeWorld):
-        world.server.restart()
-        foreign = world.server.make_session(session, "/home/sim")
-        for _ in range(2):
-            world.server.make_window(foreign, "theirs", "/home/sim", {}, ["cat"]).log = "/sim/typed"
-        return
-    assert isinstance(world, LiveTmuxWorld)
-    ours = world.server()
-    world.kill_server()
-    eventually(lambda: world.processes.liveness(ours) is Liveness.DEAD, SystemClock(), 10)
-    ask_tmux(world, "new-session", "-d", "-s", session, "cat")
-    ask_tmux(world, "new-window", "-d", "-t", f"={session}:", "cat")
+    assert isinstance(world, FakeWorld | LiveTmuxWorld)
+    world.replace_server(session)
 
 
 def foreign_windows(world: World, session: str) -> dict[str, str]:

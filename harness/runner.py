@@ -37,12 +37,12 @@ __all__ = ["Stage", "catalog_of", "run_scenario"]
 
 def catalog_of(world: type[World] | World) -> PointCatalog:
     """The failpoints that can be reached in that kind of world."""
-    return _catalog(world.layers)
+    return _catalog(world.layers, world.live_events)
 
 
 @functools.cache
-def _catalog(layers: frozenset[str]) -> PointCatalog:
-    return PointCatalog(STEPS, supports=layers)
+def _catalog(layers: frozenset[str], live_events: tuple[str, ...]) -> PointCatalog:
+    return PointCatalog(STEPS, supports=layers, live_events=live_events)
 
 
 def run_scenario(
@@ -110,6 +110,8 @@ class Stage:
         `drive` is how it is run. `head` is how a dashboard shows a run.
         """
         world = self.world
+        # What the run before this one was under is over: each begins in a world that is sound.
+        world.live.undo()
         plan_of_faults = self._fault_plan(faults)
         injector = Injector(
             plan_of_faults,
@@ -117,6 +119,7 @@ class Stage:
             catalog=catalog_of(world),
             exceptions=exceptions or {},
             real_time=real_time,
+            live=world.live,
         )
         self.injector = injector
         world.agents.agent_fault = injector.agent

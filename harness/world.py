@@ -30,14 +30,17 @@ from backends.fake import FakeMultiplexer
 from backends.fake_transport import FakeTransport
 from backends.memory_disk import MemoryDisk
 from backends.processes import Liveness, ProcessIdentity, ProcessTable, SystemProcessTable
+from backends.server_record import RECORD_NAME, ServerRecords
 from backends.simulated_processes import SimulatedProcessTable
 from backends.simulation import FakeServer
-from backends.tmux import TmuxMultiplexer
+from backends.tmux import SOCKET_NAME, TmuxMultiplexer
 from backends.transport import SubprocessTransport, Transport
+from faults.live import LiveEvent, LiveHost
 from harness.agents import PROGRAM
 from harness.engine.signals import not_ignored
 from harness.engine.windows import RUN_OPTION
 from harness.simulated import Agents
+from harness.waiting import eventually
 
 __all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "Remains", "SimulatedTmuxWorld", "World"]
 
@@ -62,12 +65,16 @@ class World(ABC):
     virtual: bool
     layers: frozenset[str]
     """The layers of faults that can be injected here."""
+    live_events: tuple[str, ...]
+    """What of the layer `live` can be made to happen to the server here."""
     runs: Path
     project: Path
     clock: Clock
     disk: Disk
     processes: ProcessTable
     entropy: Entropy
+    live: LiveHost
+    """The server as the `live.` faults know it; what is in force is undone with `close`."""
     scale: float
     python: str = sys.executable
     program: str = PROGRAM
@@ -99,7 +106,7 @@ class World(ABC):
     @property
     @abstractmethod
     def frozen(self) -> bool:
-        """Whether the server is being kept from answering."""
+        """Whether the server is being kept from answering, or nobody can reach it."""
 
     @abstractmethod
     def ledger(self) -> list[dict[str, Any]]:
@@ -161,7 +168,9 @@ class FakeWorld(World):
 
     name = "fake"
     virtual = True
-    layers = frozenset({"mux", "leak", "disk", "engine", "signal", "clock", "agent"})
+    layers = frozenset({"mux", "leak", "disk", "engine", "signal", "clock", "agent", "live"})
+    # The fake multiplexer has no socket, and asks nobody who he is.
+    live_events: tuple[str, ...] = ("freeze_server", "kill_server")
     python = "/sim/bin/python3"
     program = "/sim/lib/scripted.py"
 
@@ -176,6 +185,13 @@ class FakeWorld(World):
         self.server = FakeServer(self.clock, self.processes, self.disk, self.agents)
         for directory in (self.runs, self.project):
             self.disk.mkdir(directory)
+        self.live = LiveHost(self.clock, lambda: self.server.running, self._live_events())
+
+    def _live_events(self) -> dict[str, LiveEvent]:
+        return {
+            "freeze_server": LiveEvent(self.freeze, self.thaw),
+            "kill_server": LiveEvent(self.kill_server, _not_undone),
+        }
 
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
         """See `World.multiplexer`."""
@@ -200,11 +216,32 @@ class FakeWorld(World):
     @property
     def frozen(self) -> bool:
         """See `World.frozen`."""
-        return self.server.frozen
+        return self.server.frozen or self.server.socket_unlinked
 
     def ledger(self) -> list[dict[str, Any]]:
         """See `World.ledger`."""
         return self.agents.ledger
+
+    def cut_socket(self) -> None:
+        """The server's socket is removed, while it lives on."""
+        self.server.socket_unlinked = True
+
+    def mend_socket(self) -> None:
+        """The socket is there again."""
+        self.server.socket_unlinked = False
+
+    def replace_server(self, session: str | None = None) -> ProcessIdentity:
+        """The server dies, and another one is in its place, with a session of that name (else of one that we had).
+
+        Its windows have the ids `@0` and `@1`, and write what is typed to them to `/sim/typed`. Says who it is.
+        """
+        names = [*self.server.sessions]
+        self.server.restart()
+        foreign = self.server.make_session(session or (names[-1] if names else "theirs"), "/home/sim")
+        for _ in range(2):
+            self.server.make_window(foreign, "theirs", "/home/sim", {}, ["cat"]).log = "/sim/typed"
+        assert self.server.identity is not None
+        return self.server.identity
 
     @contextlib.contextmanager
     def signalling(self, due: Sequence[tuple[float, int]], deliver: Callable[[int], None]) -> Iterator[None]:
@@ -227,6 +264,7 @@ class SimulatedTmuxWorld(FakeWorld):
 
     name = "simulated-tmux"
     layers = FakeWorld.layers | {"transport"}
+    live_events = (*FakeWorld.live_events, "unlink_socket", "replace_server")
 
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
         """See `World.multiplexer`."""
@@ -242,13 +280,27 @@ class SimulatedTmuxWorld(FakeWorld):
             prepare=self.disk.mkdir,
         )
 
+    def _live_events(self) -> dict[str, LiveEvent]:
+        others: list[ProcessIdentity] = []
+
+        def end_others() -> None:
+            while others:
+                self.processes.signal(others.pop(), signal_module.SIGKILL)
+
+        return {
+            **super()._live_events(),
+            "unlink_socket": LiveEvent(self.cut_socket, self.mend_socket),
+            "replace_server": LiveEvent(lambda: others.append(self.replace_server()), end_others),
+        }
+
 
 class LiveTmuxWorld(World):
     """This host, with a tmux server of its own, real agent processes and real files; all of it ends with `close`."""
 
     name = "tmux"
     virtual = False
-    layers = frozenset({"mux", "leak", "transport", "disk", "engine", "signal", "clock", "agent"})
+    layers = frozenset({"mux", "leak", "transport", "disk", "engine", "signal", "clock", "agent", "live"})
+    live_events = ("freeze_server", "kill_server", "unlink_socket", "replace_server")
     default_call_timeout_s = 60.0
     """Seconds of the world's clock: only a call that hangs may be late, however slow the host is."""
 
@@ -268,6 +320,18 @@ class LiveTmuxWorld(World):
         self.entropy = SystemEntropy()
         self._server: ProcessIdentity | None = None
         self._frozen: ProcessIdentity | None = None
+        self._others: list[ProcessIdentity] = []
+        self._hidden = self._base / "socket"
+        self.live = LiveHost(
+            self.clock,
+            lambda: self._recorded() is not None,
+            {
+                "freeze_server": LiveEvent(self.freeze, self.thaw),
+                "kill_server": LiveEvent(self.kill_server, _not_undone),
+                "unlink_socket": LiveEvent(self.cut_socket, self.mend_socket),
+                "replace_server": LiveEvent(self.replace_server, self._end_others),
+            },
+        )
 
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
         """See `World.multiplexer`."""
@@ -285,6 +349,10 @@ class LiveTmuxWorld(World):
 
     def server(self) -> ProcessIdentity:
         """The server's process; `LookupError` if none was started yet."""
+        recorded = self._recorded()
+        if recorded is not None:
+            self._server = recorded
+            return recorded
         with contextlib.suppress(MultiplexerError):
             found = self.multiplexer().server_identity()
             identity = None if found is None else self.processes.identify(found.pid)
@@ -292,6 +360,13 @@ class LiveTmuxWorld(World):
         if self._server is None:
             raise LookupError("no tmux server was started yet")
         return self._server
+
+    def _recorded(self) -> ProcessIdentity | None:
+        """The process of our server if it lives, stopped or not: found without asking it."""
+        record = ServerRecords(self._socket / RECORD_NAME, self.disk, self.processes).get()
+        if record is None or record.liveness(self.processes) is not Liveness.ALIVE:
+            return None
+        return ProcessIdentity(record.pid, record.process_started, record.boot_id)
 
     def freeze(self) -> None:
         """See `World.freeze`."""
@@ -313,7 +388,51 @@ class LiveTmuxWorld(World):
     @property
     def frozen(self) -> bool:
         """See `World.frozen`."""
-        return self._frozen is not None
+        return self._frozen is not None or self.disk.info(self._hidden) is not None
+
+    def cut_socket(self) -> None:
+        """The server's socket is removed, while it lives on."""
+        # The socket is the file, whatever it is called: put back under its name it is reached as before.
+        with contextlib.suppress(FileNotFoundError):
+            self.disk.replace(self._socket / SOCKET_NAME, self._hidden)
+
+    def mend_socket(self) -> None:
+        """The socket is there again; one that somebody else has made meanwhile stays."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.disk.info(self._socket / SOCKET_NAME) is None:
+                self.disk.replace(self._hidden, self._socket / SOCKET_NAME)
+            else:
+                self.disk.remove(self._hidden)
+
+    def ask_tmux(self, *words: str) -> str:
+        """What a tmux that knows nothing of us answers at the socket of our server; `RuntimeError` if it refuses."""
+        multiplexer = self.multiplexer()
+        assert isinstance(multiplexer, TmuxMultiplexer)
+        client = (multiplexer.binary, "-f", "/dev/null", "-S", str(multiplexer.socket_path))
+        done = self.processes.run((*client, *words), timeout_s=60)
+        if done.status != 0:
+            raise RuntimeError(f"tmux {words[0]}: exit {done.status}: {done.stderr.decode('utf-8', 'replace')}")
+        return done.stdout.decode("utf-8")
+
+    def replace_server(self, session: str | None = None) -> None:
+        """The server dies, and somebody else's starts at its socket, with a session of that name (else of one that we had).
+
+        Its windows have the ids `@0` and `@1`.
+        """
+        names = [] if session else self.multiplexer().list_sessions()
+        ours = self.server()
+        self.kill_server()
+        eventually(lambda: self.processes.liveness(ours) is Liveness.DEAD, SystemClock(), 10)
+        name = session or (names[-1] if names else "theirs")
+        pid = self.ask_tmux("new-session", "-d", "-P", "-F", "#{pid}", "-s", name, "cat")
+        self.ask_tmux("new-window", "-d", "-t", f"={name}:", "cat")
+        other = self.processes.identify(int(pid))
+        assert other is not None
+        self._others.append(other)
+
+    def _end_others(self) -> None:
+        while self._others:
+            self.processes.signal(self._others.pop(), signal_module.SIGKILL)
 
     def ledger(self) -> list[dict[str, Any]]:
         """See `World.ledger`."""
@@ -348,7 +467,9 @@ class LiveTmuxWorld(World):
 
     def close(self) -> None:
         """See `World.close`."""
+        self.live.undo()
         self.thaw()
+        self.mend_socket()
         tokens = self._tokens()
         try:
             multiplexer = self.multiplexer()
@@ -357,6 +478,7 @@ class LiveTmuxWorld(World):
         finally:
             if self._server is not None and self.processes.liveness(self._server) is Liveness.ALIVE:
                 self.processes.signal(self._server, signal_module.SIGKILL)
+            self._end_others()
             for token in tokens:
                 for one in self.processes.carrying("SEAMRIPPER_TOKEN", token):
                     self.processes.signal(one, signal_module.SIGKILL)
@@ -365,6 +487,10 @@ class LiveTmuxWorld(World):
     def _tokens(self) -> set[str]:
         found = {entry["token"] for entry in self.ledger() if isinstance(entry.get("token"), str)}
         return found - {""}
+
+
+def _not_undone() -> None:
+    """What is dead stays dead."""
 
 
 WORLDS: Mapping[str, type[World]] = {

@@ -9,6 +9,7 @@ from backends.guard import Call
 from backends.operations import Operation
 from faults.actions import Action, Empty, Exit, Output, Truncate
 from faults.ledger import Ledger, Reached
+from faults.live import LivePoints
 from faults.trace import answer_text
 
 __all__ = ["MuxPoint"]
@@ -20,13 +21,17 @@ class MuxPoint:
     As a hook alone it notes what came out of the backend, which is what the guard gets to see.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, live: LivePoints | None = None) -> None:
+        """Reach the points of `live` as well, before each call."""
         self._ledger = ledger
+        self._live = live
         self._open: dict[int, Reached] = {}
         self._observes = False
 
     def around(self, call: Call, proceed: Callable[[], object]) -> object:
         """See `backends.guard.Hook.around`."""
+        if self._live is not None:
+            self._live.reach(call)
         point = f"mux.{call.operation.name}"
         with self._ledger.reach(point, call, lambda: call.arguments) as reached:
             if self._observes:

@@ -41,7 +41,7 @@ BAD_PLANS = {
     "engine.decide=timeout": ("position 14: 'timeout' cannot happen at engine.decide",),
     "engine.decide=raise(Rumtime)": ("position 14", "unknown exception 'Rumtime'"),
     "transport.new-window=timeout": ("this backend has no transport. points", "seamripper faults points"),
-    "live.freeze_server=occur": ("this backend has no live. points",),
+    "live.no_ptys=occur": ("position 0: live.no_ptys cannot be made to happen here, only live.freeze_server",),
     "[/bold]\x1b[31m\ud800=x": ("position 0",),
 }
 

@@ -1,0 +1,115 @@
+"""Live faults: what happens to the multiplexer's server itself, under a call of the seam, and is undone again.
+
+A `live.<event>` point is reached by each call of the seam that is made while a server runs, stopped or not, before the call is
+asked: `live.freeze_server=3*pass->1*occur(20)` stops the server under the fourth call that finds one. Calls that come before
+the first server, or between two, are not counted, so that what is planned always has something to happen to. Points that no
+rule of the plan is about are not reached at all: on a real host each look at the server costs one at its process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import NamedTuple
+
+from backends.clock import Clock, VirtualClock, Waker
+from backends.guard import Call
+from faults.actions import Occur
+from faults.ledger import Ledger
+
+__all__ = ["LiveEvent", "LiveHost", "LivePoints"]
+
+
+class LiveEvent(NamedTuple):
+    """Something that can be done to a server, also twice in a row, and how it is undone; both take no longer than a moment."""
+
+    happen: Callable[[], None]
+    undo: Callable[[], None]
+
+
+class LiveHost:
+    """The server of one host, what can happen to it, and what of that is in force.
+
+    What shall last for a time is undone when that has passed on `clock`, whatever everybody else is doing then: by an event of
+    a virtual clock, by a thread on any other. Where the same thing happens again meanwhile, the last end counts.
+    """
+
+    def __init__(self, clock: Clock, running: Callable[[], bool], events: Mapping[str, LiveEvent]) -> None:
+        """`running` tells whether there is a server process; `events` are by the name that follows `live.`."""
+        self.running = running
+        self._clock = clock
+        self._events = dict(events)
+        self._in_force: Counter[str] = Counter()
+        self._round = 0
+        self._lock = threading.Lock()
+        self._watchdogs: list[tuple[threading.Thread, Waker]] = []
+
+    def happen(self, event: str, seconds: float | None) -> None:
+        """Do it now, and undo it after `seconds`, else with `undo`."""
+        with self._lock:
+            self._events[event].happen()
+            self._in_force[event] += 1
+            end = partial(self._end, event, self._round)
+        if seconds is None:
+            return
+        if isinstance(self._clock, VirtualClock):
+            self._clock.call_later(seconds, end)
+        else:
+            self._watch(seconds, end)
+
+    def undo(self) -> None:
+        """Undo whatever is in force, the newest first; each of them, also if one fails. Harmless twice."""
+        with self._lock, ExitStack() as undoing:
+            # What was to end later belongs to the round that is over.
+            self._round += 1
+            for event in self._in_force:
+                undoing.callback(self._events[event].undo)
+            self._in_force.clear()
+        watchdogs, self._watchdogs = self._watchdogs, []
+        for thread, over in watchdogs:
+            over.wake()
+            thread.join()
+            over.close()
+
+    def _end(self, event: str, round_: int) -> None:
+        with self._lock:
+            if round_ != self._round:
+                return
+            self._in_force[event] -= 1
+            if not self._in_force[event]:
+                del self._in_force[event]
+                self._events[event].undo()
+
+    def _watch(self, seconds: float, end: Callable[[], None]) -> None:
+        over = Waker()
+
+        def wait() -> None:
+            if not self._clock.wait(seconds, over):
+                end()
+
+        thread = threading.Thread(target=wait, name="live fault", daemon=True)
+        self._watchdogs.append((thread, over))
+        thread.start()
+
+
+class LivePoints:
+    """The `live.` points that the plan is about, at each call of one multiplexer."""
+
+    def __init__(self, ledger: Ledger, host: LiveHost, points: tuple[str, ...]) -> None:
+        self._ledger = ledger
+        self._host = host
+        self._points = points
+
+    def reach(self, call: Call) -> None:
+        """Let happen what is planned for this call, which has not been asked yet."""
+        for point in self._points:
+            # What happened at the point before may have been the server's end.
+            if not self._host.running():
+                return
+            with self._ledger.reach(point, call, quiet=True) as reached:
+                if isinstance(reached.action, Occur):
+                    self._host.happen(point.partition(".")[2], reached.action.seconds)
+                    reached.ended("occurs")

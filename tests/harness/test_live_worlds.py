@@ -1,0 +1,137 @@
+"""Live faults in the worlds: what really happens to a server there, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from backends.clock import SystemClock
+from backends.errors import MultiplexerError
+from backends.processes import ProcessIdentity
+from faults.errors import FaultPlanError
+from faults.plan import FaultPlan
+from harness.oracles import unharmed
+from harness.runner import Stage, catalog_of
+from harness.stories import story_of
+from harness.trials import trial
+from harness.waiting import eventually
+from harness.world import WORLDS, FakeWorld, LiveTmuxWorld, World
+
+SWEPT = {
+    "freeze_server=occur(20)": ("fake", "simulated-tmux"),
+    "freeze_server=occur": ("fake", "simulated-tmux"),
+    "kill_server=occur": ("fake", "simulated-tmux"),
+    "unlink_socket=occur(6)": ("simulated-tmux",),
+    "replace_server=occur": ("simulated-tmux",),
+}
+
+
+def plans(story: str, backend: str, event: str, action: str) -> Iterator[FaultPlan]:
+    """What is to happen once, at each call of the story that finds a server."""
+    catalog = catalog_of(WORLDS[backend])
+    counting = FaultPlan.parse(f"live.{event}=1000*pass", 0, catalog)
+    reached = trial(story_of(story), counting, backend=backend).verdict.reached[f"live.{event}"]
+    for call in range(reached):
+        passes = f"{call}*pass->" if call else ""
+        yield FaultPlan.parse(f"live.{event}={passes}1*{action}", 0, catalog)
+
+
+@pytest.mark.parametrize(
+    ("fault", "backend"), [(fault, backend) for fault, backends in SWEPT.items() for backend in backends]
+)
+def test_whatever_happens_to_the_server_at_whichever_call_every_oracle_holds(fault: str, backend: str) -> None:
+    """Once at each of the story's calls; where it ends by itself it makes no difference at all."""
+    event, _, action = fault.partition("=")
+    calm = trial(story_of("completes"), FaultPlan(), backend=backend).reports[0]
+    tried = 0
+    for plan in plans("completes", backend, event, action):
+        told = trial(story_of("completes"), plan, backend=backend)
+        assert told.verdict.problems == (), plan
+        assert not told.verdict.unfired
+        assert not action.endswith(")") or list(unharmed(calm, told.reports[0])) == []
+        tried += 1
+    assert tried >= 10
+
+
+@pytest.mark.parametrize("event", ["freeze_client", "no_binary", "no_ptys", "disk_full"])
+@pytest.mark.parametrize("backend", WORLDS)
+def test_what_no_world_can_do_is_refused_with_what_it_can(backend: str, event: str) -> None:
+    """A plan that could not be carried out is refused when it is read."""
+    can = ", ".join(f"live.{one}" for one in WORLDS[backend].live_events)
+    with pytest.raises(FaultPlanError, match=f"live.{event} cannot be made to happen here, only {can}$"):
+        FaultPlan.parse(f"live.{event}=occur", 0, catalog_of(WORLDS[backend]))
+
+
+def test_what_was_for_good_is_over_when_the_next_run_begins() -> None:
+    """A run is resumed in a sound world, without anybody thawing it."""
+    world = FakeWorld()
+    stage = Stage(world)
+    plan = FaultPlan.parse("live.freeze_server=3*pass->1*occur", 0, catalog_of(world))
+    story_of("completes").tell(stage, plan)
+    frozen = world.frozen
+    report = stage.resume()
+
+    assert frozen
+    assert not world.frozen
+    assert report.status.name == "FINISHED"
+
+
+def servers_of(world: World) -> list[int]:
+    """The processes that were started for a socket of that world, and that live."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = " ".join(process.cmdline())
+            if str(world.project.parent) in words and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
+
+
+@pytest.fixture
+def live() -> Iterator[tuple[World, ProcessIdentity]]:
+    """A live world with a session, and the process of its server."""
+    world = LiveTmuxWorld()
+    try:
+        world.multiplexer().new_session("a", world.project)
+        yield world, world.server()
+    finally:
+        world.close()
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("event", LiveTmuxWorld.live_events)
+def test_a_live_server_is_hurt_and_nothing_of_it_is_left(
+    live: tuple[LiveTmuxWorld, ProcessIdentity], event: str
+) -> None:
+    """While it is in force the server does not answer; at the end of the world no process of it or its successor stays."""
+    world, server = live
+    before = servers_of(world)
+    world.live.happen(event, None)
+    try:
+        seen = world.multiplexer(call_timeout_s=1).server_identity()
+    except MultiplexerError:
+        seen = None
+    world.close()
+
+    assert seen is None or seen.pid != server.pid
+    assert before
+    assert servers_of(world) == []
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("event", ["freeze_server", "unlink_socket"])
+def test_a_live_server_that_was_spared_answers_again(live: tuple[LiveTmuxWorld, ProcessIdentity], event: str) -> None:
+    """The same server, with what it had, once the time has passed."""
+    world, server = live
+    world.live.happen(event, None)
+    if event == "freeze_server":
+        eventually(lambda: psutil.Process(server.pid).status() == psutil.STATUS_STOPPED, SystemClock(), 10)
+    world.live.undo()
+    identity = world.multiplexer().server_identity()
+
+    assert identity is not None
+    assert identity.pid == server.pid
+    assert world.multiplexer().list_sessions() == ["a"]
