@@ -1,6 +1,7 @@
 """Replay files: one trial written down, so that it can be sent to somebody and repeated.
 
 A JSON object with the keys `version`, `scenario`, `plan` (text, or the plan's own JSON form), `seed` and `mux`.
+Reading one runs nothing. Repeating one whose scenario is `module:attribute` imports that module: look at a stranger's first.
 """
 
 from __future__ import annotations

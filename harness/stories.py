@@ -16,6 +16,7 @@ from backends.simulated_processes import SimulatedProcessTable
 from faults.errors import nearest_name
 from faults.plan import FaultPlan
 from harness.agents import ScriptedAgent, TaskStory, completes, dies, exits, stalls, stops, task, works, writes_result
+from harness.record import describe
 from harness.report import Report
 from harness.runner import Stage
 
@@ -63,7 +64,10 @@ class UnknownStory(LookupError):
 
 
 def story_of(name: str) -> Story:
-    """The story of that name: one of `STORIES`, or `module:attribute` of somebody's own. Raises `UnknownStory`."""
+    """The story of that name: one of `STORIES`, or `module:attribute` of somebody's own, which is imported: its code is run.
+
+    Raises `UnknownStory`, whatever importing somebody's module raises.
+    """
     if name in STORIES:
         return STORIES[name]
     if ":" not in name:
@@ -72,8 +76,8 @@ def story_of(name: str) -> Story:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UnknownStory(f"{name!r:.80} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UnknownStory(f"{name!r:.80} cannot be imported: {describe(error)}") from error
     if not isinstance(found, Story):
         raise UnknownStory(f"{name!r:.80} is no Story but {type(found).__name__}")
     return found

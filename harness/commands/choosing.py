@@ -13,7 +13,6 @@ from faults.plan import FaultPlan
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 from harness.dashboard import literal
-from harness.record import describe
 from harness.replays import REPLAY_LIMIT, Replay, ReplayError, parse_replay
 from harness.runner import catalog_of
 from harness.stories import Story, UnknownStory, story_of
@@ -26,14 +25,13 @@ _LISTED = "`seamripper faults scenarios` lists them"
 
 
 def chosen_story(name: str) -> Story:
-    """The story called `name`. Raises `CommandError`, whatever importing somebody's module raises."""
+    """The story called `name`. Raises `CommandError`."""
     try:
         return story_of(name)
     except UnknownStory as unknown:
-        advice = "`PYTHONPATH=.` lets a module of this directory be found" if ":" in name else _LISTED
-        raise CommandError(str(unknown), advice, EXIT_USAGE) from unknown
-    except (Exception, SystemExit) as error:
-        raise CommandError(f"{name!r:.80} cannot be imported: {describe(error)}", "correct it", EXIT_USAGE) from error
+        missing = isinstance(unknown.__cause__, ModuleNotFoundError)
+        own = "`PYTHONPATH=.` lets a module of this directory be found" if missing else "correct it"
+        raise CommandError(str(unknown), own if ":" in name else _LISTED, EXIT_USAGE) from unknown
 
 
 def chosen_plan(text: str, seed: int, mux: str) -> FaultPlan:
