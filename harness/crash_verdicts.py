@@ -37,6 +37,7 @@ from harness.record import (
 from harness.record.crash import attempt, describe
 from harness.record.state import decode_state
 from harness.runner import Stage
+from harness.stories import MOST_RESUMES
 from harness.world import FakeWorld
 
 __all__ = ["Judge", "ReadRun", "Survey", "go_on", "survey"]
@@ -297,10 +298,6 @@ class _RebootedWorld(FakeWorld):
         self.server = FakeServer(self.clock, self.processes, self.disk, self.agents)
 
 
-_RESUMES = 10
-"""How often a run may be resumed until it has to be finished: every story pauses less often than that."""
-
-
 def go_on(recording: Recording, cut: Cut) -> list[str]:
     """What does not hold when the host comes up again there and the run is resumed until it is finished."""
     standing = [promise for promise in recording.promises if promise.stands(cut.changes)]
@@ -309,7 +306,7 @@ def go_on(recording: Recording, cut: Cut) -> list[str]:
     world = _RebootedWorld(recording.world, recording.image(cut))
     stage = Stage(world, seed=world.seed)
     stage.take_over(recording.report.plan, Path(recording.run_dirs[0]))
-    for _ in range(_RESUMES):
+    for _ in range(MOST_RESUMES):
         report = stage.run(recording.report.plan, resume=True, faults="", verify=False, strict=False)
         if isinstance(report.raised, RecordError):
             return [f"cannot be resumed: {report.raised}"] if lines else []
@@ -322,4 +319,4 @@ def go_on(recording: Recording, cut: Cut) -> list[str]:
         problems += [f"resumable: the crash {error} was forgotten" for error in filed if error not in errors]
         if problems or report.status is RunStatus.FINISHED:
             return problems
-    return [f"resumable: the run was not finished by {_RESUMES} resumes"]
+    return [f"resumable: the run was not finished by {MOST_RESUMES} resumes"]

@@ -20,7 +20,7 @@ from harness.record import describe
 from harness.report import Report
 from harness.runner import Stage
 
-__all__ = ["CORE", "STORIES", "Story", "UnknownStory", "story_of"]
+__all__ = ["CORE", "MOST_RESUMES", "STORIES", "Story", "UnknownStory", "story_of"]
 
 
 SESSION_TIMEOUT_S = 90.0
@@ -242,6 +242,9 @@ STORIES: Mapping[str, Story] = MappingProxyType(
     }
 )
 """Every story by its name."""
+
+MOST_RESUMES = 10
+"""How often a run may be resumed until it has to be finished: every story pauses less often than that."""
 
 CORE = ("completes", "nudged", "after-a-kill")
 """The stories whose pairs of faults are tried exhaustively: a session's whole life, typing, and taking over."""

@@ -17,13 +17,10 @@ from harness.oracles import recovers, resumable, unharmed, violations
 from harness.record import RecordError, RunStatus
 from harness.report import Report
 from harness.runner import Stage
-from harness.stories import Story
+from harness.stories import MOST_RESUMES, Story
 from harness.world import WORLDS, World
 
 __all__ = ["Trial", "replay_line", "run_of", "trial"]
-
-_RESUMES = 10
-"""How often a run may be resumed until it has to be finished: every story pauses less often than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def _resumed(stage: Stage, report: Report, options: Mapping[str, Any]) -> list[s
     """What does not hold when the run is resumed without faults, again and again until it is finished."""
     problems: list[str] = []
     before = report
-    for _ in range(_RESUMES):
+    for _ in range(MOST_RESUMES):
         if before.status is RunStatus.FINISHED or (before.state is None and before.killed):
             return problems
         stage.world.thaw()
@@ -102,7 +99,7 @@ def _resumed(stage: Stage, report: Report, options: Mapping[str, Any]) -> list[s
         if problems:
             return problems
         before = after
-    return [*problems, f"resumable: the run was not finished by {_RESUMES} resumes"]
+    return [*problems, f"resumable: the run was not finished by {MOST_RESUMES} resumes"]
 
 
 @functools.cache
