@@ -18,6 +18,7 @@ from typing import cast
 from backends.base import TerminalMultiplexer
 from backends.errors import BackendNotFound
 from backends.fake import FakeMultiplexer
+from backends.psmux import PsmuxMultiplexer
 from backends.tmux import TmuxMultiplexer
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "chosen_multiplexer",
     "get_multiplexer",
     "known_multiplexers",
+    "multiplexer_reference",
     "register_multiplexer",
 ]
 
@@ -50,7 +52,7 @@ class BackendInfo:
     problem: str | None = None
 
 
-_builtin: dict[str, Factory] = {"fake": FakeMultiplexer, "tmux": TmuxMultiplexer}
+_builtin: dict[str, Factory] = {"fake": FakeMultiplexer, "psmux": PsmuxMultiplexer, "tmux": TmuxMultiplexer}
 _registered: dict[str, Factory] = {}
 
 
@@ -103,7 +105,7 @@ def _factory(name: str) -> Factory:
     points = _entry_points()
     if name in points:
         return _loaded(name, points[name])
-    known = sorted({*points, *_builtin, *_registered})
+    known = _known()
     near = difflib.get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]}?" if near else ";"
     raise BackendNotFound(f"no backend named {name}{hint} known are {', '.join(known)}", known=known)
@@ -114,9 +116,32 @@ def _entry_points() -> dict[str, str]:
 
 
 def _loaded(name: str, reference: str) -> Factory:
+    found = _referred(name, reference)
+    if not callable(found):
+        raise BackendNotFound(f"backend {name} is no class and no factory", known=_known())
+    return cast(Factory, found)
+
+
+def multiplexer_reference(name: str) -> object:
+    """What `name` stands for, before anything is made of it: a class, a factory, or whatever `module:Attribute` is.
+
+    Raises `BackendNotFound` as `get_multiplexer` does.
+    """
+    points = _entry_points()
+    if ":" in name:
+        return _referred(name, name)
+    if name in points and name not in {**_registered, **_builtin}:
+        return _referred(name, points[name])
+    return _factory(name)
+
+
+def _known() -> list[str]:
+    return sorted({*_entry_points(), *_builtin, *_registered})
+
+
+def _referred(name: str, reference: str) -> object:
     """What `module:Attribute` refers to; a dotted attribute is followed."""
     module_name, _, attribute = reference.partition(":")
-    known = sorted({*_entry_points(), *_builtin, *_registered})
     try:
         found: object = importlib.import_module(module_name)
         for part in attribute.split("."):
@@ -132,7 +157,5 @@ def _loaded(name: str, reference: str) -> Factory:
         RuntimeError,
     ) as broken:
         why = f"{type(broken).__name__}: {broken}"
-        raise BackendNotFound(f"backend {name} cannot be loaded: {why}", known=known) from broken
-    if not callable(found):
-        raise BackendNotFound(f"backend {name} is no class and no factory", known=known)
-    return cast(Factory, found)
+        raise BackendNotFound(f"backend {name} cannot be loaded: {why}", known=_known()) from broken
+    return found

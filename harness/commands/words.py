@@ -7,6 +7,7 @@ import importlib.metadata
 
 from harness.agents import DRIVEN_KINDS
 from harness.commands.backends import backends
+from harness.commands.conform_words import add_conform
 from harness.commands.fault_words import add_faults
 from harness.commands.looking import list_runs, status
 from harness.commands.probing import probe
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     _add_probe(commands)
     _add_backends(commands)
     add_faults(commands)
+    add_conform(commands)
     add_report(commands)
     return top
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from backends.base import Unsupported
 from backends.transport import Transport
+from harness.world import World
 
 __all__ = ["BackendSpec", "Capability", "KnownBug", "Unsupported", "described"]
 
@@ -37,7 +38,8 @@ class BackendSpec:
     that it has parameters for; a class will do. `error` is the base of everything that it raises on purpose; `None` lets
     the kit look for it. `capabilities` names operations or features (`fault.frozen`, `text.long`) that are not simply
     there. `transport_of` answers the transport of a backend, for `factory(transport=...)` to get another one around it.
-    `binary` is the command that it runs, by name; `None` for one that runs nothing.
+    `binary` is the command that it runs, by name; `None` for one that runs nothing. `world` makes the kind of host that
+    it lives on, where that is neither this one nor known by the factory's parameter `server`.
     """
 
     factory: Callable[..., Any]
@@ -46,6 +48,7 @@ class BackendSpec:
     transport_of: Callable[[Any], Transport] | None = None
     name: str = ""
     binary: str | None = "tmux"
+    world: Callable[[], World] | None = None
 
 
 def described(capability: Capability | None) -> str:

@@ -1,0 +1,90 @@
+"""`seamripper conform`: checks a backend against the contract of the seam, and certifies what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import shlex
+import sys
+from collections.abc import Mapping
+
+from harness.commands.choosing import put_file
+from harness.commands.driving import Drive
+from harness.commands.host import CommandError, Host
+from harness.commands.mishaps import EXIT_USAGE
+from harness.commands.output import Output
+from harness.conformance.checks import CHECKS
+from harness.conformance.kit import Kit, chosen
+from harness.conformance.report_table import level_table, problem_lines
+from harness.conformance.results import Level, Outcome, Result
+from harness.conformance.subjects import SubjectError, spec_of, tried
+from harness.conformance.waivers import Waiver, WaiverError, waivers_of
+
+__all__ = ["conform", "level_of_word"]
+
+_WAIVERS_LIMIT = 1_000_000
+_BAD = (Outcome.FAILED, Outcome.ERROR, Outcome.STALE_WAIVER, Outcome.NOT_RUN)
+
+
+def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
+    """Check a backend; see `seamripper conform --help`. Exit code 1 where it does not keep its promises."""
+    output = Output(host)
+    waivers = _waivers(host, arguments.waive)
+    if ":" in arguments.mux and str(host.cwd) not in sys.path:
+        # Last, so that folders of the author's that are called as ours do not come before them.
+        sys.path.append(str(host.cwd))
+    try:
+        spec = spec_of(arguments.mux, arguments.mux_error)
+        tried(spec)
+    except SubjectError as wrong:
+        raise CommandError(str(wrong), wrong.advice, EXIT_USAGE) from wrong
+    kit = Kit(spec, host.clock, waivers, importlib.metadata.version("seamripper"), _replay(arguments))
+    certificate = kit.run(chosen(arguments.level, arguments.only), lambda result: _show(output, result))
+    output.say("")
+    output.show(level_table(certificate))
+    for line, style in problem_lines(certificate):
+        output.say(line, style)
+    if not arguments.only:
+        reached = "no level" if certificate.level is None else f"{certificate.level.name} {certificate.level.title}"
+        output.say(f"{spec.name}: {reached}", "bold")
+    if arguments.json is not None:
+        output.aside(f"written {put_file(host, '--json', arguments.json, certificate.to_json())}")
+    return 1 if any(result.outcome in _BAD for result in certificate.results) else 0
+
+
+def _show(output: Output, result: Result) -> None:
+    good = result.outcome in (Outcome.PASSED, Outcome.UNSUPPORTED, Outcome.WAIVED)
+    sign = "✔" if good else "✖"
+    said = "" if result.outcome is Outcome.PASSED else f" ({result.outcome.value})"
+    output.say(f"{sign} {result.check_id}  {result.title}{said}", "" if good else "red")
+
+
+def _replay(arguments: argparse.Namespace) -> str:
+    words = ["seamripper", "conform", "--mux", arguments.mux]
+    if arguments.mux_error is not None:
+        words += ["--mux-error", arguments.mux_error]
+    return shlex.join(words)
+
+
+def _waivers(host: Host, name: str | None) -> Mapping[str, Waiver]:
+    if name is None:
+        return {}
+    today = datetime.datetime.fromtimestamp(host.clock.wall(), datetime.UTC).date()
+    try:
+        text = host.disk.read(host.cwd / name, limit=_WAIVERS_LIMIT).decode("utf-8")
+        return waivers_of(text, [item.check for item in CHECKS], today)
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CommandError(f"--waive: {name} cannot be read: {why}", "name a file of waivers", EXIT_USAGE) from error
+    except WaiverError as wrong:
+        raise CommandError(f"--waive: {wrong}", "correct the file", EXIT_USAGE) from wrong
+
+
+def level_of_word(text: str) -> Level:
+    """The level that somebody typed: `L2`, `l2` or `2`."""
+    try:
+        return Level[f"L{text.upper().removeprefix('L')}"]
+    except KeyError:
+        known = ", ".join(level.name for level in Level)
+        raise argparse.ArgumentTypeError(f"there is no level {text!r:.40}; known are {known}") from None

@@ -1,0 +1,12 @@
+"""Every check of the kit, in the order in which they are carried out."""
+
+from __future__ import annotations
+
+from harness.conformance.checks_honesty import HONESTY
+from harness.conformance.checks_shape import SHAPE
+from harness.conformance.listing import Item
+
+__all__ = ["CHECKS"]
+
+CHECKS: tuple[Item, ...] = (*SHAPE.items, *HONESTY.items)
+"""Ordered by level; ids are unique."""

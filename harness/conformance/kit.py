@@ -1,0 +1,191 @@
+"""Carries out the checks of a backend, and says what came of them."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from backends.base import Unsupported
+from backends.clock import Clock
+from backends.processes import SystemProcessTable
+from harness.conformance.bench import Bench, Refused, Unexpected
+from harness.conformance.checks import CHECKS
+from harness.conformance.listing import Item
+from harness.conformance.places import world_for
+from harness.conformance.results import Certificate, Host, Level, Outcome, Result, Subject, level_reached
+from harness.conformance.spec import BackendSpec, Capability, KnownBug, described
+from harness.conformance.troubles import CannotBreak
+from harness.conformance.waivers import Waiver
+
+__all__ = ["CONTRACT", "Kit", "chosen"]
+
+CONTRACT = "0.1"
+"""Version of the contract that the checks are about."""
+
+_MOST = 8
+"""Findings of one check that are told; the number of the others is."""
+
+
+def chosen(level: Level | None = None, only: Iterable[str] = ()) -> tuple[Item, ...]:
+    """The checks up to `level`, or those of the ids `only`."""
+    ids = tuple(only)
+    if ids:
+        return tuple(item for item in CHECKS if item.check.id in ids)
+    return tuple(item for item in CHECKS if level is None or item.check.level <= level)
+
+
+@dataclass
+class Kit:
+    """Checks one backend. `clock` is the host's, for what each check took; `waivers` are by the id of their check."""
+
+    spec: BackendSpec
+    clock: Clock
+    waivers: Mapping[str, Waiver]
+    version: str
+    replay: str = "seamripper conform"
+
+    def run(self, items: Iterable[Item], progress: Callable[[Result], None] = lambda result: None) -> Certificate:
+        """Carry out the checks, show each result to `progress`, and certify; whatever was begun is ended."""
+        shared: Bench | None = None
+        results: list[Result] = []
+        first: Bench | None = None
+        about: tuple[str | None, Mapping[str, str]] = (None, {})
+        try:
+            for item in items:
+                if item.shared:
+                    shared = shared or self._bench()
+                result = self._result(item, shared if item.shared else None)
+                results.append(result)
+                progress(result)
+            first = shared or self._bench()
+            about = self._about(first)
+        finally:
+            if first is not None:
+                first.close()
+            elif shared is not None:
+                shared.close()
+        return self._certificate(results, *about)
+
+    def _bench(self) -> Bench:
+        world = world_for(self.spec)()
+        try:
+            return Bench(self.spec, world)
+        except BaseException:
+            world.close()
+            raise
+
+    def _result(self, item: Item, shared: Bench | None) -> Result:
+        began = self.clock.monotonic()
+        bench: Bench | None = shared
+        try:
+            bench = bench or self._bench()
+            outcome, observed = self._carried_out(item, bench)
+        finally:
+            if bench is not None and bench is not shared:
+                bench.close()
+        check = item.check
+        return Result(
+            check_id=check.id,
+            title=check.title,
+            level=check.level,
+            outcome=outcome,
+            expected=item.expected,
+            observed=observed,
+            seconds=round(self.clock.monotonic() - began, 3),
+            replay=f"{self.replay} --only {check.id}",
+        )
+
+    def _carried_out(self, item: Item, bench: Bench) -> tuple[Outcome, str]:
+        for need in item.check.needs:
+            if need in bench.lacks:
+                return Outcome.UNSUPPORTED, f"{need}: {bench.lacks[need]}"
+        try:
+            findings = list(item.look(bench))
+        except Refused as refused:
+            return self._judged(item, bench, [str(refused)], refused=True)
+        except Unexpected as wrong:
+            return self._judged(item, bench, [str(wrong)])
+        except CannotBreak as why:
+            return Outcome.NOT_RUN, str(why)
+        except LookupError as lost:
+            return Outcome.ERROR, str(lost)
+        return self._judged(item, bench, findings)
+
+    def _judged(self, item: Item, bench: Bench, findings: list[str], *, refused: bool = False) -> tuple[Outcome, str]:
+        observed = told(findings)
+        unsupported, bug = self._excuses(item, bench)
+        if unsupported is not None:
+            if refused:
+                return Outcome.UNSUPPORTED, f"{unsupported.reason}: {observed}"
+            if findings:
+                return Outcome.FAILED, f"declared as unsupported ({unsupported.reason}), and pretends: {observed}"
+            return Outcome.STALE_WAIVER, f"declared as unsupported ({unsupported.reason}), and works"
+        waiver = self.waivers.get(item.check.id)
+        reference = bug.reference if bug is not None else None if waiver is None else waiver.told
+        if reference is None:
+            return (Outcome.FAILED, observed) if findings else (Outcome.PASSED, "")
+        if findings:
+            return Outcome.WAIVED, f"{reference}: {observed}"
+        return Outcome.STALE_WAIVER, f"passes, although {reference} says that it fails: take that away"
+
+    def _excuses(self, item: Item, bench: Bench) -> tuple[Unsupported | None, KnownBug | None]:
+        names = (item.check.id, *item.check.needs)
+        declared = [bench.declared(name) for name in names]
+        unsupported = next((one for one in declared if isinstance(one, Unsupported)), None)
+        bugs = [one for one in declared if isinstance(one, KnownBug) and item.check.level is not Level.L1]
+        return unsupported, next((bug for bug in bugs if _has(bug, _version(bench))), None)
+
+    def _about(self, bench: Bench) -> tuple[str | None, Mapping[str, str]]:
+        found: dict[str, Capability | None] = {need: None for item in CHECKS for need in item.check.needs}
+        own = getattr(bench.mux, "capabilities", None)
+        for declared in (own, self.spec.capabilities):
+            found.update(declared if isinstance(declared, Mapping) else {})
+        told = {name: described(found[name]) for name in sorted(found)}
+        for name, why in bench.lacks.items():
+            told[name] = f"unsupported: {why}"
+        return _version(bench), told
+
+    def _certificate(self, results: list[Result], version: str | None, capabilities: Mapping[str, str]) -> Certificate:
+        return Certificate(
+            kit=self.version,
+            contract=CONTRACT,
+            backend=Subject(self.spec.name, version, self._binary()),
+            host=Host(platform.system(), platform.release(), platform.python_version()),
+            capabilities=capabilities,
+            level=level_reached(results),
+            results=tuple(results),
+        )
+
+    def _binary(self) -> str | None:
+        if self.spec.binary is None:
+            return None
+        with suppress(OSError):
+            found = SystemProcessTable().run(("which", self.spec.binary), timeout_s=5).stdout
+            return found.decode("utf-8", "backslashreplace").strip() or None
+        return None
+
+
+def told(findings: list[str]) -> str:
+    """Findings as one text, not too many."""
+    shown = findings[:_MOST]
+    if len(findings) > _MOST:
+        shown.append(f"and {len(findings) - _MOST} more")
+    return "; ".join(shown)
+
+
+def _has(bug: KnownBug, version: str | None) -> bool:
+    return not bug.versions or any(fnmatchcase(version or "", pattern) for pattern in bug.versions)
+
+
+def _version(bench: Bench) -> str | None:
+    answer = bench.attempt(bench.mux, "version")
+    return answer.value if isinstance(answer.value, str) else None
+
+
+def replay_of(*words: str) -> str:
+    """The command line that these words make."""
+    return shlex.join(("seamripper", "conform", *words))
