@@ -478,7 +478,6 @@ class LiveTmuxWorld(World):
         finally:
             if self._server is not None and self.processes.liveness(self._server) is Liveness.ALIVE:
                 self.processes.signal(self._server, signal_module.SIGKILL)
-            self._end_others()
             for token in tokens:
                 for one in self.processes.carrying("SEAMRIPPER_TOKEN", token):
                     self.processes.signal(one, signal_module.SIGKILL)

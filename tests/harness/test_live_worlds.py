@@ -90,6 +90,20 @@ def servers_of(world: World) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("name", ["simulated-tmux", pytest.param("tmux", marks=pytest.mark.live)])
+def test_a_server_that_nobody_can_reach_counts_as_one_that_does_not_answer(name: str) -> None:
+    """What is left behind cannot be judged without its socket, and can be once that is back."""
+    world = WORLDS[name]()
+    try:
+        world.multiplexer().new_session("a", world.project)
+        world.live.happen("unlink_socket", None)
+        assert world.frozen
+        world.live.undo()
+        assert not world.frozen
+    finally:
+        world.close()
+
+
 @pytest.fixture
 def live() -> Iterator[tuple[World, ProcessIdentity]]:
     """A live world with a session, and the process of its server."""
