@@ -18,6 +18,7 @@ from backends.errors import (
     TransportUnavailable,
 )
 from backends.fake import FakeMultiplexer
+from backends.guard import PROBE_TIMEOUT_S, Call, Hook
 from backends.memory_disk import MemoryDisk
 from backends.operations import OPERATIONS, Operation
 from faults.actions import Action, Delay, Die, Empty, Exit, Hang, OsError, Output, Raise, Timeout, Truncate, Undecodable
@@ -40,25 +41,52 @@ MEANINGS: dict[type[Action], type[TransportError]] = {
 """What a failure below the guard means above it; a lie is an answer, or garbled."""
 
 
-def asked(cell: Cell) -> tuple[Injector, list[object]]:
-    """Ask the operation of that cell twice; what came out each time, an answer or an exception."""
+class Underneath:
+    """Counts what a hook lets through to the multiplexer itself."""
+
+    def __init__(self, hook: Hook | None) -> None:
+        assert hook is not None
+        self.hook = hook
+        self.carried_out = 0
+
+    def around(self, call: Call, proceed: Callable[[], object]) -> object:
+        """See `Hook.around`."""
+
+        def counted() -> object:
+            self.carried_out += 1
+            return proceed()
+
+        return self.hook.around(call, counted)
+
+
+def asked(cell: Cell) -> tuple[Injector, list[object], int]:
+    """Ask the operation of that cell twice; what came out each time, and how often the first one was carried out."""
     clock = VirtualClock()
     multiplexer = FakeMultiplexer(clock=clock, disk=MemoryDisk(clock))
     multiplexer.new_session("run-1", "/")
     multiplexer.new_window("run-1", "agent", "/", {}, "sleep 60")
     injector = Injector(cell.plan(), clock=clock, catalog=CATALOG)
     injector.attach(multiplexer)
+    multiplexer.seam.hook = underneath = Underneath(multiplexer.seam.hook)
     offered = injector.leaking(multiplexer)
     operation = OPERATIONS[cell.point.partition(".")[2]]
     seen: list[object] = []
+    carried_out: list[int] = []
     for _ in range(2):
         try:
             seen.append(getattr(offered, operation.name)(**operation.sample))
         except (Exception, SimulatedDeath) as raised:  # noqa: BLE001  # whatever comes out is what this is about
             seen.append(raised)
+        carried_out.append(underneath.carried_out)
         # What the first call has made must not be what refuses the second.
         FakeMultiplexer(multiplexer.server).kill_session("run-2")
-    return injector, seen
+    return injector, seen, carried_out[0]
+
+
+def takes_effect(cell: Cell) -> bool:
+    """Whether the operation is carried out although the fault of the cell happens to it."""
+    late = isinstance(cell.action, Delay) and cell.action.seconds < PROBE_TIMEOUT_S
+    return cell.lost or late or isinstance(cell.action, Truncate)
 
 
 def declared(cell: Cell, operation: Operation, seen: object) -> bool:
@@ -68,7 +96,7 @@ def declared(cell: Cell, operation: Operation, seen: object) -> bool:
         return isinstance(seen, SimulatedDeath)
     if cell.layer == "leak":
         return type(seen) is raw(action)
-    if isinstance(action, Delay) and action.seconds < 5:
+    if isinstance(action, Delay) and action.seconds < PROBE_TIMEOUT_S:
         return answered(operation, seen)
     if isinstance(action, Output | Empty | Truncate):
         garbled = type(seen) is TransportGarbled if operation.raises else seen == operation.sentinel()
@@ -92,12 +120,14 @@ def answered(operation: Operation, seen: object) -> bool:
 def fault_of(cell: Cell, count: Callable[[Injector], None]) -> str:
     """What is wrong with what comes out of the seam under that cell; empty if nothing is."""
     operation = OPERATIONS[cell.point.partition(".")[2]]
-    injector, (first, second) = asked(cell)
-    count(injector)
+    injector, (first, second), carried_out = asked(cell)
     ends = cell.forever or isinstance(cell.action, Die)
+    count(injector)
     due = 2 if cell.forever else 1
     if len(injector.injections) != due or injector.unfired():
         return f"{cell.label}: {len(injector.injections)} injections where {due} were due"
+    if carried_out != takes_effect(cell):
+        return f"{cell.label}: carried out {carried_out} times"
     if not declared(cell, operation, first):
         return f"{cell.label}: {first!r} came out"
     if not (declared(cell, operation, second) if ends else answered(operation, second)):
