@@ -211,6 +211,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "the multiplexer's server is killed, with everything in it",
                 (task("1-1", agent=works(3).then_completes()),),
                 meanwhile=_loses_its_server(2),
+                # A run that is kept waiting for its session has nothing to lose by then.
                 timed=True,
             ),
             Story(
@@ -236,6 +237,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "somebody stops the run while an agent is at work",
                 (task("1-1", agent=works(60).then_completes()),),
                 meanwhile=lambda stage: stage.stop_at(2.5, 15),
+                # A stop waits for nobody: what a silent multiplexer holds on to is ended by the resume.
                 timed=True,
             ),
         )
