@@ -14,6 +14,7 @@ from backends.errors import (
 )
 from backends.fake import FakeMultiplexer
 from backends.operations import OPERATIONS
+from backends.psmux import PsmuxMultiplexer
 from backends.registry import get_multiplexer, register_multiplexer
 from backends.tmux import TmuxMultiplexer
 
@@ -24,6 +25,7 @@ __all__ = [
     "CommandRejected",
     "FakeMultiplexer",
     "MultiplexerError",
+    "PsmuxMultiplexer",
     "SystemClock",
     "TargetMissing",
     "TerminalMultiplexer",

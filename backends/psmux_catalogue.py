@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import pkgutil
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 
 __all__ = ["NOT_IMITATED", "Catalogue", "CatalogueError", "Divergence", "parse_catalogue", "psmux_catalogue"]
 
@@ -63,7 +63,8 @@ class Catalogue:
 
 def psmux_catalogue() -> Catalogue:
     """The catalogue that is shipped."""
-    return parse_catalogue((resources.files("backends") / "data" / "psmux-divergences.toml").read_text("utf-8"))
+    data = pkgutil.get_data("backends", "data/psmux-divergences.toml")
+    return parse_catalogue((data or b"").decode("utf-8"))
 
 
 def parse_catalogue(text: str) -> Catalogue:
