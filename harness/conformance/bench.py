@@ -17,7 +17,9 @@ from typing import Any
 
 from backends.base import TerminalMultiplexer
 from backends.errors import MultiplexerError, TransportError
+from backends.fake_transport import FakeTransport
 from backends.operations import OPERATIONS, Operation
+from backends.simulation import FakeServer
 from backends.transport import Transport
 from harness.conformance.places import ForeignWorld
 from harness.conformance.spec import BackendSpec
@@ -225,6 +227,17 @@ class Bench:
         """The ids of its windows."""
         found: list[str] = self.do("list_window_ids", session, mux=mux)
         return found
+
+    def version_line(self) -> str:
+        """The first line that the binary prints for `-V`; nothing where it cannot be run."""
+        argv = (self.spec.binary or "tmux", "-V")
+        server = getattr(self.world, "server", None)
+        if self.world.virtual:
+            transport = FakeTransport(server) if isinstance(server, FakeServer) else None
+            found = b"" if transport is None else transport.run(argv, timeout_s=PATIENCE_S).stdout
+        else:
+            found = self.world.processes.run(argv, timeout_s=PATIENCE_S).stdout
+        return found.decode("utf-8", "backslashreplace").partition("\n")[0]
 
     def close(self) -> None:
         """End everything that was begun here."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from harness.conformance.checks_fidelity import FIDELITY
 from harness.conformance.checks_honesty import HONESTY
+from harness.conformance.checks_life import LIFE
 from harness.conformance.checks_shape import SHAPE
 from harness.conformance.listing import Item
 
 __all__ = ["CHECKS"]
 
-CHECKS: tuple[Item, ...] = (*SHAPE.items, *HONESTY.items)
+CHECKS: tuple[Item, ...] = (*SHAPE.items, *HONESTY.items, *LIFE.items, *FIDELITY.items)
 """Ordered by level; ids are unique."""
