@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from faults.plan import FaultPlan
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 from harness.dashboard import literal
+from harness.record.files import put
 from harness.replays import REPLAY_LIMIT, Replay, ReplayError, parse_replay
 from harness.runner import catalog_of
 from harness.stories import Story, UnknownStory, story_of
@@ -84,18 +84,11 @@ def put_file(host: Host, option: str, name: str, text: str) -> Path:
     Raises `CommandError` where that cannot be done, or where something that is no regular file has the name.
     """
     path = host.cwd / name
-    draft = path.with_name(f"{path.name}.{host.entropy.suffix()}.tmp") if path.name else path
     try:
         there = host.disk.info(path)
         if there is not None and not there.is_file:
             raise CommandError(f"{option}: {literal(name)} is no regular file", "choose another name", EXIT_USAGE)
-        host.disk.write(draft, text.encode("utf-8"))
-        try:
-            host.disk.replace(draft, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                host.disk.remove(draft)
-            raise
+        put(host.disk, str(path), text.encode("utf-8"), host.entropy.suffix())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CommandError(f"{option}: {literal(name)} cannot be written: {why}", "choose another place") from error
