@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from faults.coverage import NOT_REACHED, NOT_SELECTED, Coverage, Hit, LayerCoverage, Square
+from harness.pages import page
 
 __all__ = ["coverage_page"]
 
@@ -37,19 +38,15 @@ _NEVER = ("never", "?")
 
 def coverage_page(coverage: Coverage) -> str:
     """The page, as HTML."""
-    return "\n".join(_lines(coverage)) + "\n"
+    return page("Fault coverage", _STYLE, _body(coverage))
 
 
-def _lines(coverage: Coverage) -> Iterator[str]:
-    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>Fault coverage</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Fault coverage</h1>"
+def _body(coverage: Coverage) -> Iterator[str]:
+    yield "<h1>Fault coverage</h1>"
     yield f"<p>{_part(coverage.exercised, len(coverage.grid))}. Open a number for the line that does it again.</p>"
     yield from _key(coverage)
     for layer in coverage.layers:
         yield from _layer(layer, {s: found for s, found in coverage.grid.items() if s.layer == layer.layer})
-    yield "</body>\n</html>"
 
 
 def _key(coverage: Coverage) -> Iterator[str]:

@@ -6,15 +6,14 @@ whose width only hints at its length, which is written on it. Instants in which 
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.chronology import AGENTS, CALLS, ENGINE, NESTED, RECORD, RUN, TASK, TRANSPORT, Item, Mark, Section
-from harness.dashboard import literal
+from harness.pages import escaped
 
-__all__ = ["Drawing", "draw", "escaped", "seconds_text"]
+__all__ = ["Drawing", "draw", "seconds_text"]
 
 _COLUMN = 15.0
 _LABEL = 22
@@ -25,11 +24,6 @@ _ALIKE = 4
 """Instants in a row that are alike, from which on those between the first and the last are folded."""
 _MOST = 1200
 """Instants of one run that are drawn."""
-
-
-def escaped(text: object, limit: int = 300) -> str:
-    """`text` for a page: one line, nothing in it taken as markup, every control and surrogate shown as an escape."""
-    return html.escape(literal(text, limit))
 
 
 def seconds_text(seconds: float) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from faults.trace import Injection, TraceEntry
 from harness.chronology import Section, chronology
-from harness.drawing import draw, escaped, seconds_text
+from harness.drawing import draw, seconds_text
+from harness.pages import escaped, page
 from harness.record import Event
 from harness.report import Report
 
@@ -86,17 +87,7 @@ def timeline_page(reports: Sequence[Report], *, title: str, problems: Sequence[s
         *_tasks(reports),
         *_journal(sections),
     ]
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    head = [
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        '<meta name="viewport" content="width=device-width">',
-        f"<title>{escaped(title)}</title>",
-        f"<style>{_STYLE}</style>",
-    ]
-    return "\n".join(
-        ["<!DOCTYPE html>", '<html lang="en">', "<head>", *head, "</head>", "<body>", *body, "</body>", "</html>", ""]
-    )
+    return page(title, _STYLE, body)
 
 
 def _heading(reports: Sequence[Report], replay: str) -> Iterator[str]:

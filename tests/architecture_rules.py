@@ -53,7 +53,7 @@ LAYERS: tuple[Layer, ...] = (
             f"harness.{m}"
             for m in (
                 *("report", "oracles", "agents", "simulated", "world", "probe", "runs", "waiting"),
-                *("chronology", "drawing", "timeline", "coverage_page"),
+                *("chronology", "drawing", "pages", "timeline", "coverage_page"),
             )
         ),
         ("ground", "seam", "transport", "backend", "faults", "record", "engine", "dashboard", "standalone"),
