@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from backends.disk import Disk, RealDisk
+from faults.catalog import LAYERS
 from faults.errors import FaultPlanError
 from faults.plan import FaultPlan
 from harness.commands.host import CommandError, Host
@@ -18,7 +19,7 @@ from harness.runner import catalog_of
 from harness.stories import Story, UnknownStory, story_of
 from harness.world import WORLDS
 
-__all__ = ["chosen_plan", "chosen_replay", "chosen_story", "is_replay_file", "is_test", "put_file"]
+__all__ = ["chosen_layers", "chosen_plan", "chosen_replay", "chosen_story", "is_replay_file", "is_test", "put_file"]
 
 
 _LISTED = "`seamripper faults scenarios` lists them"
@@ -32,6 +33,16 @@ def chosen_story(name: str) -> Story:
         missing = isinstance(unknown.__cause__, ModuleNotFoundError)
         own = "`PYTHONPATH=.` lets a module of this directory be found" if missing else "correct it"
         raise CommandError(str(unknown), own if ":" in name else _LISTED, EXIT_USAGE) from unknown
+
+
+def chosen_layers(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The layers that `--layer` names, all of them unless it does. Raises `CommandError` for one that the world lacks."""
+    world = WORLDS[arguments.mux]
+    for layer in arguments.layer or ():
+        if layer not in world.layers:
+            having = next(name for name, other in WORLDS.items() if layer in other.layers)
+            raise CommandError(f"--layer: {arguments.mux} has no {layer}", f"add `--mux {having}`", EXIT_USAGE)
+    return tuple(arguments.layer or LAYERS)
 
 
 def chosen_plan(text: str, seed: int, mux: str) -> FaultPlan:

@@ -15,7 +15,7 @@ from faults.catalog import LAYERS
 from faults.matrix import cells_at
 from faults.plan import FaultPlan
 from faults.verdict import Verdict
-from harness.commands.choosing import chosen_replay, chosen_story, is_test, put_file
+from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
 from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
@@ -87,9 +87,9 @@ def point_rows(verdict: Verdict, mux: str, layers: tuple[str, ...]) -> Iterator[
 def points(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Show what a faultless run reaches; see `seamripper faults points --help`."""
     output = Output(host, as_json=arguments.json)
-    story = chosen_story(arguments.scenario)
+    story, layers = chosen_story(arguments.scenario), chosen_layers(arguments)
     verdict = trial(story, FaultPlan(), backend=arguments.mux, handle_signals=False).verdict
-    rows = list(point_rows(verdict, arguments.mux, tuple(arguments.layer or LAYERS)))
+    rows = list(point_rows(verdict, arguments.mux, layers))
     if output.as_json:
         output.document({"scenario": arguments.scenario, "mux": arguments.mux, **_points_document(verdict, rows)})
         return 0 if verdict.held else 1

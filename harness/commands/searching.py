@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from faults.catalog import LAYERS
 from faults.plan import FaultPlan
 from faults.shrinker import Shrunk, shrink
 from faults.sweeps import Sweep, sweep
 from faults.verdict import Run, Verdict
-from harness.commands.choosing import chosen_replay, chosen_story, is_test, put_file
+from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
 from harness.commands.driving import Drive
 from harness.commands.faulting import verdict_document
 from harness.commands.host import CommandError, Host
@@ -104,14 +103,14 @@ def _at_once() -> NoReturn:
 def sweep_points(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Try every fault at every point; see `seamripper faults sweep --help`."""
     output = Output(host, as_json=arguments.json)
-    story, mux = chosen_story(arguments.scenario), arguments.mux
+    story, mux, layers = chosen_story(arguments.scenario), arguments.mux, chosen_layers(arguments)
     search = Search(host, run_of(story, backend=mux, handle_signals=False), fail_fast=arguments.fail_fast)
     swept: Sweep | None = None
     with search.going_on(), suppress(_Enough):
         swept = sweep(
             search,
             catalog_of(WORLDS[mux]),
-            layers=arguments.layer or LAYERS,
+            layers=layers,
             calls=arguments.calls,
             seed=arguments.seed or 0,
             progress=search.expects,

@@ -47,6 +47,17 @@ def test_a_sweep_in_which_everything_holds_counts_and_says_so(seamripper: Comman
     assert (document["fired"], document["complete"], document["failed"]) == (6, True, [])
 
 
+@pytest.mark.parametrize("words", [("sweep", "completes"), ("points", "completes", "--json")])
+def test_a_layer_that_a_world_does_not_have_is_refused_rather_than_found_empty(
+    seamripper: CommandLine, words: tuple[str, ...]
+) -> None:
+    """Nothing to try is no success: one line names the world to choose, exit code 2."""
+    answer = seamripper("faults", *words, "--layer", "mux", "--layer", "transport")
+
+    assert (answer.code, answer.stdout) == (2, "")
+    assert answer.stderr == "error: --layer: fake has no transport; add `--mux simulated-tmux`\n"
+
+
 def test_a_sweep_says_of_each_failing_plan_what_does_not_hold_and_how_to_repeat_it(seamripper: CommandLine) -> None:
     """Exit code 1, the problem, and a line that fails in the same way; the first failing plan is saved."""
     answer = seamripper(*SWEEP, STUTTERING, "--layer", "agent", "--calls", "1", "--save", "x.json")
