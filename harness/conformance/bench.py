@@ -10,10 +10,11 @@ import inspect
 import shlex
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from backends.base import TerminalMultiplexer
 from backends.errors import MultiplexerError, TransportError
@@ -25,7 +26,9 @@ from harness.conformance.places import ForeignWorld
 from harness.conformance.spec import BackendSpec
 from harness.world import FakeWorld, World
 
-__all__ = ["Answer", "Bench", "Refused", "Unexpected", "declared_error"]
+__all__ = ["Answer", "Bench", "Refused", "Unexpected", "captured", "declared_error"]
+
+T = TypeVar("T")
 
 PATIENCE_S = 45.0
 """Seconds after which a call is taken for one without a deadline; the longest one of the contract is 30 s."""
@@ -125,7 +128,6 @@ class Bench:
         """What cannot be seen on this host, whatever the backend does, each with the reason."""
         reasons = {}
         if self.world.virtual:
-            reasons["host.processes"] = "nothing of a simulated host stands in a process list"
             reasons["host.sockets"] = "a simulated host has no sockets"
         if isinstance(self.world, FakeWorld) and self.world.name == "fake":
             reasons["host.binary"] = "it runs no binary"
@@ -172,6 +174,13 @@ class Bench:
         caller.join(PATIENCE_S)
         return caught[0] if caught else Answer(operation, late=True)
 
+    def attempts(self, mux: object, *calls: tuple[Any, ...]) -> list[Answer]:
+        """Several calls, each an operation and its arguments; at the same time where waiting is not free."""
+        if self.world.virtual:
+            return [self.attempt(mux, *call) for call in calls]
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(lambda call: self.attempt(mux, *call), calls))
+
     def do(self, operation: str, *args: object, mux: object = None, **kwargs: object) -> Any:
         """The answer of a call that has to be answered. Raises `Unexpected` for everything else."""
         answer = self.attempt(self.mux if mux is None else mux, operation, *args, **kwargs)
@@ -194,6 +203,12 @@ class Bench:
     def session(self, name: str = "run-1") -> str:
         """A new session in the project's directory."""
         self.do("new_session", name, str(self.world.project))
+        if isinstance(self.world, ForeignWorld) and self.spec.binary is not None and not self.world.sockets():
+            self.attempt(self.mux, "kill_session", name)
+            raise Unexpected(
+                "its server is not in the private directory that TMUX_TMPDIR and `socket_dir` name, so it may be somebody's"
+                " own: nothing more was asked of it"
+            )
         return name
 
     def window(self, *argv: str, cwd: str | None = None, env: Mapping[str, str] | None = None, name: str = "") -> str:
@@ -245,7 +260,13 @@ class Bench:
 
 
 def _captured(operation: str, call: Callable[[], object]) -> Answer:
+    value, error = captured(call)
+    return Answer(operation, value, error)
+
+
+def captured(call: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """What the call answers, or what it raises; exits and interrupts pass through."""
     try:
-        return Answer(operation, call())
+        return call(), None
     except Exception as error:
-        return Answer(operation, error=error)
+        return None, error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from harness.conformance.checks_engine import ENGINE
+from harness.conformance.checks_faults import TRUTH
 from harness.conformance.checks_fidelity import FIDELITY
 from harness.conformance.checks_honesty import HONESTY
 from harness.conformance.checks_life import LIFE
@@ -10,5 +12,5 @@ from harness.conformance.listing import Item
 
 __all__ = ["CHECKS"]
 
-CHECKS: tuple[Item, ...] = (*SHAPE.items, *HONESTY.items, *LIFE.items, *FIDELITY.items)
+CHECKS: tuple[Item, ...] = (*SHAPE.items, *HONESTY.items, *LIFE.items, *FIDELITY.items, *TRUTH.items, *ENGINE.items)
 """Ordered by level; ids are unique."""

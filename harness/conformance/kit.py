@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import platform
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from subprocess import SubprocessError
 
 from backends.base import Unsupported
 from backends.clock import Clock
 from backends.processes import SystemProcessTable
-from harness.conformance.bench import Bench, Refused, Unexpected
+from harness.conformance.bench import Bench, Refused, Unexpected, captured
 from harness.conformance.checks import CHECKS
 from harness.conformance.listing import Item
 from harness.conformance.places import world_for
@@ -50,25 +50,16 @@ class Kit:
 
     def run(self, items: Iterable[Item], progress: Callable[[Result], None] = lambda result: None) -> Certificate:
         """Carry out the checks, show each result to `progress`, and certify; whatever was begun is ended."""
-        shared: Bench | None = None
+        shared = self._bench()
         results: list[Result] = []
-        first: Bench | None = None
-        about: tuple[str | None, Mapping[str, str]] = (None, {})
         try:
+            version, capabilities = self._about(shared)
             for item in items:
-                if item.shared:
-                    shared = shared or self._bench()
-                result = self._result(item, shared if item.shared else None)
-                results.append(result)
-                progress(result)
-            first = shared or self._bench()
-            about = self._about(first)
+                results.append(self._result(item, shared))
+                progress(results[-1])
         finally:
-            if first is not None:
-                first.close()
-            elif shared is not None:
-                shared.close()
-        return self._certificate(results, *about)
+            shared.close()
+        return self._certificate(results, version, capabilities)
 
     def _bench(self) -> Bench:
         world = world_for(self.spec)()
@@ -78,15 +69,9 @@ class Kit:
             world.close()
             raise
 
-    def _result(self, item: Item, shared: Bench | None) -> Result:
+    def _result(self, item: Item, shared: Bench) -> Result:
         began = self.clock.monotonic()
-        bench: Bench | None = shared
-        try:
-            bench = bench or self._bench()
-            outcome, observed = self._carried_out(item, bench)
-        finally:
-            if bench is not None and bench is not shared:
-                bench.close()
+        outcome, observed = self._outcome(item, shared)
         check = item.check
         return Result(
             check_id=check.id,
@@ -99,10 +84,25 @@ class Kit:
             replay=f"{self.replay} --only {check.id}",
         )
 
+    def _outcome(self, item: Item, shared: Bench) -> tuple[Outcome, str]:
+        if item.shared:
+            return self._carried_out(item, shared)
+        if missing := lacking(item, shared):
+            return Outcome.UNSUPPORTED, missing
+        bench, error = captured(self._bench)
+        if bench is None:
+            return Outcome.FAILED, f"it could not be made once more: {type(error).__name__}: {error}"
+        try:
+            found = self._carried_out(item, bench)
+        finally:
+            _, left = captured(bench.close)
+        if left is not None and found[0] is Outcome.PASSED:
+            return Outcome.ERROR, f"what was begun could not be ended: {type(left).__name__}: {left}"
+        return found
+
     def _carried_out(self, item: Item, bench: Bench) -> tuple[Outcome, str]:
-        for need in item.check.needs:
-            if need in bench.lacks:
-                return Outcome.UNSUPPORTED, f"{need}: {bench.lacks[need]}"
+        if missing := lacking(item, bench):
+            return Outcome.UNSUPPORTED, missing
         try:
             findings = list(item.look(bench))
         except Refused as refused:
@@ -111,8 +111,8 @@ class Kit:
             return self._judged(item, bench, [str(wrong)])
         except CannotBreak as why:
             return Outcome.NOT_RUN, str(why)
-        except LookupError as lost:
-            return Outcome.ERROR, str(lost)
+        except (LookupError, OSError, SubprocessError) as broken:
+            return Outcome.ERROR, f"{type(broken).__name__}: {broken}"
         return self._judged(item, bench, findings)
 
     def _judged(self, item: Item, bench: Bench, findings: list[str], *, refused: bool = False) -> tuple[Outcome, str]:
@@ -169,6 +169,11 @@ class Kit:
         return None
 
 
+def lacking(item: Item, bench: Bench) -> str:
+    """What the check needs and cannot be had here, with the reason; nothing if it can be made."""
+    return next((f"{need}: {bench.lacks[need]}" for need in item.check.needs if need in bench.lacks), "")
+
+
 def told(findings: list[str]) -> str:
     """Findings as one text, not too many."""
     shown = findings[:_MOST]
@@ -184,8 +189,3 @@ def _has(bug: KnownBug, version: str | None) -> bool:
 def _version(bench: Bench) -> str | None:
     answer = bench.attempt(bench.mux, "version")
     return answer.value if isinstance(answer.value, str) else None
-
-
-def replay_of(*words: str) -> str:
-    """The command line that these words make."""
-    return shlex.join(("seamripper", "conform", *words))

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from backends.base import TerminalMultiplexer
+from backends.disk import Disk
 from backends.processes import Liveness, ProcessIdentity
 from backends.transport import SubprocessTransport, Transport
 from harness.conformance.spec import BackendSpec
 from harness.world import FakeWorld, LiveTmuxWorld, World, Wrap
 
-__all__ = ["ForeignWorld", "accepted", "world_for"]
+__all__ = ["ForeignWorld", "accepted", "sockets_of", "world_for"]
 
 _ASK_S = 5.0
 """Seconds that a server is given to say its pid."""
@@ -91,15 +92,7 @@ class ForeignWorld(LiveTmuxWorld):
 
     def sockets(self) -> list[Path]:
         """The sockets of servers in the private directory."""
-        return list(self._sockets_in(self._socket))
-
-    def _sockets_in(self, directory: Path) -> Iterator[Path]:
-        for name in self.disk.listdir(directory):
-            info = self.disk.info(directory / name)
-            if info is not None and info.is_dir:
-                yield from self._sockets_in(directory / name)
-            elif info is not None and not info.is_file:
-                yield directory / name
+        return list(_sockets_in(self.disk, self._socket))
 
     def _listening(self, path: Path) -> ProcessIdentity | None:
         argv = (self._spec.binary or "tmux", "-u", "-S", str(path), "display-message", "-p", "#{pid}")
@@ -128,6 +121,20 @@ class ForeignWorld(LiveTmuxWorld):
                     os.environ[name] = value
             with contextlib.suppress(OSError):
                 self.disk.remove_tree(self._base)
+
+
+def sockets_of(world: LiveTmuxWorld) -> list[Path]:
+    """The sockets of servers in the private directory of the world, which its runs and its project are in as well."""
+    return list(_sockets_in(world.disk, world.runs.parent))
+
+
+def _sockets_in(disk: Disk, directory: Path) -> Iterator[Path]:
+    for name in disk.listdir(directory):
+        info = disk.info(directory / name)
+        if info is not None and info.is_dir:
+            yield from _sockets_in(disk, directory / name)
+        elif info is not None and not info.is_file:
+            yield directory / name
 
 
 class ForeignFakeWorld(FakeWorld):

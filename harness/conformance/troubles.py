@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from backends.guard import Call
 from backends.operations import OPERATIONS, Kind
@@ -25,7 +26,20 @@ from backends.transport import Transport
 from harness.conformance.bench import Answer, Bench
 from harness.conformance.places import ForeignWorld
 
-__all__ = ["TROUBLES", "CannotBreak", "FailingTransport", "RaisingHook", "Seen", "Trouble", "Trying", "seen_under"]
+__all__ = [
+    "TROUBLES",
+    "CannotBreak",
+    "FailingTransport",
+    "LosingTransport",
+    "RaisingHook",
+    "Seen",
+    "Trouble",
+    "Trying",
+    "lost",
+    "replaced",
+    "seen_under",
+    "shown_argv",
+]
 
 
 class Trying(Enum):
@@ -223,23 +237,137 @@ def _from_outside(bench: Bench, world: ForeignWorld, binary: str, trouble: Troub
 @contextmanager
 def _misbehaving(world: ForeignWorld, binary: str, trouble: Trouble) -> Iterator[Path]:
     """Within, `binary` is one that is in that trouble; the file that is answered gets a line for each start of it."""
+    nothing = trouble.name == errno.errorcode[errno.ENOENT]
+    runs = trouble.name != errno.errorcode[errno.EACCES]
+    alone = trouble.trying is Trying.HOST
+    with replaced(world, binary, lambda log: None if nothing else _script(trouble, log), runs=runs, alone=alone) as log:
+        try:
+            yield log
+        finally:
+            for pid in _pids(world, log):
+                identity = world.processes.identify(pid)
+                if identity is not None:
+                    world.processes.signal(identity, signal.SIGKILL)
+
+
+@contextmanager
+def replaced(
+    world: ForeignWorld,
+    binary: str,
+    script: Callable[[Path], bytes | None],
+    *,
+    runs: bool = True,
+    alone: bool = False,
+) -> Iterator[Path]:
+    """Within, what `script` makes of the path of a log is first on PATH as `binary`; answers that path.
+
+    `runs` is whether it may be executed, `alone` whether nothing else is on PATH then.
+    """
     place = world.base / f"bin{len(world.disk.listdir(world.base))}"
     world.disk.mkdir(place)
-    log, script, path = place / "log", place / binary, os.environ.get("PATH", os.defpath)
-    if trouble.name != errno.errorcode[errno.ENOENT]:
-        world.disk.write(script, _script(trouble, log))
-        if trouble.name != errno.errorcode[errno.EACCES]:
-            world.processes.run(("chmod", "700", str(script)), timeout_s=10)
-    alone = trouble.trying is Trying.HOST
+    log, path = place / "log", os.environ.get("PATH", os.defpath)
+    text = script(log)
+    if text is not None:
+        world.disk.write(place / binary, text)
+        if runs:
+            world.processes.run(("chmod", "700", str(place / binary)), timeout_s=10)
     os.environ["PATH"] = str(place) if alone else f"{place}{os.pathsep}{path}"
     try:
         yield log
     finally:
         os.environ["PATH"] = path
-        for pid in _pids(world, log):
-            identity = world.processes.identify(pid)
-            if identity is not None:
-                world.processes.signal(identity, signal.SIGKILL)
+
+
+class LosingTransport:
+    """Hands on every command, and loses the replies to those that are made while it is `losing`; remembers all argv."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self.losing = False
+        self.argv: list[str] = []
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """See `Transport.run`."""
+        self.argv += argv
+        found = self._inner.run(argv, stdin=stdin, timeout_s=timeout_s)
+        if self.losing:
+            raise subprocess.TimeoutExpired(list(argv), timeout_s)
+        return found
+
+    def abandon(self) -> None:
+        """See `Transport.abandon`."""
+        self._inner.abandon()
+
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+        self._inner.take_up()
+
+
+class _LosingHook:
+    """Lets everything happen, and answers that it was late."""
+
+    def around(self, call: Call, proceed: Callable[[], object]) -> object:
+        """See `Hook.around`."""
+        proceed()
+        raise subprocess.TimeoutExpired(["fake"], call.deadline_s)
+
+
+def lost(bench: Bench, *call: Any) -> Answer:
+    """What comes of a call that takes effect, and whose reply is lost."""
+    if bench.has_transport:
+        made: list[LosingTransport] = []
+
+        def wrap(inner: Transport) -> Transport:
+            made.append(LosingTransport(inner))
+            return made[-1]
+
+        mux = bench.make(wrap=wrap)
+        # A look beforehand is not what is lost.
+        for one in made:
+            one.losing = True
+        return bench.attempt(mux, *call)
+    if bench.ours:
+        mux = bench.make()
+        mux.hook = _LosingHook()
+        return bench.attempt(mux, *call)
+    assert isinstance(bench.world, ForeignWorld)
+    real = _real(bench)
+    with replaced(bench.world, str(bench.spec.binary), lambda log: _losing_script(real, log)):
+        return bench.attempt(bench.mux, *call)
+
+
+def _losing_script(real: str, log: Path) -> bytes:
+    return f"#!/bin/sh\n'{real}' \"$@\" > /dev/null 2>&1\necho $$ >> '{log}'\nexit 1\n".encode()
+
+
+def shown_argv(bench: Bench, *call: Any) -> tuple[Answer, str]:
+    """What comes of a call, and every word of every client that was run for it."""
+    if bench.has_transport:
+        made: list[LosingTransport] = []
+
+        def wrap(inner: Transport) -> Transport:
+            made.append(LosingTransport(inner))
+            return made[-1]
+
+        answer = bench.attempt(bench.make(wrap=wrap), *call)
+        return answer, "\n".join(word for one in made for word in one.argv)
+    assert isinstance(bench.world, ForeignWorld)
+    real = _real(bench)
+    with replaced(bench.world, str(bench.spec.binary), lambda log: _spying_script(real, log)) as log:
+        answer = bench.attempt(bench.mux, *call)
+        return answer, bench.read(log).decode("utf-8", "backslashreplace")
+
+
+def _spying_script(real: str, log: Path) -> bytes:
+    return f"#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{log}'\nexec '{real}' \"$@\"\n".encode()
+
+
+def _real(bench: Bench) -> str:
+    """Where the binary is that a backend of this bench runs. Raises `CannotBreak` where it cannot be found."""
+    found = bench.world.processes.run(("which", str(bench.spec.binary)), timeout_s=10).stdout.decode().strip()
+    if not found:
+        raise CannotBreak(f"{bench.spec.binary} is not on PATH")
+    return found
 
 
 def _script(trouble: Trouble, log: Path) -> bytes:
