@@ -49,6 +49,7 @@ from backends.words import (
     run_in,
     script_line,
     split_target,
+    value_as_set,
 )
 
 __all__ = ["IDENTITY", "PANES", "TmuxFamily"]
@@ -134,6 +135,7 @@ class TmuxFamily(TerminalMultiplexer):
         self._disk = disk or RealDisk()
         self._records = ServerRecords(socket_path.parent / RECORD_NAME, self._disk, self._processes)
         self._client_version: str | None = None
+        self._server_version = ""
 
     # Questions: how one is asked, and what its answer proves.
 
@@ -214,6 +216,7 @@ class TmuxFamily(TerminalMultiplexer):
 
         Raises `TransportUnavailable` where another server answers while the recorded one lives or may live.
         """
+        self._server_version = seen.version
         record = self._records.get()
         if record is not None and not record.is_of(seen):
             record = self._records.reread()
@@ -239,7 +242,7 @@ class TmuxFamily(TerminalMultiplexer):
         text = self._ask((*command, "-F", "\t".join((IDENTITY, *fields))), about=about)
         rows = _rows(text, len(fields))
         self._confirm(_seen(rows))
-        return [row[3:] for row in rows]
+        return [tuple(value_as_set(value, self._server_version) for value in row[3:]) for row in rows]
 
     def _windows(self, session: str, *fields: str) -> list[tuple[str, ...]]:
         """One row for each window of exactly that session."""
@@ -370,7 +373,8 @@ class TmuxFamily(TerminalMultiplexer):
             answers += text.split(f"{_END_OF_VALUE}\n")[:-1]
         if len(answers) != len(names):
             raise TransportGarbled("as many values as sessions were asked for, and others came back")
-        return {name: value.removesuffix("\n") for name, value in zip(names, answers, strict=True) if value}
+        values = (value_as_set(answer.removesuffix("\n"), self._server_version) for answer in answers)
+        return {name: value for name, value, answer in zip(names, values, answers, strict=True) if answer}
 
     def set_session_option(self, name: str, option: str, value: str) -> None:
         """See `TerminalMultiplexer.set_session_option`."""
@@ -464,7 +468,7 @@ class TmuxFamily(TerminalMultiplexer):
             raise
         if text and not text.endswith("\n"):
             raise TransportGarbled("the value is cut off")
-        return text.removesuffix("\n")
+        return value_as_set(text.removesuffix("\n"), self._server_version)
 
     def pipe_pane(self, window_id: str, log_file: StrPath) -> None:
         """See `TerminalMultiplexer.pipe_pane`."""

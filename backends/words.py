@@ -26,6 +26,7 @@ __all__ = [
     "run_in",
     "script_line",
     "split_target",
+    "value_as_set",
 ]
 
 Words = tuple[str, ...]
@@ -39,6 +40,7 @@ CANNOT_ENTER = 126
 
 _NATIVE = re.compile(r"[@%$]\d+\Z")
 _SYMBOLIC = re.compile(r"=([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9_-]{0,63})?)?\Z")
+_ADDED_BACKSLASH = re.compile(r"\\(\$[A-Za-z_{])")
 _OVERWRITTEN = ("PATH", "SHELL")
 """Variables that tmux sets itself in a new window, whatever `new-window -e` says (measured on 3.3a)."""
 
@@ -139,6 +141,15 @@ def parked(cwd: str | os.PathLike[str], argv: Iterable[str], client: Sequence[st
             'exit "$code"',
         ]
     )
+
+
+def value_as_set(shown: str, version: str) -> str:
+    """The value that was set, of what a server of that version (`3.4`) writes when it is asked for it.
+
+    3.4 alone puts a backslash before each `$` that begins a name (measured on ten builds; tmux-versions.md, section 3). 3.4 and
+    3.5a write control bytes as octal escapes as well, which cannot be told from such text.
+    """
+    return _ADDED_BACKSLASH.sub(r"\1", shown) if version == "3.4" else shown
 
 
 def log_sink(log_file: str | os.PathLike[str]) -> str:
