@@ -23,8 +23,8 @@ from harness.runner import Stage
 __all__ = ["CORE", "MOST_RESUMES", "STORIES", "Story", "UnknownStory", "story_of"]
 
 
-SESSION_TIMEOUT_S = 90.0
-"""Of a story that does not say so: half of it outlasts the longest call, the rest costs few ticks where nobody answers."""
+LIMITS: Mapping[str, float] = MappingProxyType({"session_timeout_s": 24.0, "call_timeout_s": 5.0})
+"""Of a story that does not say so: half a session outlasts two calls, and little is waited for where nobody answers."""
 
 
 def _nothing(stage: Stage) -> None:
@@ -50,7 +50,7 @@ class Story:
 
     def tell(self, stage: Stage, faults: FaultPlan, **options: Any) -> Report:
         """The report of the run under `faults`; `options` are those of `Stage.run`, for every run of the story."""
-        settings = {"session_timeout_s": SESSION_TIMEOUT_S, **self.settings}
+        settings = {**LIMITS, **self.settings}
         if self.earlier is None:
             self.meanwhile(stage)
             return stage(*self.tasks, faults=faults, **settings, **options)
@@ -203,7 +203,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "frozen",
                 "the multiplexer does not answer for a while",
                 (task("1-1", agent=works(3).then_completes()),),
-                {"call_timeout_s": 5},
+                {"session_timeout_s": 60},
                 meanwhile=_freezes(2, 20),
             ),
             Story(
