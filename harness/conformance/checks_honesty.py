@@ -5,6 +5,7 @@ The checks are made from the contract's table: each kind of operation in each cl
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from backends.operations import OPERATIONS, Kind, Operation
 from harness.conformance.bench import Answer, Bench
 from harness.conformance.listing import Listing
 from harness.conformance.results import Level
-from harness.conformance.troubles import TROUBLES, FailingTransport, RaisingHook, Seen, Trying, seen_under
+from harness.conformance.troubles import TROUBLES, FailingTransport, RaisingHook, Seen, Trouble, Trying, seen_under
 
 __all__ = ["HONESTY"]
 
@@ -151,21 +152,22 @@ def not_retried(bench: Bench) -> Iterator[str]:
 )
 def swallowed_is_visible(bench: Bench) -> Iterator[str]:
     """Kills that failed without anybody having been told."""
-    for name in ("kill_session", "kill_window"):
-        mux = _mux_in_trouble(bench)
+    failed = (one for one in TROUBLES if one.trying in (Trying.LATE, Trying.EXIT if bench.has_clients else Trying.LATE))
+    for trouble, name in itertools.product(failed, ("kill_session", "kill_window")):
+        mux = _mux_in_trouble(bench, trouble)
         calls: list[object] = []
         mux.observe(calls.append)
         bench.attempt(mux, name, **OPERATIONS[name].sample)
         if not calls or getattr(calls[-1], "error", None) is None:
-            yield f"{name} failed ({TROUBLES[0].name}), and no observer was told"
+            yield f"{name} failed ({trouble.name}), and no observer was told"
 
 
-def _mux_in_trouble(bench: Bench) -> Any:
+def _mux_in_trouble(bench: Bench, trouble: Trouble) -> Any:
     """A backend that nobody answers: by its transport, or below its guard where it has none."""
-    failing = FailingTransport(TROUBLES[0])
+    failing = FailingTransport(trouble)
     mux = bench.make(wrap=lambda inner: failing)
     if bench.ours and not bench.has_clients:
-        mux.hook = RaisingHook(TROUBLES[0])
+        mux.hook = RaisingHook(trouble)
     return mux
 
 
@@ -220,7 +222,7 @@ def no_secret_in_errors(bench: Bench) -> Iterator[str]:
     for name, arguments in _TELLING:
         if not callable(getattr(bench.mux, name, None)):
             continue
-        error: BaseException | None = bench.attempt(_mux_in_trouble(bench), name, **arguments).error
+        error: BaseException | None = bench.attempt(_mux_in_trouble(bench, TROUBLES[0]), name, **arguments).error
         seen = []
         while error is not None and error not in seen:
             seen.append(error)
