@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -154,7 +154,21 @@ class PsmuxMultiplexer(TerminalMultiplexer):
             self._disk.mkdir(self.data_dir, private=True)
             self._disk.mkdir(self._notes, private=True)
             self._prepared = True
-        return self._transport.run((self.binary, *words), stdin=stdin, timeout_s=left)
+        with self._somewhere():
+            return self._transport.run((self.binary, *words), stdin=stdin, timeout_s=left)
+
+    @contextlib.contextmanager
+    def _somewhere(self) -> Iterator[None]:
+        """Within, the directory of the sessions exists: no client starts without one. One that was made for it goes again."""
+        made = self._disk.info(self.data_dir) is None
+        if made:
+            self._disk.mkdir(self.data_dir, private=True)
+        try:
+            yield
+        finally:
+            if made:
+                with contextlib.suppress(OSError):
+                    self._disk.remove_directory(self.data_dir)
 
     @property
     def _notes(self) -> Path:
@@ -657,8 +671,7 @@ class PsmuxMultiplexer(TerminalMultiplexer):
         self._settled.clear()
         self._prepared = False
         if self._derived:
-            with contextlib.suppress(OSError):
-                self._disk.remove_directory(self.data_dir)
+            self._disk.remove_tree(self.data_dir)
 
     def abandon(self) -> None:
         """See `TerminalMultiplexer.abandon`."""

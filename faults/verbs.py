@@ -27,8 +27,8 @@ TRANSPORT_VERBS = tuple(
 )
 """Command verbs of tmux 3.3a (`tmux list-commands`), and `version` for `tmux -V`."""
 
-_FLAGS_WITH_VALUE = frozenset("cfLST")
-"""Global flags of tmux that take a value, either in the same word or in the next."""
+_FLAGS_WITH_VALUE = frozenset("cfLSTt")
+"""Global flags that take a value, either in the same word or in the next; `-t` is one of psmux alone."""
 
 
 def verb_of(argv: Sequence[str]) -> tuple[str, int]:

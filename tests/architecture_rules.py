@@ -19,6 +19,8 @@ __all__ = ["BANS", "LAYERS", "STANDALONE", "Ban", "cycles", "layer_of", "layerin
 STANDALONE: Mapping[str, str] = {
     "harness.relay": "the hook relay: run by absolute path inside of an agent's repository, so it has only the interpreter",
     "harness.scripted": "the scripted agent in a real window: a program of its own that must also misbehave",
+    "backends.psmux_double.psmux_program": "the double of psmux: a program on PATH that any interpreter runs",
+    "backends.psmux_double.pwsh_program": "the double of PowerShell in the windows of that double",
 }
 """Scripts that are handed to another interpreter: exempt from the bans, but they may import the standard library only."""
 

@@ -103,6 +103,8 @@ def this_host() -> Host:
                 "disk": disk,
                 "transport": transport if wrap is None else wrap(transport),
             }
+        if chosen_multiplexer(name) == "psmux":
+            options |= {"root": root, "processes": processes, "disk": disk, "wrap": wrap}
         return get_multiplexer(name, **options)
 
     return Host(
