@@ -29,6 +29,11 @@ __all__ = ["Disk", "FileInfo", "LockHandle", "LockHeld", "RealDisk", "StrPath"]
 
 StrPath = str | os.PathLike[str]
 
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+_OWN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""Flags of opening that a host may lack. Windows has none of POSIX's, and alters newlines unless it is told not to."""
+
 READ_LIMIT = 64 * 1024 * 1024
 """Bytes; a larger file is refused with EFBIG, so that a hostile one cannot exhaust memory."""
 
@@ -136,7 +141,7 @@ class RealDisk(Disk):
 
     def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
         """See `Disk.read`."""
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _OWN)
         try:
             found = os.fstat(fd)
             if not stat_module.S_ISREG(found.st_mode):
@@ -156,7 +161,7 @@ class RealDisk(Disk):
 
     def write(self, path: StrPath, data: bytes) -> None:
         """See `Disk.write`."""
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _OWN, 0o600)
         try:
             rest = memoryview(data)
             while rest:
@@ -166,7 +171,7 @@ class RealDisk(Disk):
 
     def append(self, path: StrPath, data: bytes) -> int:
         """See `Disk.append`."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _NO_WAIT | _OWN
         fd = os.open(path, flags, 0o600)
         try:
             if not stat_module.S_ISREG(os.fstat(fd).st_mode):
@@ -177,7 +182,7 @@ class RealDisk(Disk):
 
     def truncate(self, path: StrPath, size: int) -> None:
         """See `Disk.truncate`."""
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | _NO_LINK | _NO_WAIT | _OWN)
         try:
             os.ftruncate(fd, size)
         finally:
@@ -185,7 +190,7 @@ class RealDisk(Disk):
 
     def fsync(self, path: StrPath) -> None:
         """See `Disk.fsync`."""
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _OWN)
         try:
             os.fsync(fd)
         finally:
@@ -256,7 +261,7 @@ class RealDisk(Disk):
     def locked(self, path: StrPath) -> bool:
         """See `Disk.locked`; looks through a shared lock, so that who looks is never held for a holder by others who look."""
         try:
-            fd = os.open(os.fspath(path) + ".held", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(os.fspath(path) + ".held", os.O_RDONLY | _NO_LINK | _NO_WAIT | _OWN)
         except (FileNotFoundError, NotADirectoryError):
             return False
         try:

@@ -15,6 +15,7 @@ import signal as signal_module
 import socket
 import subprocess
 import sys
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,9 +126,11 @@ class ProcessTable(ABC):
 class SystemProcessTable(ProcessTable):
     """The host's processes, seen through psutil."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, by_files: bool = os.name == "nt") -> None:
+        """Talk to a command through pipes, or, where pipes cannot be waited for, by files that are gone afterwards."""
         self._clock = clock or SystemClock()
         self._boot_id = _read_boot_id()
+        self._by_files = by_files
 
     def me(self) -> ProcessIdentity:
         """See `ProcessTable.me`."""
@@ -210,22 +213,31 @@ class SystemProcessTable(ProcessTable):
         newest: int | None = None,
     ) -> Completed:
         """See `ProcessTable.run`."""
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            start_new_session=True,
-        )
-        try:
-            out, err = _converse(process, stdin, self._deadline(timeout_s), waker, newest)
-        except BaseException:
-            _end_group(process)
-            raise
-        finally:
-            _close_pipes(process)
+        with contextlib.ExitStack() as files:
+            streams: list[int | IO[bytes]] = [subprocess.PIPE if stdin else subprocess.DEVNULL, *[subprocess.PIPE] * 2]
+            if self._by_files:
+                streams = [files.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+                _fill(streams[0], stdin)
+            process = subprocess.Popen(
+                list(argv),
+                stdin=streams[0],
+                stdout=streams[1],
+                stderr=streams[2],
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                start_new_session=True,
+            )
+            try:
+                left = self._deadline(timeout_s)
+                if self._by_files:
+                    out, err = _await(process, streams[1:], left, waker, newest)
+                else:
+                    out, err = _converse(process, stdin, left, waker, newest)
+            except BaseException:
+                _end_group(process)
+                raise
+            finally:
+                _close_pipes(process)
         return Completed(tuple(argv), process.returncode, out, err)
 
     def _deadline(self, timeout_s: float) -> Callable[[], float]:
@@ -295,6 +307,46 @@ def _converse(
     return (bytes(out), bytes(err)) if newest is None else (last(bytes(out), newest), last(bytes(err), newest))
 
 
+_MOST_PASSED = 16 * OUTPUT_LIMIT
+"""Bytes that a command may write into a file of which only the newest are wanted."""
+
+
+def _fill(file: int | IO[bytes], data: bytes) -> None:
+    """Make `data` what is read from `file` next."""
+    assert not isinstance(file, int)
+    file.write(data)
+    file.seek(0)
+
+
+def _await(
+    process: subprocess.Popen[bytes],
+    outputs: Sequence[int | IO[bytes]],
+    left: Callable[[], float],
+    waker: Waker | None,
+    newest: int | None,
+) -> tuple[bytes, bytes]:
+    """Wait until the process itself has ended, not for its children, and read what it wrote into `outputs`."""
+    files = [file for file in outputs if not isinstance(file, int)]
+    most = OUTPUT_LIMIT if newest is None else _MOST_PASSED
+    while True:
+        if waker is not None and waker.is_set():
+            raise InterruptedError("given up by the caller")
+        patience = left()
+        ended = process.poll() is not None
+        sizes = [os.fstat(file.fileno()).st_size for file in files]
+        if max(sizes) > most:
+            raise OSError(errno.EFBIG, f"more than {most} bytes of output")
+        if ended:
+            break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(min(patience, _POLL_S))
+    texts = []
+    for file, size in zip(files, sizes, strict=True):
+        file.seek(0 if newest is None else max(0, size - newest))
+        texts.append(file.read(size if newest is None else newest))
+    return texts[0], texts[1]
+
+
 def _bound(received: bytearray, newest: int | None) -> None:
     if newest is None and len(received) > OUTPUT_LIMIT:
         raise OSError(errno.EFBIG, f"more than {OUTPUT_LIMIT} bytes of output")
@@ -331,12 +383,22 @@ def _drain(fd: int, into: bytearray) -> bool:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process group that `process` leads, and reap the process."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal_module.SIGKILL)
+    """Kill the process group that `process` leads (without groups: what descends from it), and reap the process."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal_module.SIGKILL)
+    else:
+        _end_descendants(process)
     with contextlib.suppress(OSError):
         process.kill()
     process.wait()
+
+
+def _end_descendants(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(psutil.Error, OSError):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error, OSError):
+                child.kill()
 
 
 def _close_pipes(process: subprocess.Popen[bytes]) -> None:

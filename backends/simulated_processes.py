@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from backends.clock import Clock, VirtualClock, Waker
+from backends.posix_signals import SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH
 from backends.processes import Completed, Liveness, ProcessIdentity, ProcessTable, last
 
 __all__ = ["Command", "SimulatedProcessTable"]
@@ -180,7 +180,7 @@ class SimulatedProcessTable(ProcessTable):
         )
 
 
-_HARMLESS_SIGNALS = frozenset({0, signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGURG, signal.SIGWINCH})
+_HARMLESS_SIGNALS = frozenset({0, SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH})
 
 
 def _ending(status: int) -> Command:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from backends.clock import VirtualClock
 from backends.disk import Disk
 from backends.operations import WindowExit
+from backends.posix_signals import SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGURG, SIGWINCH
 from backends.processes import ProcessIdentity
 from backends.simulated_processes import SimulatedProcessTable
 
 __all__ = ["FakeProcess", "Program", "Programs", "Stage"]
 
-IGNORED_BY_DEFAULT = frozenset({0, signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGURG, signal.SIGWINCH})
+IGNORED_BY_DEFAULT = frozenset({0, SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH})
 """Signals that end no process; a stopped program of the simulation simply goes on."""
 
 NOWHERE = "/dev/null"
@@ -143,7 +143,7 @@ class FakeProcess:
         """Do what the signal does: the program's handler first (never for SIGKILL), else the default action."""
         if not self.alive:
             return
-        if signum == signal.SIGKILL:
+        if signum == SIGKILL:
             self.die(signum)
             return
         handled = signum in self.ignored or (self.program is not None and self.program.signalled(signum))
@@ -227,7 +227,7 @@ class FakeProcess:
         for plain in self._children:
             self._stage.processes.exit(plain.pid)
         for child in tuple(self._programs):
-            child.signal_group(signal.SIGHUP)
+            child.signal_group(SIGHUP)
         self._on_end(self)
 
 

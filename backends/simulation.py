@@ -11,7 +11,6 @@ wait. What a program raises therefore comes out of that wait, not out of the mul
 from __future__ import annotations
 
 import errno
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from subprocess import TimeoutExpired
 from typing import Any, Generic, TypeVar
@@ -22,6 +21,7 @@ from backends.disk import Disk
 from backends.errors import MultiplexerError
 from backends.memory_disk import MemoryDisk
 from backends.operations import WindowExit
+from backends.posix_signals import SIGCONT, SIGHUP, SIGSTOP, SIGUSR1
 from backends.processes import ProcessIdentity
 from backends.simulated_processes import SimulatedProcessTable
 from backends.simulated_programs import IGNORED_BY_DEFAULT, NOWHERE, FakeProcess, Program, Programs
@@ -159,7 +159,7 @@ class FakeWindow:
         if self.shell is not None:
             self.server.processes.exit(self.shell.pid)
         if self.process is not None:
-            self.process.signal_group(signal.SIGHUP)
+            self.process.signal_group(SIGHUP)
 
 
 class FakeSession:
@@ -407,7 +407,7 @@ class FakeServer:
         assert self.identity is not None
         before, window.process = window.process, None
         if before is not None:
-            before.signal_group(signal.SIGHUP)
+            before.signal_group(SIGHUP)
         window.dead, window.exit = False, None
         window.typing.clear()
         parent = self.identity.pid
@@ -463,11 +463,11 @@ class FakeServer:
             self.kill()
 
     def _signalled(self, signum: int) -> None:
-        if signum == signal.SIGSTOP:
+        if signum == SIGSTOP:
             self.freeze()
-        elif signum == signal.SIGCONT:
+        elif signum == SIGCONT:
             self.thaw()
-        elif signum == signal.SIGUSR1:
+        elif signum == SIGUSR1:
             self.socket_unlinked = False
         elif signum not in IGNORED_BY_DEFAULT:
             self.kill()

@@ -19,10 +19,10 @@ from backends.processes import Liveness, ProcessIdentity, SystemProcessTable
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
 
 
-@pytest.fixture
-def table() -> SystemProcessTable:
-    """The host's."""
-    return SystemProcessTable()
+@pytest.fixture(params=[False, True], ids=["pipes", "files"])
+def table(request: pytest.FixtureRequest) -> SystemProcessTable:
+    """The host's; it talks to commands through pipes, or by files as where pipes cannot be waited for."""
+    return SystemProcessTable(by_files=request.param)
 
 
 @pytest.fixture
