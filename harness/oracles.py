@@ -171,8 +171,9 @@ def honest_nested(report: Report) -> Iterator[str]:
     if report.summary is None:
         return
     for inner in report.nested:
-        # One that was killed before its first line has nothing to say about itself, then or later.
-        told = inner.journal or _began_in_this_epoch(report, inner.run_id)
+        # One that was killed before its first line has nothing to say about itself, then or later; and who could not write down
+        # that it begins one does not begin it.
+        told = inner.journal or (_began_in_this_epoch(report, inner.run_id) and not _unwritten(report, "journal"))
         if told and inner.status in (RunStatus.RUNNING, RunStatus.UNKNOWN):
             yield f"the nested run {inner.run_id} is {inner.status} although the run around it has ended"
         newest = inner.run_id == report.nested[-1].run_id and _began_in_this_epoch(report, inner.run_id)

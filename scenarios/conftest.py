@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from backends.entropy import SystemEntropy
+from harness.chances import Chance
 from harness.plugin.selection import selected
+
+SEED = 20261122
+"""Where searches by chance begin that are a part of every run of the scenarios, so that they find the same each time."""
 
 
 @pytest.fixture
@@ -17,3 +22,14 @@ def thorough(request: pytest.FixtureRequest) -> bool:
     story = None if callspec is None else callspec.params.get("story")
     chosen = selected(request.config.getoption("--mux-sweep") or ("off",))
     return any("disk" in layers for name, layers in chosen.items() if story in (None, name))
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> Chance:
+    """What a search by chance begins with: the same number each time, another one in each sweep, or `--mux-seed`."""
+    config = request.config
+    sweeping = bool(selected(config.getoption("--mux-sweep") or ("off",)))
+    drawn = int(SystemEntropy().token()[:8], 16) if sweeping else SEED
+    seed = config.getoption("--mux-seed") or drawn
+    request.node.add_report_section("call", "seed", f"the search is repeated by --mux-seed {seed}")
+    return Chance(seed, sweeping)

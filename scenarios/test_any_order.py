@@ -9,11 +9,12 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import HealthCheck, seed, settings
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from harness.agents import TaskStory, completes, dies, stops, task, works, writes_result
+from harness.chances import Chance, try_machine
 from harness.engine.core import STEPS
 from harness.oracles import check, check_resumed
 from harness.record import RunStatus
@@ -128,9 +129,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.stage.leftovers() == []
 
 
-def test_any_order_of_run_stop_kill_resume_freeze_thaw() -> None:
+@pytest.mark.timeout(900)
+def test_any_order_of_run_stop_kill_resume_freeze_thaw(chance: Chance) -> None:
     """Whatever happens in whatever order, every oracle holds, and in the end every run can be finished."""
-    some = settings(
-        max_examples=40, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
-    )
-    run_state_machine_as_test(seed(20261122)(AnyOrder), settings=some)
+    try_machine(AnyOrder, seed=chance.seed, examples=chance.examples(40), steps=8)

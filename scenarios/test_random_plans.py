@@ -9,21 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
-from hypothesis import Phase, given, seed, settings
-from hypothesis import strategies as st
 
 from backends.processes import Completed, SystemProcessTable
 from faults.chance import random_plan
 from faults.plan import FaultPlan
 from faults.shrinker import shrink
-from harness.plugin.selection import selected
+from harness.chances import Chance, try_numbers
 from harness.runner import catalog_of
 from harness.stories import STORIES
 from harness.trials import replay_line, run_of, trial
 from harness.world import FakeWorld
 
 SEEDS = 1000
-"""How many seeds are told twice in a sweep; a twentieth of them elsewhere."""
+"""How many seeds are told twice in a sweep; a twentieth of them elsewhere, as of everything that is tried by chance."""
 TELL_ALL = "import sys; from scenarios import test_random_plans as told; told.tell(range(*map(int, sys.argv[1:])))"
 
 
@@ -56,23 +54,27 @@ def told_elsewhere(hash_seed: str, seeds: int) -> Completed:
     return SystemProcessTable().run(argv, timeout_s=600, env=environment)
 
 
-@seed(20261122)
-@settings(max_examples=60, deadline=None, print_blob=True, phases=(Phase.explicit, Phase.reuse, Phase.generate))
-@given(story=st.sampled_from(sorted(STORIES)), number=st.integers(0, 2**32))
-def test_random_plans_hold_every_oracle(story: str, number: int) -> None:
+@pytest.mark.timeout(900)
+def test_random_plans_hold_every_oracle(chance: Chance) -> None:
     """Under whatever plan, every oracle holds; a plan under which one does not is told as small as it can be."""
-    run, plan = run_of(STORIES[story]), drawn(story, number)
-    verdict = run(plan)
-    if not verdict.held:
-        small = shrink(run, plan)
-        lines = [*small.verdict.problems, f"replay: {replay_line(story, small.plan)}", "", small.verdict.explain()]
-        pytest.fail("\n".join(lines), pytrace=False)
+    names = sorted(STORIES)
+
+    def check(number: int) -> None:
+        story = names[number % len(names)]
+        run = run_of(STORIES[story], handle_signals=False)
+        verdict = run(drawn(story, number))
+        if not verdict.held:
+            small = shrink(run, verdict.plan)
+            lines = [*small.verdict.problems, f"replay: {replay_line(story, small.plan)}", "", small.verdict.explain()]
+            pytest.fail("\n".join(lines), pytrace=False)
+
+    try_numbers(check, seed=chance.seed, examples=chance.examples(60))
 
 
 @pytest.mark.timeout(900)
-def test_determinism_of_random_plans_across_processes(request: pytest.FixtureRequest) -> None:
+def test_determinism_of_random_plans_across_processes(chance: Chance) -> None:
     """Two fresh processes with different hash seeds tell what came of every seed alike, to the byte."""
-    seeds = SEEDS if selected(request.config.getoption("--mux-sweep") or ("off",)) else SEEDS // 20
+    seeds = chance.examples(SEEDS // 20)
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(told_elsewhere, ("1", "4242"), (seeds, seeds))
 

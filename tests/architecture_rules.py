@@ -65,8 +65,10 @@ LAYERS: tuple[Layer, ...] = (
         tuple(
             f"harness.{m}"
             for m in (
+                *("chances",),
                 *("runner", "rehearsals", "stories", "trials", "replays", "incidents", "promises"),
                 *("crash_images", "crash_verdicts", "damage", "killed_run"),
+                *("sut", "sut_bundled", "sut_stage"),
             )
         ),
         ("ground", "seam", "transport", "backend", "faults", "record", "engine", "dashboard", "stage", "standalone"),
@@ -438,6 +440,7 @@ BANS: tuple[Ban, ...] = (
         owners={
             "backends.registry": "a backend may be named as module:Attribute",
             "harness.stories": "so may a scenario",
+            "harness.sut": "so may an orchestrator under test",
         },
         spares_standalone=False,
     ),

@@ -117,6 +117,9 @@ class Engine:
             finally:
                 self._release(recording)
         error = captured.error
+        if error is None and isinstance(self.summary.ending, Crashed):
+            # The ending came to nothing because it could not be recorded: that is a failure like any other.
+            error = recording.first
         if error is not None and (captured.foreign or self._parent is not None):
             raise error
         if recording.foreign is not None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from engine_setting import fresh_stage
 
-from harness.agents import task
+from harness.agents import dies, task
 from harness.engine.engine import Engine
+from harness.record import RunStatus
 
 
 def family(name: str, depth: int = 4) -> list[str]:
@@ -34,3 +35,15 @@ def test_no_two_runs_have_one_name_however_long_it_is(length: int) -> None:
 
     assert len(set(names)) == len(names)
     assert max(map(len, names)) <= 64
+
+
+def test_a_nested_run_whose_good_ending_cannot_be_recorded_fails_the_run_around_it() -> None:
+    """It has crashed, and so has the outer run: nothing that went wrong inside goes by unnoticed."""
+    stage = fresh_stage()
+    report = stage(task("a", agent=dies(code=1)), max_attempts=1, faults="disk.fsync:state=13*pass->1*oserror(ENOSPC)")
+    (inner,) = report.nested
+
+    assert inner.events("run-complete")
+    assert inner.status is RunStatus.CRASHED
+    assert report.status is RunStatus.CRASHED
+    assert stage.resume().status is RunStatus.FINISHED
