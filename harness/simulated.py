@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from backends.posix_signals import SIGHUP
 from backends.simulated_programs import FakeProcess
 from harness.relay import event_bytes, first_free
 from harness.scripted import (
@@ -106,7 +107,7 @@ class SimulatedAgent:
         """See `Program`."""
         if signum in self._ignored:
             return True
-        if self._flow is None or signum not in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if self._flow is None or signum not in (signal.SIGINT, signal.SIGTERM, SIGHUP):
             return False
         self._listening = False
         self._turns += 1

@@ -1,0 +1,53 @@
+"""What a host without POSIX can do: the command line, certificates and the simulation need none of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+WITHOUT = """
+import os, signal, sys
+import asyncio, concurrent.futures, filelock, importlib.metadata, multiprocessing, psutil, pytest, rich.console
+import shutil, socket, subprocess, tempfile
+
+for name in ("O_CLOEXEC O_NOFOLLOW O_NONBLOCK O_DIRECTORY fork forkpty getuid geteuid getgid getpgid getsid killpg "
+             "mkfifo setsid setpgid statvfs chown lchown").split():
+    delattr(os, name)
+for name in ("SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGQUIT SIGSTOP SIGTSTP SIGURG SIGUSR1 SIGUSR2 SIGWINCH "
+             "alarm setitimer sigtimedwait").split():
+    delattr(signal, name)
+from harness.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""A process of POSIX that has lost what only POSIX has, once the libraries have what they need of it."""
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command line in such a process."""
+    argv = [sys.executable, "-P", "-c", WITHOUT, *words]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.mark.parametrize(
+    "words", [("--version",), ("backends",), ("faults", "scenarios"), ("faults", "replay", "completes", "--plan", "")]
+)
+def test_commands_that_need_no_posix_need_none(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Nothing is imported or asked for that is not there."""
+    done = run(*words, cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_fake_is_certified_and_drawn_without_posix(tmp_path: Path) -> None:
+    """Checked, written, read again and merged."""
+    made = run("conform", "--mux", "fake", "--level", "L2", "--json", "fake.json", cwd=tmp_path)
+    merged = run("report", "merge", "fake.json", "-o", "matrix.html", cwd=tmp_path)
+
+    assert (made.returncode, made.stderr) == (0, ""), made.stdout
+    assert (merged.returncode, merged.stderr) == (0, "")
+    assert (tmp_path / "matrix.html").stat().st_size > 10_000
