@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 
 from backends.guard import Call
 from backends.operations import OPERATIONS, Kind
+from backends.posix_signals import SIGKILL
 from backends.processes import Completed
 from backends.transport import Transport
 from harness.conformance.bench import Answer, Bench
@@ -97,7 +97,7 @@ TROUBLES: tuple[Trouble, ...] = (
     _exit(1, "error connecting to /tmp/tmux-0/default (Permission denied)\n"),
     _exit(1, ""),
     _exit(127, "tmux: not found\n"),
-    _exit(-signal.SIGKILL, ""),
+    _exit(-SIGKILL, ""),
     Trouble("undecodable output", Trying.GARBAGE, stdout=b"\xff\xfe\x80\n"),
     Trouble("undecodable complaint", Trying.GARBAGE, status=1, stderr=b"\xff\xfe\x80\n"),
     Trouble("empty success", Trying.EMPTY),
@@ -247,7 +247,7 @@ def _misbehaving(world: ForeignWorld, binary: str, trouble: Trouble) -> Iterator
             for pid in _pids(world, log):
                 identity = world.processes.identify(pid)
                 if identity is not None:
-                    world.processes.signal(identity, signal.SIGKILL)
+                    world.processes.signal(identity, SIGKILL)
 
 
 @contextmanager
