@@ -7,15 +7,18 @@ from harness.engine.summary import RunSummary
 from harness.record import RunState, RunStatus, classify
 from harness.report import Report
 from harness.runner import run_scenario
+from harness.sut import Outcome, SystemUnderTest
 
 __all__ = [
     "Engine",
+    "Outcome",
     "Report",
     "RunPlan",
     "RunState",
     "RunStatus",
     "RunSummary",
     "ScriptedAgent",
+    "SystemUnderTest",
     "classify",
     "run_scenario",
 ]

@@ -82,7 +82,10 @@ def test_every_option_that_is_named_exists(pytestconfig: pytest.Config) -> None:
     """The table lists all that the plugin adds, and no other."""
     named = {re.findall(r"--[a-z-]+", row[0])[0] for row in rows(README, "pytest option")}
     known = {
-        name for option in vars(pytestconfig.option) if option.startswith("mux") for name in [option.replace("_", "-")]
+        name
+        for option in vars(pytestconfig.option)
+        if option.startswith(("mux", "sut"))
+        for name in [option.replace("_", "-")]
     }
 
     assert named == {f"--{name}" for name in known}

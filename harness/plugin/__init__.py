@@ -18,7 +18,7 @@ from faults.errors import FaultPlanError
 from faults.injector import Injector
 from faults.plan import FaultPlan
 from harness.oracles import OracleViolation
-from harness.plugin import options
+from harness.plugin import options, systems
 from harness.plugin.deeds import Deeds
 from harness.plugin.session import Session
 from harness.plugin.sweeping import SWEEP_WORLDS, Step, failure_of, steps
@@ -46,6 +46,7 @@ _SESSION = pytest.StashKey[Session]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """See the pytest documentation."""
     options.add_to(parser)
+    systems.add_to(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     options.check(config)
     session = config.stash[_SESSION] = Session(config)
     config.pluginmanager.register(session, "seamripper-session")
+    config.pluginmanager.register(systems, "seamripper-systems")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -223,6 +225,8 @@ def _replay_line(item: pytest.Item) -> str | None:
     words = ["pytest", item.nodeid]
     for name in config.getoption("--mux") or ():
         words += ["--mux", name]
+    if config.getoption("--sut") is not None:
+        words += ["--sut", config.getoption("--sut")]
     if config.getoption("--mux-faults") is not None:
         words += ["--mux-faults", config.getoption("--mux-faults")]
     if config.getoption("--mux-seed"):
