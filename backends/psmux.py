@@ -133,9 +133,9 @@ class PsmuxMultiplexer(TerminalMultiplexer):
         self._processes = processes or SystemProcessTable(self.clock)
         self._disk = disk or RealDisk()
         self._entropy = entropy or SystemEntropy()
+        self._clients = client_environment(self.data_dir, self._environment)
         if transport is None:
-            clients = client_environment(self.data_dir, self._environment)
-            transport = SubprocessTransport(self._processes, environment=clients)
+            transport = SubprocessTransport(self._processes, environment=self._clients)
             transport = transport if wrap is None else wrap(transport)
         self._transport = transport
         self._derived = socket_dir is None
@@ -636,7 +636,8 @@ class PsmuxMultiplexer(TerminalMultiplexer):
         found = parse_version(self._version_text())
         if found is None or found < FLOOR:
             return False
-        shell = self._processes.run((self._pwsh, "--version"), timeout_s=self.seam.remaining_s())
+        asked = (self._pwsh, "--version")
+        shell = self._processes.run(asked, timeout_s=self.seam.remaining_s(), env=self._clients)
         return shell.status == 0 and re.match(rb"PowerShell ([7-9]|\d\d)\.", shell.stdout) is not None
 
     def version(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import os
 import subprocess
@@ -33,6 +34,7 @@ from backends.errors import (
 from backends.operations import OPERATIONS, Kind, WindowExit
 from backends.processes import Liveness
 from backends.psmux import PsmuxMultiplexer, client_environment, data_directory
+from backends.psmux_catalogue import psmux_catalogue
 from backends.tmux import TmuxMultiplexer
 
 FAMILIES = ("ENOENT", "EACCES", "EMFILE", "ENFILE", "EAGAIN", "ENOMEM", "E2BIG", "EPIPE", "EIO")
@@ -502,3 +504,71 @@ def test_a_renamed_tmux_would_not_do() -> None:
 
     assert not issubclass(PsmuxMultiplexer, TmuxMultiplexer)
     assert not any("source-file" in argv or "-S" in argv for argv, _, _ in transport.calls)
+
+
+def test_the_attaching_argv_names_the_private_directory() -> None:
+    """A terminal has no such variable: PowerShell sets it for the client."""
+    mux, transport, _ = canned()
+    argv = mux.attach_target_argv("=run-1:agent")
+    script = base64.b64decode(argv[-1]).decode("utf-16-le")
+
+    assert argv[:3] == ["pwsh", "-NoProfile", "-EncodedCommand"]
+    assert f"$env:PSMUX_DATA_DIR = '{DATA}'\n& psmux attach-session -t 'run-1:agent'\n" in script
+    assert transport.calls == []
+
+
+def test_a_log_is_written_by_powershell() -> None:
+    """`cat` is another program there, and writes nothing."""
+    mux, transport, _ = canned()
+    mux.pipe_pane("run-1:@1", "/tmp/a log")
+    words = transport.calls[-1][0]
+
+    assert words[1:4] == ("pipe-pane", "-t", "run-1:%1")
+    assert words[4].startswith("pwsh -NoProfile -EncodedCommand ")
+
+
+def test_what_cannot_be_decoded_is_shown_as_escapes() -> None:
+    """All of it is UTF-8 throughout, but a pane may print anything, and it may end up in a listing."""
+    mux, _, _ = canned(failing("list-windows", completed(stdout=b"4242|:|run-1|:|@1|:|a\xffb\n")))
+
+    assert mux.list_windows("run-1", ("pane_title",)) == [("a\\xffb",)]
+
+
+DRIVEN: Mapping[str, Callable[..., None]] = {
+    "server-per-session": test_another_server_of_the_same_name_is_not_ours,
+    "state-files": test_the_clients_see_the_private_directory_and_no_session_of_their_callers,
+    "version-lines": test_only_a_psmux_that_is_new_enough_is_available,
+    "binary": test_has_session_is_never_asked_by_its_own_verb,
+    "ids-per-session": test_ids_are_qualified_by_their_session,
+    "ambiguous-id": test_a_target_that_could_reach_another_session_is_refused,
+    "exact-match": test_names_of_sessions_are_one_in_upper_and_lower_case,
+    "equals-kill": test_every_target_names_its_session_and_none_has_an_equals_sign,
+    "pane-target": test_every_target_names_its_session_and_none_has_an_equals_sign,
+    "options-per-server": test_options_of_a_window_are_keys_of_its_session,
+    "option-leading-dash": test_options_of_a_window_are_keys_of_its_session,
+    "nested-session": test_a_session_that_status_0_did_not_make_is_not_taken_for_made,
+    "late-session": test_a_session_that_comes_late_counts_as_made,
+    "new-window-environment": test_the_environment_and_command_of_a_window_stand_in_no_argv,
+    "unresolvable-target": test_a_window_that_is_not_listed_is_never_acted_on,
+    "error-on-stdout": test_each_failure_of_a_psmux_client_has_its_outcome,
+    "shell": test_the_environment_and_command_of_a_window_stand_in_no_argv,
+    "pipe-pane-stub": test_only_a_psmux_that_is_new_enough_is_available,
+    "pipe-pane-cat": test_a_log_is_written_by_powershell,
+    "exit-status": test_the_exit_of_a_window_is_what_it_wrote,
+    "client-operations": test_a_dispatched_switch_is_answered_by_its_sentinel_and_seen,
+    "self-probe": test_where_this_process_runs_is_asked_of_its_own_pane,
+    "has-session-deletes": test_a_lost_port_file_proves_nothing_while_the_process_may_live,
+    "kill-server": test_has_session_is_never_asked_by_its_own_verb,
+    "encoding": test_what_cannot_be_decoded_is_shown_as_escapes,
+    "stall": test_each_failure_of_a_psmux_client_has_its_outcome,
+    "buffers": test_text_is_loaded_into_its_own_session_and_entered_apart,
+    "chained-commands": test_text_is_loaded_into_its_own_session_and_entered_apart,
+}
+"""For each divergence, the test that fails where the backend takes psmux for tmux."""
+
+
+def test_every_divergence_drives_a_test_of_the_backend() -> None:
+    """But for those that nothing can be done about."""
+    helpless = {"bracketed-paste", "console"}
+
+    assert psmux_catalogue().divergences.keys() == DRIVEN.keys() | helpless
