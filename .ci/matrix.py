@@ -199,8 +199,9 @@ def _lacking(certificate: Mapping[str, Any], backend: str) -> Iterable[str]:
     subject = certificate["backend"]
     if subject["name"] != backend:
         yield f"it is about {subject['name']!a:.80}, not about {backend}"
-    if "double" in subject["note"].lower():
-        yield f"it is about a stand-in: {subject['note']!a:.200}"
+    said = f"{subject['version']} {subject['note']}"
+    if "double" in said.lower():
+        yield f"it is about a stand-in: {said!a:.200}"
     results = certificate["results"]
     if not any(result["level"] >= 2 for result in results):
         yield "it has no check that needs the real program"

@@ -84,6 +84,7 @@ WHOLE = Certificate(
         (WHOLE, ""),
         (dataclasses.replace(WHOLE, backend=Subject("tmux")), "it is about 'tmux', not about psmux"),
         (dataclasses.replace(WHOLE, backend=Subject("psmux", note="Double, not psmux")), "it is about a stand-in"),
+        (dataclasses.replace(WHOLE, backend=Subject("psmux", "psmux 3.3.8 (double, not psmux)")), "about a stand-in"),
         (dataclasses.replace(WHOLE, results=()), "it has no check that needs the real program"),
         (
             dataclasses.replace(WHOLE, results=(dataclasses.replace(WHOLE.results[0], outcome=Outcome.NOT_RUN),)),
