@@ -233,10 +233,8 @@ class RunState(msgspec.Struct):
             raise NewerSchema(
                 f"written by a newer version (schema {schema}, this one knows {SCHEMA}): update seamripper"
             )
-        if "ending" not in document or "schema" not in document:
-            document = _from_older(document)
         try:
-            state = msgspec.convert(document, cls)
+            state = msgspec.convert(_in_this_shape(document), cls)
         except (msgspec.ValidationError, RecursionError) as exc:
             raise RecordError(f"not a run's state: {exc}") from exc
         keys = [task.key for task in state.tasks]
@@ -273,8 +271,8 @@ def _older_keys(ending: Ending | None) -> dict[str, Any]:
     }
 
 
-def _from_older(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document in this version's shape: schema 0, tasks as a list, the ending derived where it is absent."""
+def _in_this_shape(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with what an older one lacks: its schema is 0, its tasks are a list, its ending is derived."""
     newer = dict(document)
     newer.setdefault("schema", 0)
     tasks = newer.get("tasks")
