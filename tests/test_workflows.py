@@ -87,6 +87,14 @@ def test_each_cell_hands_its_certificate_to_the_page() -> None:
         assert any(".ci/matrix.py require" in step.get("run", "") for step in found[name]["steps"])
 
 
+def test_the_page_can_be_read_by_everybody() -> None:
+    """What a command writes is its user's alone, and pages are served only if everybody may read them."""
+    scripts = [step.get("run", "") for step in jobs(READ["matrix.yml"])["page"]["steps"]]
+    written = next(index for index, script in enumerate(scripts) if "report merge" in script)
+
+    assert scripts[written + 1] == "chmod -R a+rX site"
+
+
 def test_windows_runs_one_check_after_the_other_on_data_of_its_own() -> None:
     """No matrix, a directory of its own, and every step has an end."""
     job = jobs(READ["matrix.yml"])["windows"]
