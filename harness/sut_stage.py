@@ -21,6 +21,7 @@ from faults.plan import FaultPlan
 from faults.rule import Fault
 from faults.trace import Injection
 from harness.agents import TaskStory, plan_of
+from harness.engine.core import STEPS
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.oracles import OracleViolation
 from harness.record import RunStatus
@@ -35,7 +36,7 @@ LAYERS_OF_SYSTEMS = frozenset({"mux", "leak", "transport", "clock", "agent", "li
 
 def systems_catalog(world: type[World] | World) -> PointCatalog:
     """The failpoints that a run of somebody's orchestrator can reach in that kind of world."""
-    return PointCatalog((), supports=LAYERS_OF_SYSTEMS & world.layers, live_events=world.live_events)
+    return PointCatalog(STEPS, supports=LAYERS_OF_SYSTEMS & world.layers, live_events=world.live_events)
 
 
 @dataclass(frozen=True)

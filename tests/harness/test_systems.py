@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from plugin_runs import PYTHONPATH, ROOT, run_pytest, text
+
+from backends.processes import SystemProcessTable
 
 LITTLE = ROOT / "examples" / "little-orchestrator"
 HANG = {
@@ -91,6 +94,19 @@ def test_where_an_orchestrator_is_named_only_what_is_about_it_is_run(tmp_path: P
     collected = re.findall(r"^\S*::(\w+)", said, re.MULTILINE)
     assert len(collected) == 10
     assert all(name.startswith("test_engine_") for name in collected)
+
+
+def test_folders_of_ones_own_with_our_names_do_no_harm(tmp_path: Path) -> None:
+    """Plain words are what others call their folders too; `-P` keeps them off the path, as the command `pytest` does."""
+    for name in ("backends", "faults", "harness", "scenarios", "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('this is somebody else')\n")
+    words = ("--pyargs", "scenarios.test_any_engine", "--sut", "little_orchestrator.under_test:make", "--mux", "fake")
+    argv = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin", *words]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join((PYTHONPATH, str(LITTLE)))}
+    done = SystemProcessTable().run(argv, timeout_s=110, cwd=tmp_path, env=environment)
+
+    assert failed(text(done)) == HANG | BLIND | SILENT
 
 
 @pytest.mark.parametrize(
