@@ -24,7 +24,7 @@ from backends.simulation import FakeServer
 from backends.transport import Transport
 from harness.conformance.places import ForeignWorld
 from harness.conformance.spec import BackendSpec
-from harness.world import FakeWorld, World
+from harness.world import FakeWorld, LiveTmuxWorld, World
 
 __all__ = ["Answer", "Bench", "Refused", "Unexpected", "captured", "declared_error"]
 
@@ -113,6 +113,10 @@ class Bench:
         return isinstance(self.mux, TerminalMultiplexer)
 
     @property
+    def _runs_tmux(self) -> bool:
+        return Path(self.spec.binary or "").name == "tmux"
+
+    @property
     def has_transport(self) -> bool:
         """Whether the backend takes a transport from outside."""
         world = self.world
@@ -127,8 +131,8 @@ class Bench:
     def lacks(self) -> Mapping[str, str]:
         """What cannot be seen on this host, whatever the backend does, each with the reason."""
         reasons = {}
-        if self.world.virtual:
-            reasons["host.sockets"] = "a simulated host has no sockets"
+        if not isinstance(self.world, LiveTmuxWorld) or not self._runs_tmux:
+            reasons["host.sockets"] = "no socket of its server can be reached here"
         if isinstance(self.world, FakeWorld) and self.world.name == "fake":
             reasons["host.binary"] = "it runs no binary"
         if not self.has_clients:
@@ -203,7 +207,7 @@ class Bench:
     def session(self, name: str = "run-1") -> str:
         """A new session in the project's directory."""
         self.do("new_session", name, str(self.world.project))
-        if isinstance(self.world, ForeignWorld) and self.spec.binary is not None and not self.world.sockets():
+        if isinstance(self.world, ForeignWorld) and self._runs_tmux and not self.world.sockets():
             self.attempt(self.mux, "kill_session", name)
             raise Unexpected(
                 "its server is not in the private directory that TMUX_TMPDIR and `socket_dir` name, so it may be somebody's"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from subprocess import SubprocessError
@@ -21,7 +21,7 @@ from harness.conformance.spec import BackendSpec, Capability, KnownBug, describe
 from harness.conformance.troubles import CannotBreak
 from harness.conformance.waivers import Waiver
 
-__all__ = ["CONTRACT", "Kit", "chosen"]
+__all__ = ["CONTRACT", "Kit", "Opened", "chosen", "explained"]
 
 CONTRACT = "0.1"
 """Version of the contract that the checks are about."""
@@ -50,16 +50,19 @@ class Kit:
 
     def run(self, items: Iterable[Item], progress: Callable[[Result], None] = lambda result: None) -> Certificate:
         """Carry out the checks, show each result to `progress`, and certify; whatever was begun is ended."""
-        shared = self._bench()
-        results: list[Result] = []
-        try:
-            version, capabilities = self._about(shared)
+        with self.opened() as opened:
             for item in items:
-                results.append(self._result(item, shared))
-                progress(results[-1])
+                progress(opened.result(item))
+            return opened.certificate()
+
+    @contextmanager
+    def opened(self) -> Iterator[Opened]:
+        """Within, single checks can be carried out."""
+        shared = self._bench()
+        try:
+            yield Opened(self, shared)
         finally:
             shared.close()
-        return self._certificate(results, version, capabilities)
 
     def _bench(self) -> Bench:
         world = world_for(self.spec)()
@@ -69,7 +72,8 @@ class Kit:
             world.close()
             raise
 
-    def _result(self, item: Item, shared: Bench) -> Result:
+    def result(self, item: Item, shared: Bench) -> Result:
+        """What comes of one check; those that need no server of their own are made on `shared`."""
         began = self.clock.monotonic()
         outcome, observed = self._outcome(item, shared)
         check = item.check
@@ -139,7 +143,8 @@ class Kit:
         bugs = [one for one in declared if isinstance(one, KnownBug) and item.check.level is not Level.L1]
         return unsupported, next((bug for bug in bugs if _has(bug, _version(bench))), None)
 
-    def _about(self, bench: Bench) -> tuple[str | None, Mapping[str, str]]:
+    def about(self, bench: Bench) -> tuple[str | None, Mapping[str, str]]:
+        """The backend's version, and its capabilities as a certificate writes them."""
         found: dict[str, Capability | None] = {need: None for item in CHECKS for need in item.check.needs}
         own = getattr(bench.mux, "capabilities", None)
         for declared in (own, self.spec.capabilities):
@@ -149,15 +154,18 @@ class Kit:
             told[name] = f"unsupported: {why}"
         return _version(bench), told
 
-    def _certificate(self, results: list[Result], version: str | None, capabilities: Mapping[str, str]) -> Certificate:
+    def certificate(self, results: Iterable[Result], bench: Bench) -> Certificate:
+        """What is certified after these results."""
+        version, capabilities = self.about(bench)
+        found = tuple(results)
         return Certificate(
             kit=self.version,
             contract=CONTRACT,
-            backend=Subject(self.spec.name, version, self._binary()),
+            backend=Subject(self.spec.name, version, None if bench.world.virtual else self._binary()),
             host=Host(platform.system(), platform.release(), platform.python_version()),
             capabilities=capabilities,
-            level=level_reached(results),
-            results=tuple(results),
+            level=level_reached(found),
+            results=found,
         )
 
     def _binary(self) -> str | None:
@@ -167,6 +175,37 @@ class Kit:
             found = SystemProcessTable().run(("which", self.spec.binary), timeout_s=5).stdout
             return found.decode("utf-8", "backslashreplace").strip() or None
         return None
+
+
+def explained(item: Item, result: Result) -> str:
+    """Why a check did not pass, so that nobody needs a second run: what was due, what came, why it matters, a replay."""
+    lines = (
+        f"{result.check_id} {result.title}: {result.outcome.value}",
+        f"  expected  {result.expected}",
+        f"  observed  {result.observed}",
+        f"  because   {item.check.rationale}",
+        f"  source    {item.check.source}",
+        f"  replay    {result.replay}",
+    )
+    return "\n".join(lines)
+
+
+class Opened:
+    """A kit at work on one backend: `results` are those so far."""
+
+    def __init__(self, kit: Kit, shared: Bench) -> None:
+        self._kit = kit
+        self._shared = shared
+        self.results: list[Result] = []
+
+    def result(self, item: Item) -> Result:
+        """Carry out one more check."""
+        self.results.append(self._kit.result(item, self._shared))
+        return self.results[-1]
+
+    def certificate(self) -> Certificate:
+        """What is certified after the checks so far."""
+        return self._kit.certificate(self.results, self._shared)
 
 
 def lacking(item: Item, bench: Bench) -> str:

@@ -12,6 +12,7 @@ from backends.registry import multiplexer_reference
 from backends.tmux import TmuxMultiplexer
 from harness.conformance.bench import Bench
 from harness.conformance.places import world_for
+from harness.conformance.psmux_world import PSMUX
 from harness.conformance.spec import BackendSpec
 from harness.world import WORLDS
 
@@ -19,6 +20,7 @@ __all__ = ["SubjectError", "spec_of", "tried"]
 
 _OURS: Mapping[str, BackendSpec] = {
     "fake": BackendSpec(FakeMultiplexer, name="fake", binary=None, world=WORLDS["fake"]),
+    "psmux": PSMUX,
     "simulated-tmux": BackendSpec(TmuxMultiplexer, name="simulated-tmux", binary=None, world=WORLDS["simulated-tmux"]),
     "tmux": BackendSpec(TmuxMultiplexer, name="tmux", world=WORLDS["tmux"]),
 }
@@ -64,6 +66,9 @@ def _reference(name: str, option: str) -> object:
     try:
         return multiplexer_reference(name)
     except BackendNotFound as unknown:
+        if ":" in name:
+            advice = "check the name; it is looked for from this directory as well"
+            raise SubjectError(f"{option}: {unknown.message}", advice) from unknown
         raise SubjectError(f"{option}: {unknown.message}") from unknown
     except (Exception, SystemExit) as broken:
         said = " ".join(str(broken).split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from argparse import ArgumentTypeError
 from pathlib import Path
@@ -18,13 +19,22 @@ _FILES = ("--mux-coverage", "--mux-coverage-html")
 
 
 def add_to(parser: pytest.Parser) -> None:
-    """Make the options known."""
+    """Make the options known, and our `scenarios` the ones that `--pyargs` finds.
+
+    Looking for a module imports its package: afterwards a folder of that name in the user's repository, which a `conftest.py`
+    there puts first on the path, hides it no more.
+    """
+    importlib.util.find_spec("scenarios.conformance")
     group = parser.getgroup("seamripper", "terminal multiplexers under fault")
     group.addoption(
         "--mux",
         action="append",
         metavar="NAME",
-        help="world to run scenarios in, repeatable: fake, simulated-tmux, tmux (default: fake and tmux)",
+        help="world to run scenarios in, repeatable: fake, simulated-tmux, tmux (default: fake and tmux);"
+        " for conformance also a backend as module:Attribute",
+    )
+    group.addoption(
+        "--mux-error", metavar="NAME", help="base of what the backend under conformance raises, as module:Error"
     )
     group.addoption("--mux-faults", metavar="PLAN", help="fault plan for every scenario, instead of its own")
     group.addoption("--mux-seed", type=int, default=0, metavar="N", help="seed of names and chances (default: 0)")

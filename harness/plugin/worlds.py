@@ -44,15 +44,15 @@ MARKERS = (
 
 
 def refuse_unknown_worlds(config: pytest.Config) -> None:
-    """Raise `UsageError` if `--mux` names a world that there is not."""
-    unknown = [name for name in config.getoption("--mux") or () if name not in WORLDS]
+    """Raise `UsageError` if `--mux` names neither a world nor, as `module:Attribute`, a backend for conformance."""
+    unknown = [name for name in config.getoption("--mux") or () if name not in WORLDS and ":" not in name]
     if unknown:
         raise pytest.UsageError(f"--mux {unknown[0]}: there is no such world; known are {', '.join(WORLDS)}")
 
 
 def selected_worlds(config: pytest.Config, *otherwise: str) -> list[str]:
-    """What `--mux` names, each once; `otherwise` where it names nothing."""
-    return list(dict.fromkeys(config.getoption("--mux") or otherwise))
+    """The worlds that `--mux` names, each once; `otherwise` where it names nothing."""
+    return [name for name in dict.fromkeys(config.getoption("--mux") or otherwise) if name in WORLDS]
 
 
 def worlds_of(definition: Any, config: pytest.Config) -> list[str]:
