@@ -33,7 +33,7 @@ from backends.errors import (
 )
 from backends.guard import translate
 from backends.judge import Meaning, Verdict
-from backends.operations import WindowExit, split_command
+from backends.operations import ServerIdentity, WindowExit, split_command
 from backends.processes import Completed, Liveness, ProcessTable, SystemProcessTable
 from backends.psmux_dialect import (
     FLOOR,
@@ -471,7 +471,9 @@ class PsmuxMultiplexer(TerminalMultiplexer):
         return rows
 
     def window_alive(self, session: str, window_id: str) -> bool:
-        """See `TerminalMultiplexer.window_alive`."""
+        """See `TerminalMultiplexer.window_alive`; here the session is named apart, so that a bare `@N` says enough."""
+        if _WINDOW.match(window_id):
+            window_id = f"{session}:{window_id}"
         if not same_session(split_psmux_target(window_id)[0], session):
             return False
         try:
@@ -641,9 +643,12 @@ class PsmuxMultiplexer(TerminalMultiplexer):
         return shell.status == 0 and re.match(rb"PowerShell ([7-9]|\d\d)\.", shell.stdout) is not None
 
     def version(self) -> str | None:
-        """See `TerminalMultiplexer.version`; the line that names psmux, where it has one."""
-        lines = self._version_text().split("\n")
-        return next((line for line in lines if line.startswith("psmux ")), lines[0])
+        """See `TerminalMultiplexer.version`; it says which tmux psmux takes itself for, of the same number."""
+        return self._version_text().split("\n")[0]
+
+    def server_identity(self) -> ServerIdentity | None:
+        """See `TerminalMultiplexer.server_identity`; there is none, and `None` would look like a server that is gone."""
+        raise CommandRejected(self.capabilities["server_identity"].reason)
 
     def _version_text(self) -> str:
         verdict = judge_psmux(self._run("-V"))

@@ -82,6 +82,8 @@ def split_psmux_target(target: str) -> tuple[str, str | None]:
     native = _NATIVE.match(target)
     if native:
         return native[1], native[2]
+    if re.fullmatch(r"[@%$]\d+", target):
+        raise CommandRejected("target refused: every session has such an id; name one as session:@N")
     symbolic = _SYMBOLIC.match(target)
     if symbolic is None:
         raise CommandRejected("target refused: neither session:@N nor made by target()", invalid_argument=True)

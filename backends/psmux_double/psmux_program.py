@@ -594,10 +594,11 @@ def data_directory(environment: dict[str, str]) -> Path:
 
 
 def show_version(environment: dict[str, str]) -> None:
-    """The lines of `-V`."""
-    double = Double(data_directory(environment), environment)
+    """The lines of `-V`; they can be had without a data directory."""
+    data = data_directory(environment) if "PSMUX_DATA_DIR" in environment else Path("/nonexistent")
+    double = Double(data, environment)
     version = VERSIONS[double.profile]
-    say(f"tmux {version}")
+    say(f"tmux {version} {NOTE}")
     if double.shows("version-lines"):
         say(f"psmux {version} {NOTE}")
 

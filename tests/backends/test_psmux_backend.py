@@ -211,7 +211,7 @@ def test_a_target_that_could_reach_another_session_is_refused(name: str, target:
 
     came = outcome(mux, name, {**SAMPLES[name], key: target})
 
-    assert type(came.error) is CommandRejected
+    assert type(came.error or came.degraded) is CommandRejected
     assert transport.calls == []
 
 
@@ -504,6 +504,24 @@ def test_a_renamed_tmux_would_not_do() -> None:
 
     assert not issubclass(PsmuxMultiplexer, TmuxMultiplexer)
     assert not any("source-file" in argv or "-S" in argv for argv, _, _ in transport.calls)
+
+
+def test_one_server_of_all_sessions_is_not_named() -> None:
+    """There is none, and `None` would look like a server that is gone."""
+    mux, transport, _ = canned()
+
+    assert type(outcome(mux, "server_identity", {}).error) is CommandRejected
+    assert transport.calls == []
+
+
+def test_a_bare_id_is_enough_where_the_session_stands_beside_it() -> None:
+    """It is one of that session; everywhere else it is refused, which is no mistake of a courtesy's caller."""
+    mux, _, _ = canned()
+    came = outcome(mux, "select_window", {"target": "@1"})
+
+    assert mux.window_alive("run-1", "@1") is True
+    assert mux.window_alive("run-1", "@9") is False
+    assert type(came.degraded) is CommandRejected
 
 
 def test_the_attaching_argv_names_the_private_directory() -> None:

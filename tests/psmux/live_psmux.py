@@ -89,4 +89,10 @@ def live_double(profile: str = "3.3.8", sessions: Sequence[str] = ()) -> Iterato
         for path in (root / "d").glob("*.pid"):
             with contextlib.suppress(psutil.Error, ValueError):
                 psutil.Process(int(path.read_text())).kill()
-        shutil.rmtree(root, ignore_errors=True)
+        # What dies with a server may still be writing down how it ended.
+        eventually_true(lambda: _removed(root))
+
+
+def _removed(directory: Path) -> bool:
+    shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()

@@ -56,6 +56,7 @@ def version_lines(double: LiveDouble) -> bool:
     """The second line names psmux, and says that it is not."""
     lines = double.says("-V").splitlines()
     assert lines[0].startswith("tmux ")
+    assert lines[0].endswith("(double, not psmux)")
     return len(lines) == 2 and lines[1].endswith("(double, not psmux)")
 
 
@@ -250,7 +251,7 @@ def buffers(double: LiveDouble) -> bool:
 def profile_of(double: LiveDouble) -> str:
     """The profile that a double of this module has."""
     lines = double.says("-V").splitlines()
-    version = lines[0].removeprefix("tmux ")
+    version = lines[0].split()[1]
     return "master" if version == "3.3.9" else version
 
 
