@@ -26,6 +26,7 @@ __all__ = [
     "Sweep",
     "Together",
     "Trying",
+    "counted",
     "covering",
     "pair_of",
     "pairs",
@@ -94,10 +95,10 @@ class Sweep:
         return not self.failed
 
     def __str__(self) -> str:
-        judged = "all held" if self.held else f"{len(self.failed)} failed"
         return (
-            f"{self.plans} plans at {len(self.calls)} points: {self.fired} fired, {self.unreached} beyond the last call"
-            f" of {len(self.ends)} points, {len(self.excluded)} left out; {judged}"
+            f"{counted(self.plans, 'plan')} at {counted(len(self.calls), 'point')}: {self.fired} fired,"
+            f" {self.unreached} beyond the last call of {counted(len(self.ends), 'point')},"
+            f" {len(self.excluded)} left out; {_judged(self.failed)}"
         )
 
 
@@ -138,15 +139,19 @@ def sweep(
     calls: Calls | int = Calls.EVERY,
     seed: int = 0,
     progress: Progress | None = None,
+    failing: Callable[[Verdict], None] | None = None,
 ) -> Sweep:
     """Try every fault that `catalog` knows at every point that a run without faults reaches, and say what came of it.
 
-    If the run without faults does not hold, nothing else is tried.
+    If the run without faults does not hold, nothing else is tried. `failing` is given each verdict that does not hold, as soon
+    as there is one, just as it will stand in `Sweep.failed`; what it raises ends the sweep.
     """
     tell = progress or _nobody
     faultless = run(FaultPlan(seed=seed))
     tell(1, 1)
     if not faultless.held:
+        if failing is not None:
+            failing(faultless)
         return Sweep(faultless, failed=(faultless,))
     points = tuple(points_of(faultless.reached, layers))
     about = 1 + len(points) + sum(1 for _ in cells(faultless.reached, catalog, layers, calls))
@@ -160,6 +165,8 @@ def sweep(
         verdict = one.verdict if one.wrong is None else _with_problem(one.verdict, one.wrong)
         if not verdict.held:
             failed.append(_told(verdict))
+            if failing is not None:
+                failing(failed[-1])
         if one.due is Due.END and not one.fired:
             ends[one.cell.point] = _brief(one.verdict)
         tell(plans, max(plans, about))
@@ -198,10 +205,9 @@ class Together:
         return not self.failed
 
     def __str__(self) -> str:
-        judged = "all held" if self.held else f"{len(self.failed)} failed"
         return (
-            f"{self.plans} plans: {len(self.together)} pairs of faults happened together,"
-            f" {len(self.shadowed)} could not; {judged}"
+            f"{counted(self.plans, 'plan')}: {counted(len(self.together), 'pair')} of faults happened together,"
+            f" {len(self.shadowed)} could not; {_judged(self.failed)}"
         )
 
 
@@ -382,6 +388,15 @@ def _told(verdict: Verdict) -> Verdict:
 
 def _with_problem(verdict: Verdict, problem: str) -> Verdict:
     return replace(verdict, problems=(*verdict.problems, problem))
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of them, in words: `1 plan`, `2 plans`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _judged(failed: Sequence[Verdict]) -> str:
+    return f"{len(failed)} failed" if failed else "all held"
 
 
 def _nobody(done: int, about: int) -> None:

@@ -22,6 +22,25 @@ exit codes:
   2 usage: an unknown scenario, a wrong plan, a replay file that cannot be read
 """
 
+_LISTING_CODES = """\
+exit codes:
+  0 they were listed    2 usage
+"""
+
+_POINTS_CODES = """\
+exit codes:
+  0 they were listed    1 they were, but an oracle does not hold, even without faults    2 usage: an unknown scenario
+"""
+
+_SWEEP_CODES = """\
+exit codes:
+  0 every oracle held under every plan, and every fault fired that was due    1 one did not    2 usage
+  128+n stopped by signal n; what was found by then is shown, and saved
+
+How far it has come is told on standard error: in one place on a terminal, as a line every half minute elsewhere,
+beside --json, too.
+"""
+
 _ABOUT = """\
 tell a scenario under faults, on a simulated host: find the points, try them all, shrink and repeat what fails"""
 
@@ -57,7 +76,7 @@ def _add_scenarios(commands: Commands) -> None:
         scenarios,
         "list the scenarios that can be told under any plan",
         "  seamripper faults scenarios\n  seamripper faults scenarios --json\n",
-        _EXIT_CODES,
+        _LISTING_CODES,
     )
 
 
@@ -71,7 +90,7 @@ def _add_points(commands: Commands) -> None:
         "  seamripper faults points nudged --layer mux --layer engine\n"
         "  seamripper faults points nudged --mux simulated-tmux --layer transport\n"
         "  seamripper faults points my_package.stories:mine   a Story of your own that can be imported\n",
-        _EXIT_CODES,
+        _POINTS_CODES,
     )
     _add_scenario(made)
     _add_world(made, "fake")
@@ -113,7 +132,7 @@ def _add_sweep(commands: Commands) -> None:
         "  seamripper faults sweep nudged --calls 1 --fail-fast --save failed.json\n"
         "  seamripper faults sweep after-a-kill --calls ends --json\n"
         "  seamripper faults sweep deferred --mux simulated-tmux --layer transport --calls 1\n",
-        "exit codes:\n  0 every oracle held under every plan    1 one did not    2 usage    128+n stopped by signal n\n",
+        _SWEEP_CODES,
     )
     _add_scenario(made)
     _add_world(made, "fake")
@@ -126,7 +145,7 @@ def _add_sweep(commands: Commands) -> None:
         help="first, ends (the first, the second and the last), every, or a number: the first so many (default: every)",
     )
     _add_seed(made)
-    made.add_argument("--fail-fast", action="store_true", help="stop at the first plan that fails")
+    made.add_argument("--fail-fast", action="store_true", help="stop at the first plan that fails or does not fire")
     _add_save(made, "the first plan that failed")
 
 

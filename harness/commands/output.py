@@ -14,7 +14,7 @@ from rich.text import Text
 from harness.commands.host import Host
 from harness.dashboard import literal
 
-__all__ = ["SCHEMA", "Output", "OutputGone"]
+__all__ = ["SCHEMA", "Output", "OutputGone", "columns"]
 
 SCHEMA = 1
 """The shape of every JSON document that a command writes; raised when a key changes its meaning or goes."""
@@ -80,6 +80,11 @@ class _Stream(io.TextIOBase):
             self._stream.close()
         if not self._lasting:
             raise OutputGone(error) from error
+
+
+def columns(host: Host) -> int:
+    """The width of the terminal behind standard error, as rich finds it."""
+    return Console(file=host.stderr, stderr=True, _environ=host.environment).width
 
 
 class Output:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from faults.plan import FaultPlan
 from faults.shrinker import Shrunk, shrink
-from faults.sweeps import Sweep, sweep
+from faults.sweeps import Sweep, counted, sweep
 from faults.verdict import Run, Verdict
 from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
 from harness.commands.driving import Drive
 from harness.commands.faulting import verdict_document
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
-from harness.commands.output import Output
+from harness.commands.output import Output, columns
 from harness.engine.signals import StopSwitch, stop_signals
 from harness.replays import Replay
 from harness.runner import catalog_of
@@ -28,10 +29,21 @@ __all__ = ["Search", "shrink_plan", "sweep_points"]
 _SHOWN = 30
 """Failing plans that are shown as text; JSON has all of them."""
 _REFRESH_S = 0.1
+"""Seconds between two looks at how far it has come, on a terminal, where each overwrites the one before."""
+_LINE_S = 30.0
+"""The same elsewhere, where each look is a line: often enough to see in a log that it goes on."""
 
 
 class _Enough(Exception):
     """The first plan has failed, and no more are wanted."""
+
+
+class Stopped(CommandError):
+    """Somebody asked for an end of the search; `by` is the signal's name."""
+
+    def __init__(self, by: str, how_far: str) -> None:
+        super().__init__(f"stopped by {by} after {how_far}", "nothing was changed", 128 + signal.Signals[by])
+        self.by = by
 
 
 class Search:
@@ -39,34 +51,40 @@ class Search:
 
     def __init__(self, host: Host, run: Run, *, fail_fast: bool = False) -> None:
         self.done = 0
+        self.about = 0
         self.failed: list[Verdict] = []
         self.fired = 0
         self._host = host
         self._run = run
         self._fail_fast = fail_fast
-        self._about = 0
         self._switch = StopSwitch()
         self._shown_s = host.clock.monotonic()
         self._width = 0
 
     def __call__(self, plan: FaultPlan) -> Verdict:
-        """Carry out one more plan. Raises `CommandError` if somebody asked for a stop meanwhile."""
+        """Carry out one more plan. Raises `Stopped` if somebody asked for that meanwhile: what came of this one is void."""
         verdict = self._run(plan)
         if self._switch.by is not None:
-            code = 128 + (self._switch.signum or 0)
-            raise CommandError(f"stopped by {self._switch.by} after {self.done} plans", "nothing was changed", code)
+            raise Stopped(self._switch.by, self.how_far)
         self.done += 1
         self.fired += bool(verdict.injections)
-        if not verdict.held:
-            self.failed.append(verdict)
-            if self._fail_fast:
-                raise _Enough
         self._show()
         return verdict
 
     def expects(self, done: int, about: int) -> None:
         """Take note of how many runs there are going to be."""
-        self._about = about
+        self.about = about
+
+    def found(self, verdict: Verdict) -> None:
+        """Take note of a verdict that does not hold."""
+        self.failed.append(verdict)
+        if self._fail_fast:
+            raise _Enough
+
+    @property
+    def how_far(self) -> str:
+        """How many plans were carried out, and of how many, where that is known."""
+        return f"{self.done} of about {self.about} plans" if self.about > 1 else counted(self.done, "plan")
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
@@ -80,15 +98,19 @@ class Search:
                     self._write("\r" + " " * self._width + "\r")
 
     def _show(self) -> None:
-        """Say on a terminal how far it has come; nothing elsewhere."""
-        now = self._host.clock.monotonic()
-        if now - self._shown_s < _REFRESH_S or not self._host.stderr.isatty():
+        """Say how far it has come: in one place on a terminal, as a line now and then elsewhere."""
+        now, terminal = self._host.clock.monotonic(), self._host.stderr.isatty()
+        if now - self._shown_s < (_REFRESH_S if terminal else _LINE_S):
             return
         self._shown_s = now
-        about = f" of about {self._about}" if self._about > 1 else ""
-        said = f"{self.done}{about} plans, {len(self.failed)} failed"
-        self._write("\r" + said.ljust(self._width))
-        self._width = max(self._width, len(said))
+        said = self.how_far + (f", {len(self.failed)} failed" if self.about > 1 else "")
+        if terminal:
+            # What is wider than the terminal goes on in the next line, and cannot be wiped there.
+            said = said[: columns(self._host) - 1]
+            self._write("\r" + said.ljust(self._width))
+            self._width = max(self._width, len(said))
+        else:
+            self._write(f"{said}\n")
 
     def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):
@@ -106,28 +128,45 @@ def sweep_points(arguments: argparse.Namespace, host: Host, current: Drive) -> i
     story, mux, layers = chosen_story(arguments.scenario), arguments.mux, chosen_layers(arguments)
     search = Search(host, run_of(story, backend=mux, handle_signals=False), fail_fast=arguments.fail_fast)
     swept: Sweep | None = None
-    with search.going_on(), suppress(_Enough):
-        swept = sweep(
-            search,
-            catalog_of(WORLDS[mux]),
-            layers=layers,
-            calls=arguments.calls,
-            seed=arguments.seed or 0,
-            progress=search.expects,
-        )
-    failed = search.failed if swept is None else swept.failed
+    stopped: Stopped | None = None
+    try:
+        with search.going_on(), suppress(_Enough):
+            swept = sweep(
+                search,
+                catalog_of(WORLDS[mux]),
+                layers=layers,
+                calls=arguments.calls,
+                seed=arguments.seed or 0,
+                progress=search.expects,
+                failing=search.found,
+            )
+    except Stopped as given_up:
+        stopped = given_up
+    failed = search.failed
     if output.as_json:
-        counts = {"plans": search.done, "fired": search.fired, "complete": swept is not None}
+        counts = {"plans": search.done, "about": max(search.about, search.done), "fired": search.fired}
+        ended = {"complete": swept is not None, "stopped_by": None if stopped is None else stopped.by}
         told = [_failure(arguments.scenario, verdict, mux) for verdict in failed]
         left_out = [] if swept is None else [str(one) for one in swept.excluded]
-        output.document({"scenario": arguments.scenario, "mux": mux, **counts, "failed": told, "left_out": left_out})
+        found = {"failed": told, "left_out": left_out}
+        output.document({"scenario": arguments.scenario, "mux": mux, **counts, **ended, **found})
     else:
-        _show_failures(output, arguments.scenario, list(failed), mux)
-        output.say(f"{search.done} plans, stopped at the first that failed" if swept is None else str(swept), "bold")
+        _show_failures(output, arguments.scenario, failed, mux)
+        output.say(_summary(search, swept, stopped), "bold")
     if failed and arguments.save is not None:
         first = Replay(arguments.scenario, failed[0].plan, mux)
         output.aside(f"saved   {put_file(host, '--save', arguments.save, first.to_json())}")
+    if stopped is not None:
+        return stopped.code
     return 1 if failed else 0
+
+
+def _summary(search: Search, swept: Sweep | None, stopped: Stopped | None) -> str:
+    if swept is not None:
+        return str(swept)
+    if stopped is not None:
+        return f"{stopped.message}, {len(search.failed)} failed"
+    return f"{counted(search.done, 'plan')}, stopped at the first that failed"
 
 
 def _failure(scenario: str, verdict: Verdict, mux: str) -> dict[str, object]:

@@ -43,7 +43,7 @@ def test_a_sweep_in_which_everything_holds_counts_and_says_so(seamripper: Comman
     document = seamripper(*SWEEP, "completes", "--layer", "clock", "--calls", "first", "--json").document
 
     assert (answer.code, answer.stderr) == (0, "")
-    assert answer.stdout.startswith(f"{document['plans']} plans at 1 points: {document['fired']} fired")
+    assert answer.stdout.startswith(f"{document['plans']} plans at 1 point: {document['fired']} fired")
     assert (document["fired"], document["complete"], document["failed"]) == (6, True, [])
 
 
@@ -96,22 +96,65 @@ def test_a_sweep_of_a_story_that_fails_without_faults_says_that_and_tries_nothin
     assert "no-leftovers: " in answer.stdout
 
 
-def test_progress_is_shown_on_a_terminal_and_nowhere_else(seamripper: CommandLine) -> None:
-    """How many of how many, on standard error, wiped at the end; none of it where nobody looks."""
+def test_progress_stays_in_one_place_on_a_terminal_and_is_a_line_now_and_then_elsewhere(
+    seamripper: CommandLine,
+) -> None:
+    """How many of how many, on standard error: wiped at the end where somebody looks, every half minute where nobody does."""
     clock = seamripper.world.clock
     run = run_of(story_of("completes"))
-    shown, hidden = Terminal(), io.StringIO()
-    for stderr in (shown, hidden):
+    shown, logged = Terminal(), io.StringIO()
+    for stderr in (shown, logged):
         search = Search(seamripper.host(stderr=stderr), run)
         search.expects(1, 50)
         with search.going_on():
-            for _ in range(2):
-                clock.sleep(1)
+            for _ in range(3):
+                clock.sleep(16)
                 search(story_plan(""))
 
     assert "\r2 of about 50 plans, 0 failed" in shown.getvalue()
     assert shown.getvalue().endswith(" \r")
-    assert hidden.getvalue() == ""
+    assert logged.getvalue() == "2 of about 50 plans, 0 failed\n"
+
+
+def test_progress_is_never_wider_than_the_terminal(seamripper: CommandLine) -> None:
+    """What would go on in the next line could not be wiped there."""
+    shown = Terminal()
+    search = Search(seamripper.host(stderr=shown, environment={"COLUMNS": "20"}), run_of(story_of("completes")))
+    search.expects(1, 5000)
+    with search.going_on():
+        seamripper.world.clock.sleep(1)
+        search(story_plan(""))
+
+    assert shown.getvalue().split("\r")[1] == "1 of about 5000 pla"
+
+
+def test_a_sweep_stops_at_a_fault_that_was_due_and_did_not_happen_when_it_is_asked_to(seamripper: CommandLine) -> None:
+    """A fault that does not happen is a failure like any other: `--fail-fast` ends there."""
+    words = (*SWEEP, "faulty_stories:FORGETFUL", "--layer", "clock", "--json")
+    document = seamripper(*words, "--fail-fast").document
+
+    assert (document["plans"], document["complete"], len(document["failed"])) == (2, False, 1)
+    assert document["failed"][0]["problems"][-1].startswith("fired: clock.tick=")
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_sweep_that_is_stopped_tells_what_it_has_found_so_far(
+    seamripper: CommandLine, words: tuple[str, ...]
+) -> None:
+    """The failures before the signal are shown, the first is saved, and the exit code names the signal."""
+    told = ("faulty_stories:STOPPED_LATER", "--layer", "agent", "--calls", "1", "--save", "x.json", *words)
+    answer = seamripper(*SWEEP, *told)
+
+    assert answer.code == 128 + signal.SIGTERM
+    assert "agent.half_result=occur" in str(seamripper.world.disk.read("/sim/project/x.json"))
+    if words:
+        document = answer.document
+        assert (document["complete"], document["stopped_by"]) == (False, "SIGTERM")
+        assert document["plans"] < document["about"]
+        assert document["failed"][0]["plan"] == "agent.half_result=occur"
+    else:
+        assert "✖ agent.half_result=occur: FINISHED" in answer.stdout
+        assert "stopped by SIGTERM after 11 of about" in answer.stdout
 
 
 def story_plan(text: str) -> FaultPlan:
