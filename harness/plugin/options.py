@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from backends.disk import RealDisk
 from faults.matrix import Calls
+from harness.dashboard import literal
+from harness.plugin.files import refuse_irregular
 from harness.plugin.selection import DEFAULT, DEFAULT_CALLS, OFF, Selected, SelectionError, calls_from, selected
 from harness.plugin.worlds import refuse_unknown_worlds
 
@@ -69,10 +72,8 @@ def check(config: pytest.Config) -> None:
         raise pytest.UsageError("--mux-faults: a sweep has its own fault plans; leave out one of this and --mux-sweep")
     for option in _FILES:
         path = coverage_file(config, option)
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            raise pytest.UsageError(
-                f"{option} {path}: no file can be written there; name one in a directory that exists"
-            )
+        if path is not None:
+            _check_file(option, path)
 
 
 def sweep_of(config: pytest.Config) -> tuple[Selected, Calls | int]:
@@ -94,6 +95,18 @@ def coverage_file(config: pytest.Config, option: str) -> Path | None:
     """The file that the option names, relative to where pytest was called; `None` if it names none."""
     name = config.getoption(option)
     return None if name is None else config.invocation_params.dir / name
+
+
+def _check_file(option: str, path: Path) -> None:
+    """Raise `UsageError` unless a file can be written there without taking the place of something else."""
+    shown, advice = literal(path), "name a file in a directory that exists"
+    try:
+        if not path.parent.is_dir():
+            raise pytest.UsageError(f"{option} {shown}: no file can be written there; {advice}")
+        refuse_irregular(RealDisk(), path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise pytest.UsageError(f"{option} {shown}: no file can be written there: {why}; {advice}") from error
 
 
 def _percent(text: str) -> float:

@@ -5,21 +5,19 @@ With pytest-xdist that is the controller; a worker only puts on each item's repo
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backends.clock import SystemClock
-from backends.disk import Disk, RealDisk
 from faults.catalog import PointCatalog
 from faults.coverage import Coverage, coverage_of
 from harness.coverage_page import coverage_page
 from harness.engine.core import STEPS
 from harness.plugin.deeds import Deeds, Tally
+from harness.plugin.files import put_text
 from harness.plugin.options import coverage_file
 from harness.plugin.summary import coverage_lines, progress_line, sweep_line, tally_lines
 
@@ -44,7 +42,6 @@ class Session:
         self._config = config
         self._clock = SystemClock()
         self._began_s = self._clock.monotonic()
-        self._disk: Disk = RealDisk()
         self._is_worker = hasattr(config, "workerinput")
         self._known: set[str] = set()
         self._session: pytest.Session | None = None
@@ -139,16 +136,9 @@ class Session:
         if path is None:
             return True
         try:
-            self._put(path, text.encode("utf-8", "backslashreplace"))
+            put_text(path, text)
         except OSError as error:
             self._notes.append(f"FAILED: {option}: {path} cannot be written: {error.strerror or error}")
             return False
         self._notes.append(f"fault coverage is written to {path}")
         return True
-
-    def _put(self, path: Path, data: bytes) -> None:
-        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-        with contextlib.suppress(FileNotFoundError):
-            self._disk.remove(draft)
-        self._disk.write(draft, data)
-        self._disk.replace(draft, path)

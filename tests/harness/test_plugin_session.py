@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from backends.disk import StrPath
+from backends.memory_disk import MemoryDisk
 from faults.coverage import Exercise, Hit, Square
 from harness.plugin.deeds import Deeds, Tally
+from harness.plugin.files import put_text
 from harness.plugin.session import Session
 from harness.plugin.summary import progress_line, sweep_line, tally_lines
 
@@ -138,3 +145,64 @@ def test_coverage_is_written_over_an_older_one_and_leaves_nothing_else(pytester:
     assert sorted(path.name for path in out.iterdir()) == ["c.html", "c.json"]
     assert '"cells": 0' in (out / "c.json").read_text()
     assert "0 of 0 cells (0 %)" in (out / "c.html").read_text()
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "pipe": os.mkfifo,
+    "link": lambda path: path.symlink_to("elsewhere"),
+    "folder": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_coverage_never_takes_the_place_of_what_is_no_file(pytester: pytest.Pytester, kind: str) -> None:
+    """A device, a pipe, a link or a folder of that name is refused before anything runs, and stays what it is."""
+    pytester.makepyfile("def test_it():\n    raise SystemExit('it ran')\n")
+    path = pytester.path / kind
+    KINDS[kind](path)
+    before = path.lstat()
+    done = pytester.runpytest_inprocess("-p", "harness.plugin", "-q", "--mux-coverage", kind)
+
+    assert done.ret == 4
+    done.stderr.fnmatch_lines(
+        [f"ERROR: --mux-coverage *{kind}: no file can be written there: it is no regular file; name a file *"]
+    )
+    assert (path.lstat().st_mode, path.lstat().st_ino) == (before.st_mode, before.st_ino)
+
+
+def test_a_name_that_is_too_long_is_refused_in_one_line(pytester: pytest.Pytester) -> None:
+    """Before anything runs, like any other that no file can have."""
+    done = pytester.runpytest_inprocess("-p", "harness.plugin", "-q", "--mux-coverage-html", "x" * 300)
+
+    assert done.ret == 4
+    assert "File name too long; name a file in a directory that exists" in done.stderr.str()
+    assert "Traceback" not in done.stderr.str()
+
+
+def test_what_got_the_name_while_tests_ran_is_not_replaced(pytester: pytest.Pytester) -> None:
+    """It is looked at again before the file is put in its place, and no draft is left."""
+    pytester.makepyfile("import os\n\ndef test_it():\n    os.mkfifo('out')\n")
+    done = pytester.runpytest_inprocess("-p", "harness.plugin", "-q", "--mux-coverage", "out")
+
+    assert done.ret == 1
+    done.stdout.fnmatch_lines(["FAILED: --mux-coverage: * cannot be written: it is no regular file", "1 passed*"])
+    assert stat.S_ISFIFO((pytester.path / "out").lstat().st_mode)
+    assert [path.name for path in pytester.path.iterdir() if path.name.startswith(".out")] == []
+
+
+class NoReplacing(MemoryDisk):
+    """Nothing can be given another name on it."""
+
+    def replace(self, source: StrPath, target: StrPath) -> None:
+        """Refuse."""
+        raise OSError(errno.EIO, "no")
+
+
+def test_a_file_that_cannot_be_put_in_place_leaves_no_draft() -> None:
+    """The directory is as before."""
+    disk = NoReplacing()
+    disk.mkdir("/out")
+
+    with pytest.raises(OSError, match="no"):
+        put_text(Path("/out/c.json"), "{}", disk)
+    assert disk.listdir("/out") == []

@@ -197,7 +197,7 @@ def test_whatever_fails_has_its_replay_line(pytester: pytest.Pytester, marker: s
         (("--mux-coverage-fail-under", "nan"), "'nan' is no number from 0 to 100"),
         (("--mux-coverage-fail-under", "101"), "'101' is no number from 0 to 100"),
         (("--mux-coverage", "no/such/file.json"), "no file can be written there"),
-        (("--mux-coverage-html", "."), "no file can be written there"),
+        (("--mux-coverage-html", "."), "no file can be written there: it is no regular file"),
     ],
 )
 def test_an_option_that_means_nothing_is_one_line(
