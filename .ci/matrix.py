@@ -7,6 +7,7 @@
     .ci/matrix.py run --out DIR /opt/tmux-3.4/bin/tmux /usr/bin/tmux
                                                        certify each of these, and merge: the Linux part of the matrix
     .ci/matrix.py require FILE --backend psmux         fail if the certificate is of a double, or a check was not run
+    .ci/matrix.py agree DOUBLE REAL                    fail if two certificates differ in what came of a check
 
 Needs the standard library only. `run` needs an environment with seamripper in it: --python, or the one that runs this.
 """
@@ -25,9 +26,9 @@ import tarfile
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parent / "multiplexers.json").read_text("utf-8"))
 
@@ -37,6 +38,9 @@ FOREIGN = ("TMUX", "TMUX_PANE", "TMUX_TMPDIR", "PSMUX_SESSION")
 ARCHIVE_LIMIT = 64 * 1024 * 1024
 FETCH_TIMEOUT_S = 120
 CELL_TIMEOUT_S = 1200
+
+
+Found = TypeVar("Found")
 
 
 class Refused(Exception):
@@ -74,6 +78,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     whole.add_argument("certificate", type=Path)
     whole.add_argument("--backend", required=True)
     whole.set_defaults(carry_out=require)
+    compared = commands.add_parser("agree")
+    compared.add_argument("double", type=Path)
+    compared.add_argument("real", type=Path)
+    compared.set_defaults(carry_out=agree)
     return top.parse_args(argv)
 
 
@@ -185,14 +193,35 @@ def environment(changes: Mapping[str, str]) -> dict[str, str]:
 
 def require(arguments: argparse.Namespace) -> int:
     """0 if the certificate is of that backend itself and every one of its checks was made."""
-    try:
-        found = json.loads(arguments.certificate.read_text("utf-8"))
-        problems = list(_lacking(found, arguments.backend))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{arguments.certificate} is no certificate: {type(error).__name__}") from error
+    problems = _read_from(arguments.certificate, lambda found: list(_lacking(found, arguments.backend)))
     for problem in problems:
         sys.stderr.write(f"matrix: {arguments.certificate.name}: {problem}\n")
     return 1 if problems else 0
+
+
+def agree(arguments: argparse.Namespace) -> int:
+    """0 if every check came to the same with the double as with what it stands for: else the double is wrong."""
+    double, real = (_read_from(path, _outcomes) for path in (arguments.double, arguments.real))
+    differing = [name for name in sorted(double.keys() | real.keys()) if double.get(name) != real.get(name)]
+    for name in differing:
+        there, here = real.get(name, "not checked"), double.get(name, "not checked")
+        sys.stderr.write(f"matrix: {name}: {there!a:.40} on the real one, {here!a:.40} on the double\n")
+    return 1 if differing else 0
+
+
+def _outcomes(certificate: Mapping[str, Any]) -> dict[str, str]:
+    found = {str(result["check_id"]): str(result["outcome"]) for result in certificate["results"]}
+    if not found:
+        raise ValueError("no results")
+    return found
+
+
+def _read_from(path: Path, reading: Callable[[Any], Found]) -> Found:
+    """What `reading` finds in that certificate. Raises `Refused` for what is none."""
+    try:
+        return reading(json.loads(path.read_text("utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"{path} is no certificate: {type(error).__name__}") from error
 
 
 def _lacking(certificate: Mapping[str, Any], backend: str) -> Iterable[str]:

@@ -104,13 +104,31 @@ def test_a_certificate_that_left_something_out_does_not_pass(
     assert says in capfd.readouterr().err
 
 
+def test_a_double_that_is_wrong_is_found_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each check that comes to something else with the real one is named, also one that only one of them has."""
+    for name, outcomes in {
+        "double": {"SEAM-A-001": Outcome.PASSED, "SEAM-A-002": Outcome.PASSED, "SEAM-A-003": Outcome.PASSED},
+        "real": {"SEAM-A-001": Outcome.PASSED, "SEAM-A-002": Outcome.FAILED},
+    }.items():
+        results = tuple(Result(check, "a title", Level.L2, outcome) for check, outcome in outcomes.items())
+        (tmp_path / name).write_text(dataclasses.replace(WHOLE, results=results).to_json(), "utf-8")
+
+    assert MATRIX.main(["agree", str(tmp_path / "double"), str(tmp_path / "double")]) == 0
+    assert MATRIX.main(["agree", str(tmp_path / "double"), str(tmp_path / "real")]) == 1
+    assert capfd.readouterr().err.splitlines() == [
+        "matrix: SEAM-A-002: 'failed' on the real one, 'passed' on the double",
+        "matrix: SEAM-A-003: 'not checked' on the real one, 'passed' on the double",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"backend": 3}', "{"])
 def test_what_is_no_certificate_does_not_pass(text: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """One line."""
+    """One line of each command."""
     (tmp_path / "found.json").write_text(text, "utf-8")
 
     assert MATRIX.main(["require", str(tmp_path / "found.json"), "--backend", "psmux"]) == 1
-    assert capfd.readouterr().err.count("\n") == 1
+    assert MATRIX.main(["agree", str(tmp_path / "found.json"), str(tmp_path / "found.json")]) == 1
+    assert capfd.readouterr().err.count("\n") == 2
 
 
 def test_the_axes_are_outputs_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
