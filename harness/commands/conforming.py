@@ -7,7 +7,9 @@ import datetime
 import importlib.metadata
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NoReturn
 
 from harness.commands.choosing import put_file
 from harness.commands.driving import Drive
@@ -20,6 +22,7 @@ from harness.conformance.report_table import level_table, problem_lines
 from harness.conformance.results import Level, Outcome, Result
 from harness.conformance.subjects import SubjectError, spec_of, tried
 from harness.conformance.waivers import Waiver, WaiverError, waivers_of
+from harness.engine.signals import StopSwitch, stop_signals
 
 __all__ = ["conform", "level_of_word"]
 
@@ -40,7 +43,8 @@ def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     except SubjectError as wrong:
         raise CommandError(str(wrong), wrong.advice, EXIT_USAGE) from wrong
     kit = Kit(spec, host.clock, waivers, importlib.metadata.version("seamripper"), _replay(arguments))
-    certificate = kit.run(chosen(arguments.level, arguments.only), lambda result: _show(output, result))
+    with _interruptible() as switch:
+        certificate = kit.run(chosen(arguments.level, arguments.only), lambda result: _show(output, result, switch))
     output.say("")
     output.show(level_table(certificate))
     for line, style in problem_lines(certificate):
@@ -53,11 +57,27 @@ def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     return 1 if any(result.outcome in _BAD for result in certificate.results) else 0
 
 
-def _show(output: Output, result: Result) -> None:
+@contextmanager
+def _interruptible() -> Iterator[StopSwitch]:
+    """Within, a signal ends the command after the check that it comes in, a second one at once; servers end either way."""
+    switch = StopSwitch()
+    switch.on_force = _at_once
+    with stop_signals(switch):
+        yield switch
+
+
+def _at_once() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _show(output: Output, result: Result, switch: StopSwitch) -> None:
     good = result.outcome in (Outcome.PASSED, Outcome.UNSUPPORTED, Outcome.WAIVED)
     sign = "✔" if good else "✖"
     said = "" if result.outcome is Outcome.PASSED else f" ({result.outcome.value})"
     output.say(f"{sign} {result.check_id}  {result.title}{said}", "" if good else "red")
+    if switch.by is not None:
+        code = 128 + (switch.signum or 0)
+        raise CommandError(f"stopped by {switch.by} after {result.check_id}", "nothing was certified", code)
 
 
 def _replay(arguments: argparse.Namespace) -> str:

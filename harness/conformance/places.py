@@ -64,9 +64,15 @@ class ForeignWorld(LiveTmuxWorld):
             "environment": environment,
         }
         if self.breakable:
-            transport: Transport = SubprocessTransport(self.processes, environment=environment)
+            transport = self._transport(options, environment)
             options["transport"] = transport if wrap is None else wrap(transport)
         return cast(TerminalMultiplexer, self._spec.factory(**accepted(self._spec.factory, options)))
+
+    def _transport(self, options: Mapping[str, object], environment: Mapping[str, str]) -> Transport:
+        """The transport that the backend would have by itself, where it can be asked for it; else clients of this host."""
+        if self._spec.transport_of is None:
+            return SubprocessTransport(self.processes, environment=environment)
+        return self._spec.transport_of(self._spec.factory(**accepted(self._spec.factory, options)))
 
     @property
     def base(self) -> Path:

@@ -38,6 +38,19 @@ class Absent(FakeMultiplexer):
         return False
 """
 
+STOPPING = """
+
+
+class Stopping(FakeMultiplexer):
+    def new_window(self, session, name, *rest):
+        if name == "agent":
+            signal.raise_signal(signal.SIGTERM)
+        return super().new_window(session, name, *rest)
+
+
+import signal
+"""
+
 THIN = """
 from harness.conformance import MultiplexerConformance
 from okmux import BadMux, OkMux
@@ -166,3 +179,13 @@ def test_conformance_certificates_are_json(repository: Path) -> None:
     run(repository, "harness.cli", "conform", "--mux", "fake", "--level", "L0", "--json", "out.json")
 
     assert json.loads((repository / "out.json").read_text())["version"] == 1
+
+
+def test_conformance_can_be_interrupted(repository: Path) -> None:
+    """Asked to stop, the command line ends after the check at hand, certifies nothing, and leaves no server."""
+    (repository / "okmux.py").write_text(OK_MUX + STOPPING)
+    done = run(repository, "harness.cli", "conform", "--mux", "okmux:Stopping", "--json", "out.json")
+
+    assert done.status == 128 + 15
+    assert b"error: stopped by SIGTERM after SEAM-LIFE-002; nothing was certified\n" in done.stderr
+    assert not (repository / "out.json").exists()
