@@ -56,7 +56,7 @@ def test_kill_server_crashes_its_sessions_and_is_told_once(mux_run: Stage) -> No
 @pytest.mark.faults("live.unlink_socket=8*pass->1*occur(6)")
 def test_unlink_socket_is_unknown_until_it_is_back(mux_run: Stage) -> None:
     """Without its socket the server cannot be asked; nothing is concluded from that, and no second one is started."""
-    report = mux_run(task("1-1", agent=works(5).then_completes()), session_timeout_s=200)
+    report = mux_run(task("1-1", agent=works(10).then_completes()), session_timeout_s=200)
 
     assert report.status is RunStatus.FINISHED
     assert report.task("1-1").outcomes == ["completed"]
