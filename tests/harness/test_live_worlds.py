@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
+from plugin_runs import run_pytest, text
 
 from backends.clock import SystemClock
 from backends.errors import MultiplexerError
@@ -149,3 +152,33 @@ def test_a_live_server_that_was_spared_answers_again(live: tuple[LiveTmuxWorld, 
     assert identity is not None
     assert identity.pid == server.pid
     assert world.multiplexer().list_sessions() == ["a"]
+
+
+ENDS = {
+    "fails": "raise AssertionError('no')",
+    "times out": "mux_world.clock.sleep(600)",
+}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("how", ENDS)
+def test_nothing_stays_stopped_whatever_becomes_of_the_test(tmp_path: Path, how: str) -> None:
+    """A test that fails or takes too long while its server is stopped leaves neither the server nor its directory."""
+    body = f"""
+import pytest
+
+@pytest.mark.timeout(8)
+@pytest.mark.live(scale=1)
+def test_it(mux_world):
+    mux_world.multiplexer().new_session("a", mux_world.project)
+    mux_world.live.happen("freeze_server", 3600)
+    print("base", mux_world.project.parent, mux_world.server().pid)
+    {ENDS[how]}
+"""
+    (tmp_path / "test_it.py").write_text(body)
+    said = text(run_pytest(tmp_path, "--mux", "tmux"))
+    base, pid = re.findall(r"^base (\S+) (\d+)", said, re.MULTILINE)[0]
+
+    assert "1 failed" in said
+    assert not Path(base).exists()
+    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
