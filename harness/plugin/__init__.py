@@ -38,7 +38,8 @@ from harness.runner import Stage
 from harness.world import WORLDS, World
 
 _STAGE = pytest.StashKey[Stage]()
-_FAILED = pytest.StashKey[bool]()
+_CUT_SHORT = pytest.StashKey[bool]()
+"""Whether the test failed or was skipped, so that what it did not do says nothing."""
 _DEEDS = pytest.StashKey[Deeds]()
 _SESSION = pytest.StashKey[Session]()
 
@@ -153,16 +154,18 @@ def mux_run(request: pytest.FixtureRequest, mux_world: World, mux_faults: FaultP
     replay = _replay_line(request.node) or ""
     for report in stage.reports:
         request.node.stash[_DEEDS].add(report, replay)
-    if not stage.reports and mux_faults.faults and not request.node.stash.get(_FAILED, False):
+    if not stage.reports and mux_faults.faults and not request.node.stash.get(_CUT_SHORT, False):
         pytest.fail(f"`{mux_faults.to_text()}` never fired: the test has a fault plan and ran nothing under it")
 
 
 @pytest.fixture
-def mux_sweep(request: pytest.FixtureRequest) -> Callable[[], None]:
+def mux_sweep(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
     """Makes one of the faults that `--mux-sweep` selected happen, and fails unless everything that must hold does."""
     step: Step = request.param
+    tried: list[Step] = []
 
     def sweep() -> None:
+        tried.append(step)
         told = step.carried_out()
         deeds = request.node.stash[_DEEDS] = Deeds(step.world, story=step.story)
         for report in told.reports:
@@ -170,7 +173,9 @@ def mux_sweep(request: pytest.FixtureRequest) -> Callable[[], None]:
         if failure := failure_of(step, told):
             pytest.fail(failure, pytrace=False)
 
-    return sweep
+    yield sweep
+    if not tried and not request.node.stash.get(_CUT_SHORT, False):
+        pytest.fail("mux_sweep() was never called: the test has swept nothing", pytrace=False)
 
 
 @pytest.fixture
@@ -190,8 +195,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Explain a failure without a second run: the newest report, and the line that repeats it. Say what the item did."""
     result = yield
+    if not result.passed:
+        item.stash[_CUT_SHORT] = True
     if result.failed:
-        item.stash[_FAILED] = True
         _explain(item, call, result)
     if call.when == "teardown" and (deeds := item.stash.get(_DEEDS, None)) is not None:
         item.config.stash[_SESSION].tell(result, deeds)

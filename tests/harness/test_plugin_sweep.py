@@ -154,6 +154,35 @@ def test_a_failure_tells_all_and_how_to_repeat_it(pytester: pytest.Pytester) -> 
     assert told.attrib == {"name": "replay", "value": line}
 
 
+IDLE = """
+import pytest
+
+def test_sweep(mux_sweep):
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "outcomes", "said"),
+    [
+        ("pass", {"passed": 3, "errors": 3}, 3),
+        ("mux_sweep", {"passed": 3, "errors": 3}, 3),
+        ("assert not mux_sweep", {"failed": 3}, 0),
+        ("pytest.skip('not today')", {"skipped": 3}, 0),
+    ],
+)
+def test_a_sweep_that_is_never_made_is_not_green(
+    pytester: pytest.Pytester, body: str, outcomes: dict[str, int], said: int
+) -> None:
+    """Unless the test says anyway that it did not come to its end."""
+    pytester.makepyfile(IDLE.format(body=body))
+    options = ("--mux-sweep", "completes:clock", "--mux-sweep-calls", "first", "-k", "once")
+    done = pytester.runpytest_inprocess(*QUIET, *options)
+
+    assert done.parseoutcomes() == {**outcomes, "deselected": 4}
+    assert done.stdout.str().count("\nmux_sweep() was never called: the test has swept nothing\n") == said
+
+
 FAILING = """
 import pytest
 from harness.agents import completes, task
