@@ -74,6 +74,16 @@ def test_what_the_workflows_run_is_there() -> None:
     }
 
 
+def test_the_commands_of_the_documentation_are_there() -> None:
+    """Each line of its blocks is one that our parsers take."""
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / "ci.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line.split() for block in blocks for line in block.splitlines()]
+
+    assert {words[0] for words in lines} == {".ci/matrix.py", "seamripper"}
+    for name, *rest in lines:
+        (parser().parse_args if name == "seamripper" else MATRIX._arguments)(rest)
+
+
 def test_each_cell_hands_its_certificate_to_the_page() -> None:
     """Every job that certifies uploads what the last one merges, also where it failed; and none is left out."""
     found = jobs(READ["matrix.yml"])
