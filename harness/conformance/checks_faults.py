@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 from backends.operations import OPERATIONS
+from backends.posix_signals import SIGUSR1
 from backends.processes import Liveness
 from harness.conformance.bench import Answer, Bench
 from harness.conformance.listing import Listing
@@ -189,7 +189,7 @@ def unlinked(bench: Bench) -> Iterator[str]:
         bench.world.disk.remove(path)
     calls = (("has_session", "run-1"), ("window_alive", "run-1", window), ("list_window_ids", "run-1"))
     answers = bench.attempts(bench.mux, *calls)
-    bench.world.processes.signal(server, signal.SIGUSR1)
+    bench.world.processes.signal(server, SIGUSR1)
     for answer in answers:
         if answer.error is None:
             yield f"{answer}, and the server lives: unknown was reported as absent"

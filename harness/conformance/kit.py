@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from subprocess import SubprocessError
 
 from backends.base import Unsupported
 from backends.clock import Clock
-from backends.processes import SystemProcessTable
 from harness.conformance.bench import Bench, Refused, Unexpected, captured
 from harness.conformance.checks import CHECKS
 from harness.conformance.listing import Item
-from harness.conformance.places import world_for
+from harness.conformance.places import on_path, world_for
 from harness.conformance.results import Certificate, Host, Level, Outcome, Result, Subject, level_reached
 from harness.conformance.spec import BackendSpec, Capability, KnownBug, described
 from harness.conformance.troubles import CannotBreak
@@ -161,20 +160,12 @@ class Kit:
         return Certificate(
             kit=self.version,
             contract=CONTRACT,
-            backend=Subject(self.spec.name, version, None if bench.world.virtual else self._binary()),
+            backend=Subject(self.spec.name, version, _binary(self.spec, bench)),
             host=Host(platform.system(), platform.release(), platform.python_version()),
             capabilities=capabilities,
             level=level_reached(found),
             results=found,
         )
-
-    def _binary(self) -> str | None:
-        if self.spec.binary is None:
-            return None
-        with suppress(OSError):
-            found = SystemProcessTable().run(("which", self.spec.binary), timeout_s=5).stdout
-            return found.decode("utf-8", "backslashreplace").strip() or None
-        return None
 
 
 def explained(item: Item, result: Result) -> str:
@@ -219,6 +210,10 @@ def told(findings: list[str]) -> str:
     if len(findings) > _MOST:
         shown.append(f"and {len(findings) - _MOST} more")
     return "; ".join(shown)
+
+
+def _binary(spec: BackendSpec, bench: Bench) -> str | None:
+    return None if spec.binary is None or bench.world.virtual else on_path(spec.binary)
 
 
 def _has(bug: KnownBug, version: str | None) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any, cast
 
 from backends.base import TerminalMultiplexer
 from backends.disk import Disk
+from backends.posix_signals import SIGKILL
 from backends.processes import Liveness, ProcessIdentity
 from backends.transport import SubprocessTransport, Transport
 from harness.conformance.spec import BackendSpec
 from harness.world import FakeWorld, LiveTmuxWorld, World, Wrap
 
-__all__ = ["ForeignWorld", "accepted", "sockets_of", "world_for"]
+__all__ = ["ForeignWorld", "accepted", "on_path", "sockets_of", "world_for"]
 
 _ASK_S = 5.0
 """Seconds that a server is given to say its pid."""
@@ -37,6 +37,18 @@ def accepted(factory: Callable[..., Any], options: Mapping[str, object]) -> dict
         return dict(options)
     named = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
     return {name: value for name, value in options.items() if name in named}
+
+
+def on_path(binary: str) -> str | None:
+    """The file that is run as `binary` now; `None` if there is none."""
+    if os.sep in binary:
+        return binary
+    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        for name in (binary, f"{binary}.exe"):
+            found = Path(directory or os.curdir) / name
+            if found.is_file() and os.access(found, os.X_OK):
+                return str(found.absolute())
+    return None
 
 
 class ForeignWorld(LiveTmuxWorld):
@@ -115,7 +127,7 @@ class ForeignWorld(LiveTmuxWorld):
             with contextlib.suppress(LookupError):
                 server = self.server()
                 for one in (*self.processes.tree(server), server):
-                    self.processes.signal(one, signal.SIGKILL)
+                    self.processes.signal(one, SIGKILL)
                 end = self.clock.monotonic() + _ASK_S
                 while self.processes.liveness(server) is not Liveness.DEAD and self.clock.monotonic() < end:
                     self.clock.wait(0.01)

@@ -18,13 +18,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from backends.guard import Call
 from backends.operations import OPERATIONS, Kind
 from backends.posix_signals import SIGKILL
 from backends.processes import Completed
 from backends.transport import Transport
 from harness.conformance.bench import Answer, Bench
-from harness.conformance.places import ForeignWorld
+from harness.conformance.places import ForeignWorld, on_path
 
 __all__ = [
     "TROUBLES",
@@ -364,8 +366,8 @@ def _spying_script(real: str, log: Path) -> bytes:
 
 def _real(bench: Bench) -> str:
     """Where the binary is that a backend of this bench runs. Raises `CannotBreak` where it cannot be found."""
-    found = bench.world.processes.run(("which", str(bench.spec.binary)), timeout_s=10).stdout.decode().strip()
-    if not found:
+    found = on_path(str(bench.spec.binary))
+    if found is None:
         raise CannotBreak(f"{bench.spec.binary} is not on PATH")
     return found
 
@@ -394,13 +396,12 @@ def _octal(data: bytes) -> str:
 def _pids(world: ForeignWorld, log: Path) -> list[int]:
     """The processes that the script became and that may still run, by the program that it ends as."""
     with contextlib.suppress(OSError):
-        return [int(line) for line in world.disk.read(log).split() if _sleeps(world, int(line))]
+        return [int(line) for line in world.disk.read(log).split() if _sleeps(int(line))]
     return []
 
 
-def _sleeps(world: ForeignWorld, pid: int) -> bool:
+def _sleeps(pid: int) -> bool:
     try:
-        said = world.processes.run(("ps", "-o", "comm=", "-p", str(pid)), timeout_s=10).stdout
-    except (OSError, subprocess.SubprocessError):
+        return psutil.Process(pid).name() == "sleep"
+    except psutil.Error:
         return False
-    return said.strip() == b"sleep"
