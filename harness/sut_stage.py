@@ -44,8 +44,8 @@ class SutReport:
     """What came of one run.
 
     `outcome` is what `wait` answered, `None` where it `raised`; `recorded` is what the files say afterwards. `ledger` is what
-    every agent of the stage wrote down about itself; `alive` has the tokens of those that live on. `leftovers` is `None` where
-    the multiplexer does not answer. Times are seconds of the world's clock.
+    every agent of the run, and of the one that it resumes, wrote down about itself; `alive` has the tokens of those that live
+    on. `leftovers` is `None` where the multiplexer does not answer. Times are seconds of the world's clock.
     """
 
     plan: RunPlan
@@ -126,7 +126,7 @@ def _one_agent(report: SutReport) -> Iterator[str]:
 
 
 class SutStage:
-    """A world to run an orchestrator in: a run, and the resume of that run."""
+    """A world to run an orchestrator in, one run after the other: a run, the resume of that run, another run."""
 
     def __init__(self, world: World, factory: Factory, *, seed: int = 0, faults: FaultPlan | None = None) -> None:
         """Runs in `world` what `factory` makes; `faults` is the plan of the first run that is not given one of its own."""
@@ -138,6 +138,9 @@ class SutStage:
         self._seed = seed
         self._faults = faults
         self._plan: RunPlan | None = None
+        self._runs = 0
+        self._written_before = 0
+        """How much had been written in the ledger before the newest run that is no resume."""
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -181,7 +184,10 @@ class SutStage:
         world.agents.agent_fault = injector.agent
         multiplexer = world.multiplexer(injector.transport, plan.call_timeout_s)
         injector.attach(multiplexer)
-        run_dir = world.runs / "run-1"
+        if not resume:
+            self._runs += 1
+            self._written_before = len(world.ledger())
+        run_dir = world.runs / f"run-{self._runs}"
         system = self._factory(self._host)
         began_s = world.clock.monotonic()
         begin = system.resume if resume else system.start
@@ -195,7 +201,7 @@ class SutStage:
             outcome=outcome,
             recorded=self._factory(self._host).read(run_dir),
             raised=raised,
-            ledger=tuple(world.ledger()),
+            ledger=tuple(world.ledger()[self._written_before :]),
             leftovers=self._leftovers(run_dir),
             alive=frozenset(one for one in self._host.tokens if world.processes.carrying("SEAMRIPPER_TOKEN", one)),
             injections=tuple(injector.injections),

@@ -174,6 +174,18 @@ def test_the_bundled_engine_is_one_orchestrator_among_others(story: str) -> None
     assert report.recorded.status is statuses.get(story, RunStatus.FINISHED)
 
 
+def test_one_run_is_not_judged_by_the_agents_of_another() -> None:
+    """Two runs of one stage have a directory and agents each; a resume goes on with the newest one's."""
+    stage = SutStage(FakeWorld(), BundledEngine)
+    first = stage(task("1-1", agent=works(5).then_completes()))
+    second = stage(task("1-1", agent=works(5).then_completes()), faults="leak.kill_window=1*raise(OSError)")
+    resumed = stage.resume()
+
+    assert [len(one.agents("1-1")) for one in (first, second, resumed)] == [1, 1, 1]
+    assert resumed.agents("1-1") == second.agents("1-1") != first.agents("1-1")
+    assert resumed.recorded.status is RunStatus.FINISHED
+
+
 def test_a_resume_needs_a_run() -> None:
     """There is nothing to go on with before it."""
     with pytest.raises(ValueError, match="no run to resume"):
