@@ -79,14 +79,15 @@ def check(config: pytest.Config) -> None:
 def sweep_of(config: pytest.Config) -> tuple[Selected, Calls | int]:
     """What is to be swept, and at which calls. Raises `UsageError` for what selects nothing."""
     texts, which = config.getoption("--mux-sweep"), config.getoption("--mux-sweep-calls")
+    usual = Calls.EVERY.value
     if texts is None:
-        texts, which = (DEFAULT if config.getoption("--mux-faults") is None else (OFF,)), which or DEFAULT_CALLS
+        texts, usual = DEFAULT if config.getoption("--mux-faults") is None else (OFF,), DEFAULT_CALLS
     try:
         chosen = selected(texts)
     except SelectionError as error:
         raise pytest.UsageError(f"--mux-sweep: {error}") from error
     try:
-        return chosen, calls_from(which or Calls.EVERY.value)
+        return chosen, calls_from(usual if which is None else which)
     except SelectionError as error:
         raise pytest.UsageError(f"--mux-sweep-calls: {error}") from error
 

@@ -66,35 +66,65 @@ def test_a_selection_names_stories_and_layers(texts: list[str], due: dict[str, t
         (["complets"], "unknown story 'complets'; the nearest valid name is 'completes'"),
         (["complets:disk"], "unknown story 'complets'; the nearest valid name is 'completes'"),
         (["completes:dsik"], "unknown layer 'dsik'; the nearest valid name is 'disk'"),
-        (["completes:live"], "unknown layer 'live'; the nearest valid name is"),
-        (["nowhere.at_all:STORY"], "'nowhere.at_all:STORY' cannot be imported"),
+        (["completes:live"], "unknown layer 'live'; there are mux, leak, "),
+        (["completes:mux,"], "unknown layer ''; there are mux, leak, "),
+        (["completes:z*"], "unknown layer 'z*'; there are mux, leak, "),
+        (["completes:"], "'completes:' names no layer after its last colon; leave that out for all layers"),
+        ([f"{OWN}:"], f"'{OWN}:' names no layer after its last colon"),
+        (["z*"], "unknown story 'z*'; there are completes, verified, "),
+        ([":"], "unknown story ''; there are completes, verified, "),
+        (["::"], "unknown story ''; there are completes, verified, "),
+        ([":completes"], "unknown story ''; there are completes, verified, "),
         (["faulty_stories:NO_STORY"], "is no Story but int"),
         (["off", "completes"], "'off' goes alone"),
-        ([""], "unknown story ''"),
+        ([""], "unknown story ''; there are completes, verified, "),
     ],
 )
-def test_a_selection_of_nothing_is_refused_with_the_nearest_name(texts: list[str], told: str) -> None:
+def test_a_selection_of_nothing_is_refused_with_the_near_name_or_all(texts: list[str], told: str) -> None:
     """One line that says which part is wrong."""
     with pytest.raises(SelectionError, match=re.escape(told)):
         selected(texts)
 
 
-@pytest.mark.parametrize("source", ["raise RuntimeError('half done')", "def", "raise SystemExit(3)"])
+def test_where_the_module_is_missing_the_hint_is_that_of_the_command() -> None:
+    """Under pytest the directory that one is in is not on the path by itself."""
+    with pytest.raises(SelectionError) as refused:
+        selected(["nowhere.at_all:STORY"])
+
+    assert str(refused.value) == (
+        "'nowhere.at_all:STORY' cannot be imported: ModuleNotFoundError: No module named 'nowhere';"
+        " `PYTHONPATH=.` lets a module of this directory be found"
+    )
+
+
+SOURCES = [
+    "raise RuntimeError('half done')",
+    "def",
+    "raise SystemExit(3)",
+    "raise ValueError('a\\nb\\rc\\u2028d\\x1be')",
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_module_that_cannot_be_imported_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     """Whatever it raises is one line, not the end of pytest."""
     name = f"half_written_{len(source)}"
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
 
-    with pytest.raises(SelectionError, match=f"'{name}:STORY' cannot be imported: "):
+    with pytest.raises(SelectionError, match=f"'{name}:STORY' cannot be imported: ") as refused:
         selected([f"{name}:STORY"])
+    assert str(refused.value).isprintable()
 
 
 def test_calls_are_the_first_the_ends_every_one_or_a_number() -> None:
     """Anything else is refused with the nearest name."""
     assert [calls_from(word) for word in ("first", "ends", "every", "3")] == [1, Calls.ENDS, Calls.EVERY, 3]
-    with pytest.raises(SelectionError, match="'ends'"):
+    with pytest.raises(SelectionError, match="; the nearest valid name is 'ends', or a number"):
         calls_from("end")
+    for wrong in ("", "0", "all of them"):
+        with pytest.raises(SelectionError, match="; there are first, every, ends, or a number"):
+            calls_from(wrong)
 
 
 def test_every_cell_is_an_item_and_every_point_has_its_end() -> None:
@@ -218,6 +248,8 @@ def test_whatever_fails_has_its_replay_line(pytester: pytest.Pytester, marker: s
     [
         (("--mux-sweep", "complets"), "--mux-sweep: unknown story 'complets'; the nearest valid name is 'completes'"),
         (("--mux-sweep-calls", "end"), "--mux-sweep-calls: 'end' says neither"),
+        (("--mux-sweep-calls", ""), "--mux-sweep-calls: '' says neither"),
+        (("--mux-sweep", "completes", "--mux-sweep-calls", ""), "--mux-sweep-calls: '' says neither"),
         (
             ("--mux-sweep", "completes", "--mux-faults", "version=empty"),
             "--mux-faults: a sweep has its own fault plans",
