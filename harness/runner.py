@@ -79,10 +79,12 @@ class Stage:
     def __call__(self, *tasks: TaskStory | TaskPlan, **options: Any) -> Report:
         """Run a plan of these tasks; settings of `RunPlan` and options of `run` may be mixed."""
         given = {name: options.pop(name) for name in tuple(options) if name in _OPTIONS}
-        call_timeout_s = options.get("call_timeout_s", self.world.default_call_timeout_s)
-        options["call_timeout_s"] = call_timeout_s
-        options.setdefault("project", str(self.world.project))
-        return self.run(plan_of(*tasks, **options), **given)
+        return self.run(self.plan(*tasks, **options), **given)
+
+    def plan(self, *tasks: TaskStory | TaskPlan, **settings: Any) -> RunPlan:
+        """A plan of these tasks for this world; `settings` are those of `RunPlan`. Raises `PlanError`."""
+        usual = {"call_timeout_s": self.world.default_call_timeout_s, "project": str(self.world.project)}
+        return plan_of(*tasks, **{**usual, **settings})
 
     def run(
         self,

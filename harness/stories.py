@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 from backends.processes import Completed
 from backends.simulated_processes import SimulatedProcessTable
-from faults.errors import nearest_name
+from faults.errors import FaultPlanError, nearest_name
 from faults.plan import FaultPlan
 from harness.agents import ScriptedAgent, TaskStory, completes, dies, exits, stalls, stops, task, works, writes_result
+from harness.engine.plan import PlanError, RunPlan
 from harness.record import describe
 from harness.report import Report
-from harness.runner import Stage
+from harness.runner import Stage, catalog_of
 
-__all__ = ["CORE", "MOST_RESUMES", "STORIES", "Story", "UnknownStory", "story_of"]
+__all__ = ["CORE", "MOST_RESUMES", "STORIES", "Story", "StoryError", "UnknownStory", "story_of"]
 
 
 LIMITS: Mapping[str, float] = MappingProxyType({"session_timeout_s": 24.0, "call_timeout_s": 5.0})
@@ -49,14 +50,47 @@ class Story:
     timed: bool = False
 
     def tell(self, stage: Stage, faults: FaultPlan, **options: Any) -> Report:
-        """The report of the run under `faults`; `options` are those of `Stage.run`, for every run of the story."""
-        settings = {**LIMITS, **self.settings}
+        """The report of the run under `faults`; `options` are those of `Stage.run`, for every run of the story.
+
+        Raises `StoryError` for settings, tasks or an earlier plan that cannot be carried out, and whatever `meanwhile` raises.
+        """
+        plan = self._plan(stage)
         if self.earlier is None:
-            self.meanwhile(stage)
-            return stage(*self.tasks, faults=faults, **settings, **options)
-        stage(*self.tasks, faults=self.earlier, **settings, **options)
-        self.meanwhile(stage)
+            self._meanwhile(stage)
+            return stage.run(plan, faults=faults, **options)
+        stage.run(plan, faults=self._earlier(stage, self.earlier), **options)
+        self._meanwhile(stage)
         return stage.resume(faults=faults, **options)
+
+    def _plan(self, stage: Stage) -> RunPlan:
+        known = [one.name for one in fields(RunPlan) if one.name not in ("tasks", "agent")] + ["agent"]
+        for name in self.settings:
+            if name not in known:
+                near = nearest_name(name[:80], known)
+                raise StoryError(self, f"settings: unknown name {name!r:.80}; the nearest valid name is {near!r}")
+        try:
+            return stage.plan(*self.tasks, **{**LIMITS, **self.settings})
+        except (TypeError, ValueError, AttributeError) as wrong:
+            raise StoryError(self, str(wrong) if isinstance(wrong, PlanError) else describe(wrong)) from wrong
+
+    def _earlier(self, stage: Stage, text: str) -> FaultPlan:
+        try:
+            return FaultPlan.parse(text, stage.seed, catalog_of(stage.world))
+        except FaultPlanError as wrong:
+            raise StoryError(self, f"earlier: {wrong}") from wrong
+
+    def _meanwhile(self, stage: Stage) -> None:
+        try:
+            self.meanwhile(stage)
+        except Exception as raised:
+            raise StoryError(self, f"its meanwhile raised {describe(raised)}") from raised
+
+
+class StoryError(ValueError):
+    """A story that cannot be told as it is written; the message names the story and says what is wrong with it."""
+
+    def __init__(self, story: Story, problem: str) -> None:
+        super().__init__(f"story {story.name!r:.80}: {problem}")
 
 
 class UnknownStory(LookupError):

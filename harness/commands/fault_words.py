@@ -19,7 +19,8 @@ SWEPT_LAYERS = tuple(layer for layer in LAYERS if layer != "live")
 _EXIT_CODES = """\
 exit codes:
   0 every oracle holds and every fault fired    1 an oracle does not hold, or a fault never fired
-  2 usage: an unknown scenario, a wrong plan, a replay file that cannot be read
+  2 usage: an unknown scenario, a story that cannot be told or whose `meanwhile` raises, a wrong plan, a replay file that
+    cannot be read
 """
 
 _LISTING_CODES = """\
@@ -29,7 +30,8 @@ exit codes:
 
 _POINTS_CODES = """\
 exit codes:
-  0 they were listed    1 they were, but an oracle does not hold, even without faults    2 usage: an unknown scenario
+  0 they were listed    1 they were, but an oracle does not hold, even without faults
+  2 usage: an unknown scenario, a story that cannot be told or whose `meanwhile` raises
 """
 
 _SWEEP_CODES = """\

@@ -18,6 +18,7 @@ from harness.engine.teardown import FAILED, TORN_DOWN, UNCONFIRMED
 from harness.engine.windows import RUN_OPTION, Windows
 from harness.record import Crashed, NewerSchema, RecordError, RunLock, RunLocked, RunState
 from harness.runs import RunNotFound
+from harness.stories import StoryError
 
 __all__ = ["EXIT_CRASHED", "EXIT_USAGE", "as_expected", "complain", "record_crash"]
 
@@ -36,6 +37,8 @@ def as_expected(error: BaseException) -> CommandError | None:
             return CommandError(str(error), _advice_about(error), EXIT_USAGE)
         case FaultPlanError():
             return CommandError(f"--faults: {error}", "correct the fault plan", EXIT_USAGE)
+        case StoryError():
+            return CommandError(str(error), "correct the story", EXIT_USAGE)
         case RunNotFound():
             return CommandError(str(error), error.advice, EXIT_USAGE)
         case BackendNotFound():

@@ -98,6 +98,27 @@ def test_a_module_that_fails_when_it_is_imported_is_somebody_elses_mistake(
     assert "\x1b" not in answer.stderr
 
 
+@pytest.mark.parametrize("words", [("points",), ("replay", "--plan", "")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MISSPELT", "settings: unknown name 'sesion_timeout_s'; the nearest valid name is 'session_timeout_s'"),
+        ("NEGATIVE", "session_timeout_s: expected a number of seconds above 0; got -3"),
+        ("RAISING", "its meanwhile raised ZeroDivisionError: by nothing"),
+        ("EARLIER", "earlier: position 0: unknown point 'new_windw'; the nearest valid name is 'new_window'"),
+        ("TASKLESS", "[[task]]: expected at least one task; there is none"),
+    ],
+)
+def test_a_story_that_cannot_be_told_is_named_with_what_to_correct(
+    seamripper: CommandLine, words: tuple[str, ...], name: str, told: str
+) -> None:
+    """One line and exit code 2: the mistake is in the story, neither in a plan file nor in us."""
+    command, *rest = words
+    answer = seamripper("faults", command, f"untellable_stories:{name}", *rest)
+
+    assert_refused(answer, f"error: story 'mine': {told}; correct the story\n")
+
+
 BAD_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "no command": ((), "COMMAND"),
     "unknown command": (("swep",), "swep"),
