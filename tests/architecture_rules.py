@@ -54,7 +54,19 @@ LAYERS: tuple[Layer, ...] = (
         tuple(
             f"harness.{m}"
             for m in (
-                *("report", "oracles", "agents", "simulated", "world", "probe", "runs", "waiting"),
+                *(
+                    "report",
+                    "readings",
+                    "bounds",
+                    "comparisons",
+                    "oracles",
+                    "agents",
+                    "simulated",
+                    "world",
+                    "probe",
+                    "runs",
+                    "waiting",
+                ),
                 *("chronology", "drawing", "pages", "timeline", "coverage_page"),
             )
         ),
