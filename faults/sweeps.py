@@ -17,7 +17,7 @@ from faults.catalog import LAYERS, PointCatalog
 from faults.matrix import Calls, Cell, Exclusion, cells, cells_at, chosen_calls, excluded, points_of
 from faults.plan import FaultPlan
 from faults.rule import Fault
-from faults.verdict import Run, Verdict
+from faults.verdict import Run, Verdict, counted
 
 __all__ = [
     "Due",
@@ -26,7 +26,6 @@ __all__ = [
     "Sweep",
     "Together",
     "Trying",
-    "counted",
     "covering",
     "pair_of",
     "pairs",
@@ -388,11 +387,6 @@ def _told(verdict: Verdict) -> Verdict:
 
 def _with_problem(verdict: Verdict, problem: str) -> Verdict:
     return replace(verdict, problems=(*verdict.problems, problem))
-
-
-def counted(number: int, noun: str) -> str:
-    """So many of them, in words: `1 plan`, `2 plans`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _judged(failed: Sequence[Verdict]) -> str:

@@ -12,7 +12,21 @@ from faults.plan import FaultPlan
 from faults.rule import Fault
 from faults.trace import Injection
 
-__all__ = ["Run", "Verdict"]
+__all__ = ["Run", "Verdict", "counted", "shortened"]
+
+
+_TOLD = 10
+"""Problems that a verdict names as text; it has all of them."""
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of them, in words: `1 plan`, `2 plans`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """`text`, or where it is longer than `most` characters its beginning."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _nothing_more() -> str:
@@ -50,6 +64,16 @@ class Verdict:
     def oracles(self) -> tuple[str, ...]:
         """The ids of the oracles that do not hold, each once, in order."""
         return tuple(dict.fromkeys(problem.partition(":")[0] for problem in self.problems))
+
+    def __str__(self) -> str:
+        faults = f"under `{shortened(self.plan.to_text())}`" if self.plan.faults else "without faults"
+        said = [counted(len(self.injections), "injection")] if self.plan.faults else []
+        said += [f"{counted(len(self.unfired), 'fault')} never fired"] if self.unfired else []
+        said += ["every oracle holds"] if self.held else []
+        lines = [f"{self.outcome} {faults}, seed {self.plan.seed}: {', '.join(said)}".removesuffix(": ")]
+        lines += [shortened(problem) for problem in self.problems[:_TOLD]]
+        more = len(self.problems) - _TOLD
+        return "\n".join([*lines, f"and {more} more"] if more > 0 else lines)
 
 
 Run = Callable[[FaultPlan], Verdict]

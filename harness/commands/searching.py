@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from faults.plan import FaultPlan
 from faults.shrinker import Shrunk, shrink
-from faults.sweeps import Sweep, counted, sweep
-from faults.verdict import Run, Verdict
+from faults.sweeps import Sweep, sweep
+from faults.verdict import Run, Verdict, counted
 from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
 from harness.commands.driving import Drive
 from harness.commands.faulting import verdict_document
