@@ -39,6 +39,7 @@ from faults.catalog import LAYERS, LOSING_LAYERS, PointCatalog
 from faults.errors import FaultPlanError, nearest_name
 from faults.plan import FaultPlan
 from faults.rule import Fault, Term
+from faults.trace import Injection
 from faults.triggers import Always, Times
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "excluded_at",
     "points_of",
     "seam_cells",
+    "unknowable",
 ]
 
 SWEPT: Mapping[str, tuple[Action, ...]] = MappingProxyType(
@@ -271,6 +273,12 @@ def excluded_at(point: str, catalog: PointCatalog) -> Iterator[tuple[Cell, str]]
     for action in _swept(point, catalog):
         if why := UNKNOWABLE.get((point, action.keyword)):
             yield from ((cell, why) for cell in _variants(point, 1, action))
+
+
+def unknowable(injections: Iterable[Injection]) -> tuple[str, ...]:
+    """Why what has happened was a lie that nobody could tell from the truth: each reason once, none for an honest fault."""
+    reasons = (UNKNOWABLE.get((one.point, one.performed.keyword)) for one in injections)
+    return tuple(dict.fromkeys(why for why in reasons if why))
 
 
 def points_of(reached: Mapping[str, int], layers: Collection[str] = LAYERS) -> Iterator[str]:

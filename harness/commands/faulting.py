@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from faults.catalog import LAYERS
-from faults.matrix import cells_at
+from faults.matrix import cells_at, unknowable
 from faults.plan import FaultPlan
 from faults.verdict import Verdict
 from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
@@ -28,7 +28,7 @@ from harness.timeline import timeline_page
 from harness.trials import replay_line, trial
 from harness.world import WORLDS
 
-__all__ = ["PointRow", "point_rows", "points", "replay", "scenarios", "verdict_document"]
+__all__ = ["PointRow", "point_rows", "points", "replay", "scenarios", "show_unknowable", "verdict_document"]
 
 _TEST_S = 3600.0
 """Seconds that a test is given: whatever takes longer has to be run with pytest itself."""
@@ -168,6 +168,7 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         "held": verdict.held,
         "fired": verdict.fired,
         "problems": verdict.problems,
+        "unknowable": unknowable(verdict.injections),
         "injections": [
             {"number": one.number, "at_s": one.at_s, "point": one.point, "call": one.call_number}
             | {"action": one.action, "rule": one.rule}
@@ -184,6 +185,7 @@ def _show_verdict(output: Output, chosen: Replay, verdict: Verdict, line: str) -
     for injection in verdict.injections:
         output.say(f"  {injection}")
     _show_problems(output, verdict)
+    show_unknowable(output, verdict)
     for fault in verdict.unfired:
         output.say(f"✖ `{fault}` never fired", "bold red")
     if not verdict.fired:
@@ -203,6 +205,12 @@ def _show_verdict(output: Output, chosen: Replay, verdict: Verdict, line: str) -
 def _show_problems(output: Output, verdict: Verdict) -> None:
     for problem in verdict.problems:
         output.say(f"✖ {problem}", "bold red")
+
+
+def show_unknowable(output: Output, verdict: Verdict) -> None:
+    """Say which lies of the plan sweeps leave out: no oracle can hold under them."""
+    for why in unknowable(verdict.injections):
+        output.say(f"this lie cannot be told from the truth: {why}", "yellow")
 
 
 def _reached(reached: Mapping[str, int]) -> Iterator[str]:

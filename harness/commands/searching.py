@@ -14,7 +14,7 @@ from faults.sweeps import Sweep, sweep
 from faults.verdict import Run, Verdict, counted
 from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
 from harness.commands.driving import Drive
-from harness.commands.faulting import verdict_document
+from harness.commands.faulting import show_unknowable, verdict_document
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 from harness.commands.output import Output, columns
@@ -217,4 +217,5 @@ def _show_shrunk(output: Output, chosen: Replay, found: Shrunk, line: str) -> No
     output.say(f"{known}; fails {found.failures} times of {found.times}, after {found.runs} runs")
     for problem in found.verdict.problems:
         output.say(f"✖ {problem}", "bold red")
+    show_unknowable(output, found.verdict)
     output.copyable(f"replay    {line}")

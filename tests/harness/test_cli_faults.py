@@ -107,6 +107,19 @@ def test_points_of_a_run_that_does_not_hold_say_so(seamripper: CommandLine) -> N
     assert "✖ no-leftovers: " in answer.stdout
 
 
+def test_a_lie_that_cannot_be_told_from_the_truth_is_called_that_beside_its_verdict(seamripper: CommandLine) -> None:
+    """A plan that sweeps leave out fails for a reason that is no fault of the engine: text and JSON say which."""
+    why = "a list without the window is an answer: it is proven gone"
+    for command in ("replay", "shrink"):
+        words = ("faults", command, "completes", "--plan", "list_window_ids=truncate(0)")
+        assert f"this lie cannot be told from the truth: {why}\n" in seamripper(*words).stdout
+        assert seamripper(*words, "--json").document["unknowable"] == [why]
+
+    honest = ("faults", "replay", "completes", "--plan", "list_window_ids=1*timeout")
+    assert "this lie" not in seamripper(*honest).stdout
+    assert seamripper(*honest, "--json").document["unknowable"] == []
+
+
 def test_a_replay_that_holds_says_what_fired_and_how_to_repeat_it(seamripper: CommandLine) -> None:
     """Exit code 0: the verdict, each injection, the replay line."""
     answer = seamripper("faults", "replay", "nudged", "--plan", HANGS)
