@@ -9,7 +9,7 @@ from harness.conformance.results import Certificate, Host, Level, Outcome, Resul
 
 EVIL = (
     "</td><script>alert(1)</script><img src=http://evil onerror=x> \" onmouseover='x' &amp; | a | ` ** [x](http://evil) "
-    "\n::error::owned\r\n## title\n\x1b[31m\x00\u202e{{x}} ${{ secrets.X }} ]]> \x85 \u2028::set-output"
+    "\n::error::owned %41%0A\r\n## title\n\x1b[31m\x00\u202e{{x}} ${{ secrets.X }} ]]> \x85 \u2028::set-output"
 )
 """What HTML, Markdown, a terminal, a log and GitHub might each take for something else than text."""
 
