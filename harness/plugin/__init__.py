@@ -20,8 +20,9 @@ from faults.plan import FaultPlan
 from harness.oracles import OracleViolation
 from harness.plugin import options, systems
 from harness.plugin.deeds import Deeds
+from harness.plugin.selection import SelectionError
 from harness.plugin.session import Session
-from harness.plugin.sweeping import SWEEP_WORLDS, Step, failure_of, steps
+from harness.plugin.sweeping import SWEEP_WORLDS, Step, failure_of, steps, why_nothing
 from harness.plugin.worlds import (
     MARKERS,
     NOWHERE,
@@ -42,6 +43,8 @@ _CUT_SHORT = pytest.StashKey[bool]()
 """Whether the test failed or was skipped, so that what it did not do says nothing."""
 _DEEDS = pytest.StashKey[Deeds]()
 _SESSION = pytest.StashKey[Session]()
+_REFUSED = pytest.StashKey[str]()
+"""Why nothing is swept though a sweep was asked for."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,15 +69,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         names = worlds_of(metafunc.definition, metafunc.config) or [NOWHERE]
         metafunc.parametrize("mux_world", [pytest.param(name, id=name) for name in names], indirect=True)
     if "mux_sweep" in metafunc.fixturenames:
-        config = metafunc.config
-        worlds = selected_worlds(config, *SWEEP_WORLDS)
-        found = steps(*options.sweep_of(config), worlds, config.getoption("--mux-seed"))
-        params = [pytest.param(step, id=step.label) for step in found] or [pytest.param(None, id=NOWHERE)]
+        params = [pytest.param(step, id=step.label) for step in _steps(metafunc.config)] or [
+            pytest.param(None, id=NOWHERE)
+        ]
         metafunc.parametrize("mux_sweep", params, indirect=True)
 
 
+def _steps(config: pytest.Config) -> list[Step]:
+    """What is to be swept. Why that is not what was asked for is kept until collecting is over: a usage error ends it."""
+    (chosen, calls), worlds = options.sweep_of(config), selected_worlds(config, *SWEEP_WORLDS)
+    try:
+        found = list(steps(chosen, calls, worlds, config.getoption("--mux-seed")))
+        if not found and chosen and config.getoption("--mux-sweep"):
+            raise SelectionError(why_nothing(chosen, worlds))
+    except SelectionError as error:
+        if hasattr(config, "workerinput"):
+            # Who would tell of a worker's usage error knows of no such thing; that it could not collect is told.
+            raise pytest.Collector.CollectError(f"--mux-sweep: {error}") from error
+        config.stash[_REFUSED] = str(error)
+        return []
+    return found
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse markers that say nothing and fault plans that name nothing, before anything runs."""
+    """Refuse sweeps of nothing, markers that say nothing and fault plans that name nothing, before anything runs."""
+    if _REFUSED in config.stash:
+        raise pytest.UsageError(f"--mux-sweep: {config.stash[_REFUSED]}")
     for item in items:
         if world_of(item) is not None:
             check_markers(item)

@@ -7,16 +7,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from faults.matrix import Calls, Cell, cells, cells_at, points_of
+from faults.matrix import SWEPT, Calls, Cell, cells, cells_at, points_of
 from faults.plan import FaultPlan
 from faults.sweeps import Due, Trying
-from harness.plugin.selection import Selected
+from harness.dashboard import literal
+from harness.plugin.selection import Selected, SelectionError
+from harness.record import describe
 from harness.runner import catalog_of
-from harness.stories import story_of
+from harness.stories import StoryError, story_of
 from harness.trials import Trial, replay_line, trial
 from harness.world import WORLDS
 
-__all__ = ["SWEEP_WORLDS", "Step", "failure_of", "steps"]
+__all__ = ["SWEEP_WORLDS", "Step", "failure_of", "steps", "why_nothing"]
 
 SWEEP_WORLDS = ("fake", "simulated-tmux")
 """The worlds that are swept. What is in both is swept in the first one only, which is the faster one."""
@@ -51,13 +53,25 @@ class Step:
 def steps(selected: Selected, calls: Calls | int, worlds: Collection[str], seed: int) -> Iterator[Step]:
     """Every step of a sweep in these worlds, in an order that depends on nothing else.
 
-    Each story is run once in each world without faults, to learn what it reaches.
+    Each story is run once in each world without faults, to learn what it reaches. Raises `SelectionError` for one that cannot
+    be told, or for which not everything holds then.
     """
     for story, layers in selected.items():
         for world in SWEEP_WORLDS:
             here = [layer for layer in layers if layer in _swept_in(world)]
             if world in worlds and here:
                 yield from _steps_in(story, world, here, calls, seed)
+
+
+def why_nothing(selected: Selected, worlds: Collection[str]) -> str:
+    """Why `steps` has none for that selection in these worlds, and what to do."""
+    layers = [layer for layer in SWEPT if any(layer in chosen for chosen in selected.values())]
+    listed = ", ".join(layers)
+    where = [world for world in SWEEP_WORLDS if _swept_in(world) & set(layers)]
+    if not set(where) & set(worlds):
+        return f"nothing to sweep: for {listed} add `--mux {where[0]}`, in {', '.join(worlds)} there is none"
+    stories = ", ".join(selected)
+    return f"nothing to sweep: without faults no point of {listed} is reached in {stories:.200}; select another layer"
 
 
 def failure_of(step: Step, told: Trial) -> str:
@@ -87,5 +101,14 @@ def _steps_in(story: str, world: str, layers: Collection[str], calls: Calls | in
 
 @functools.cache
 def _reached(story: str, world: str, seed: int) -> Mapping[str, int]:
-    told = trial(story_of(story), FaultPlan(seed=seed), backend=world, handle_signals=False)
-    return dict(told.verdict.reached)
+    calm = FaultPlan(seed=seed)
+    try:
+        verdict = trial(story_of(story), calm, backend=world, handle_signals=False).verdict
+    except (Exception, SystemExit) as error:
+        why = str(error) if isinstance(error, StoryError) else describe(error)
+        raise SelectionError(f"{story!r:.80} cannot be told: {literal(why, 600)}; correct it") from error
+    if verdict.problems:
+        line = replay_line(story, calm, world)
+        problem = literal(verdict.problems[0])
+        raise SelectionError(f"{story!r:.80} fails on {world} without any fault: {problem}; see `{line}`")
+    return dict(verdict.reached)

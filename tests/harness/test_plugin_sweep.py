@@ -278,10 +278,9 @@ def test_an_option_that_means_nothing_is_one_line(
         (("--mux-sweep", "off"), {"deselected": 1}),
         (("--mux", "tmux"), {"deselected": 1}),
         (("--mux-faults", "version=empty"), {"deselected": 1}),
-        (("--mux", "fake", "--mux-sweep", "completes:transport"), {"deselected": 1}),
     ],
 )
-def test_a_sweep_of_nothing_is_deselected(
+def test_where_no_sweep_is_asked_for_it_is_deselected(
     pytester: pytest.Pytester, options: tuple[str, ...], outcomes: dict[str, int]
 ) -> None:
     """Nothing is called swept that was not."""
@@ -289,6 +288,53 @@ def test_a_sweep_of_nothing_is_deselected(
     done = pytester.runpytest_inprocess(*QUIET, *options)
 
     assert done.parseoutcomes() == outcomes
+
+
+MINE = """
+from harness.agents import completes, task
+from harness.stories import Story
+
+def breaks(stage):
+    raise RuntimeError("not\\nready")
+
+TASKS = (task("1-1", agent=completes()),)
+UNREADY = Story("unready", "", TASKS, meanwhile=breaks)
+MISSET = Story("misset", "", TASKS, {"sesion_timeout_s": 3})
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("completes:clock", "--mux", "tmux"), "nothing to sweep: for clock add `--mux fake`, in tmux there is none"),
+        (
+            ("completes:transport", "--mux", "fake"),
+            "nothing to sweep: for transport add `--mux simulated-tmux`, in fake ",
+        ),
+        (
+            ("paused:agent",),
+            "nothing to sweep: without faults no point of agent is reached in paused; select another layer",
+        ),
+        (("faulty_stories:MESSY:clock",), "'faulty_stories:MESSY' fails on fake without any fault: no-leftovers: "),
+        (("mine:MISSET:clock",), "'mine:MISSET' cannot be told: story 'misset': settings: unknown name"),
+        (
+            ("mine:UNREADY:clock",),
+            "'mine:UNREADY' cannot be told: story 'unready': its meanwhile raised RuntimeError: not\\n",
+        ),
+    ],
+)
+def test_a_sweep_that_cannot_be_made_is_one_line_that_says_what_to_do(
+    tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    """Nothing that was asked for is left out in silence, and no story is swept that fails by itself."""
+    (tmp_path / "test_it.py").write_text(SWEEP)
+    (tmp_path / "mine.py").write_text(MINE)
+    done = run_pytest(tmp_path, "-q", "--mux-sweep", *options)
+    lines = [line for line in text(done).splitlines() if f"--mux-sweep: {told}" in line]
+
+    assert done.status == (1 if "-n" in options else 4)
+    assert len(lines) == 1, text(done)
+    assert "Traceback" not in text(done)
 
 
 def test_too_little_coverage_fails_and_says_so(pytester: pytest.Pytester) -> None:
