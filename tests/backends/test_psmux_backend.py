@@ -394,7 +394,7 @@ def test_the_exit_of_a_window_is_what_it_wrote(text: bytes, wanted: WindowExit) 
 def test_a_broken_file_of_an_exit_status_is_no_status() -> None:
     """Half of it, or anything else, is unknown."""
     mux, _, _ = canned()
-    mux._disk.write(f"{DATA}/seamripper/run-1.1.exit", b"three")
+    mux._disk.write(f"{DATA}/seamripper/run-1.1.exit", b"1_000")
 
     assert type(outcome(mux, "window_exit", {"target": "run-1:@1"}).error) is TransportGarbled
 
@@ -550,6 +550,96 @@ def test_what_cannot_be_decoded_is_shown_as_escapes() -> None:
     mux, _, _ = canned(failing("list-windows", completed(stdout=b"4242|:|run-1|:|@1|:|a\xffb\n")))
 
     assert mux.list_windows("run-1", ("pane_title",)) == [("a\\xffb",)]
+
+
+def test_a_session_option_travels_as_a_plain_word() -> None:
+    """A value that looks like a flag would unset the key; options of psmux itself are sent as they are."""
+    mux, transport, _ = canned()
+    mux.set_session_option("run-1", "@project", "-v")
+    mux.set_session_option("run-1", "status", "off")
+
+    assert [argv[-1] for argv, _, _ in transport.calls if argv[1] == "set-option"] == ["b64:LXY=", "off"]
+
+
+def test_nothing_is_typed_into_a_window_that_ended() -> None:
+    """It would be lost with status 0."""
+    mux, transport, _ = canned(lambda argv, stdin: healthy(argv, stdin, pane_dead="1"))
+
+    assert type(outcome(mux, "send_text", SAMPLES["send_text"]).error) is CommandRejected
+    assert len(transport.calls) == 1
+
+
+def test_text_is_typed_past_a_mode_that_somebody_has_put_the_window_into() -> None:
+    """Copy mode would keep the Enter."""
+    mux, transport, _ = canned(lambda argv, stdin: healthy(argv, stdin, pane_in_mode="1" if "-F" in argv else "0"))
+    outcome(mux, "send_text", SAMPLES["send_text"])
+
+    assert transport.calls[1][0] == ("psmux", "send-keys", "-t", "run-1:%1", "-X", "cancel")
+
+
+def test_a_warm_server_is_no_session() -> None:
+    """It belongs to psmux itself; anything else that is no name makes the listing unreadable."""
+    listed = completed(stdout=b"__warm__\nrun-1\nwork__x\n")
+    unreadable = completed(stdout=b"run-1: 1 windows (created today)\n")
+
+    assert canned(failing("list-sessions", listed))[0].list_sessions() == ["run-1", "work__x"]
+    came = outcome(canned(failing("list-sessions", unreadable))[0], "list_sessions", {})
+    assert type(came.degraded) is TransportGarbled
+
+
+LINE = "{}|:|run-1|:|{}|:|agent|:|1|:|{}|:|{}|:|43|:|0\n"
+
+
+def test_a_window_is_its_oldest_pane() -> None:
+    """What a person has split off, and ended, is not the window's command."""
+    text = LINE.format(4242, "@1", "%5", 1) + LINE.format(4242, "@1", "%1", 0) + LINE.format(4242, "@1", "%9", 1)
+    mux, _, _ = canned(failing("list-panes", completed(stdout=text.encode())))
+
+    assert mux.window_alive("run-1", "run-1:@1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINE.format(4242, "@1", "%1", 0) + LINE.format(5151, "@2", "%2", 0),
+        LINE.format("", "@1", "%1", 0),
+        LINE.format(0, "@1", "%1", 0),
+        LINE.format(4242, "", "%1", 0),
+        LINE.format(4242, "@1", "1", 0),
+        LINE.format(4242, "@1", "%1", ""),
+    ],
+)
+def test_a_listing_with_a_hole_in_it_is_no_answer(text: str) -> None:
+    """Two servers at once, no pid, or what is no window: nothing of it is believed."""
+    mux, _, _ = canned(failing("list-panes", completed(stdout=text.encode())))
+
+    assert type(outcome(mux, "list_window_ids", {"session": "run-1"}).error) is TransportGarbled
+
+
+@pytest.mark.parametrize("line", [b"run-7|:|%1|:|@1\n", b"run-1|:|%2|:|@1\n", b"run-1|:|%1|:|1\n"])
+def test_an_answer_about_another_pane_does_not_say_where_this_process_runs(line: bytes) -> None:
+    """Up to 3.3.8 a target that is not found means the active window."""
+    came = outcome(canned(failing("display-message", completed(stdout=line)))[0], "current_window_id", {})
+
+    assert type(came.degraded) is TransportGarbled
+
+
+def test_the_successor_of_a_dead_session_is_ours_even_if_its_making_was_not_answered() -> None:
+    """Who answers next under that name was asked for by us."""
+    well = HealthyPsmux()
+    well.sessions.clear()
+
+    def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
+        well(argv, stdin)
+        if verb_of(argv) == "new-session":
+            return subprocess.TimeoutExpired("psmux", 30)
+        return healthy(argv, stdin, pid="5151") if well.sessions else gone()
+
+    mux, _, _ = canned(reply, server=Liveness.DEAD)
+    came = outcome(mux, "new_session", {"name": "run-1", "cwd": "/"})
+
+    assert type(came.error) is TransportTimeout
+    assert mux.has_session("run-1")
 
 
 DRIVEN: Mapping[str, Callable[..., None]] = {

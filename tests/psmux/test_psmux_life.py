@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -323,4 +322,15 @@ def test_a_plan_is_carried_out_on_psmux_from_the_command_line(double: LiveDouble
     done = SystemProcessTable(SystemClock()).run(argv, timeout_s=100, cwd=place, env=environment)
 
     assert (done.status, b"FINISHED" in done.stdout) == (0, True), done.stdout + done.stderr
-    assert not [name for name in os.listdir(place) if name.endswith(".port")]
+    assert list(place.rglob("*.server.json")), "the sessions were in a directory below this one"
+    assert not list(place.rglob("*.port"))
+
+
+def test_the_kit_knows_the_backend_by_its_name(double: LiveDouble) -> None:
+    """Two checks of it pass: one with a broken transport, one on living sessions."""
+    checks = ("--only", "SEAM-PROBE-003", "--only", "SEAM-KILL-002")
+    argv = [sys.executable, "-P", "-m", "harness.cli", "conform", "--mux", "psmux", *checks]
+    environment = {**double.environment, "PYTHONPATH": str(ROOT)}
+    done = SystemProcessTable(SystemClock()).run(argv, timeout_s=100, cwd=double.scratch, env=environment)
+
+    assert done.status == 0, done.stdout + done.stderr
