@@ -137,6 +137,10 @@ class Bench:
             reasons["host.binary"] = "it runs no binary"
         if not self.has_clients:
             reasons["clients"] = "no client of it can fail: it runs none"
+        if not self.ours and not self.has_transport:
+            reasons["calls"] = (
+                "its calls cannot be counted from outside; SEAM-LOST-001 and SEAM-LOST-002 look at their effect"
+            )
         if not self.ours:
             reasons["observers"] = "it has no observers to tell"
             reasons["engine"] = "the engine drives subclasses of TerminalMultiplexer only"

@@ -134,6 +134,7 @@ for _area, (_title, _expected, _why) in _AREAS.items():
     expected="each change is asked for once, however late its answer",
     why="a timed-out change may take effect later: the second one starts a second agent",
     source="tmux-facts.md: a timed-out change still happens",
+    needs=("calls",),
 )
 def not_retried(bench: Bench) -> Iterator[str]:
     """Changes that were asked for more than once."""
@@ -220,13 +221,21 @@ _TELLING: tuple[tuple[str, dict[str, object]], ...] = (
 def no_secret_in_errors(bench: Bench) -> Iterator[str]:
     """Errors that show what was given in confidence."""
     for name, arguments in _TELLING:
-        if not callable(getattr(bench.mux, name, None)):
-            continue
-        error: BaseException | None = bench.attempt(_mux_in_trouble(bench, TROUBLES[0]), name, **arguments).error
-        seen = []
-        while error is not None and error not in seen:
-            seen.append(error)
-            if SECRET in f"{error} {error!r} {vars(error)}":
-                yield f"{name} raised {type(seen[0]).__name__}, and {type(error).__name__} in it shows what was given"
-                break
-            error = error.__cause__ or error.__context__
+        answer = bench.attempt(_mux_in_trouble(bench, TROUBLES[0]), name, **arguments)
+        if _shows(answer.error, SECRET):
+            yield f"{name} raised {type(answer.error).__name__}, which shows what was given"
+    for seen in seen_under(bench, Trying.LATE):
+        given = {"new_window": "A=1", "send_text": "hello"}.get(seen.answer.operation)
+        if given is not None and _shows(seen.answer.error, given):
+            yield f"{seen.answer.operation} raised {type(seen.answer.error).__name__}, which shows what was given"
+
+
+def _shows(error: BaseException | None, secret: str) -> bool:
+    """Whether the error, or one that is chained to it, has the secret in it."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        if secret in f"{error} {error!r} {vars(error)}":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
