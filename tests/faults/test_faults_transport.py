@@ -54,6 +54,7 @@ def injected(text: str) -> tuple[Injector, Echo, VirtualClock]:
         (["tmux", "-SV", "kill-server"], "kill-server"),
         (["tmux", "-S", "V", "list-keys"], "list-keys"),
         (["tmux", "-u"], "new-session"),
+        (["psmux", "-t", "run-1", "load-buffer", "-"], "load-buffer"),
         (["tmux"], "new-session"),
     ],
 )
