@@ -29,6 +29,7 @@ __all__ = [
     "chosen_multiplexer",
     "get_multiplexer",
     "known_multiplexers",
+    "multiplexer_names",
     "multiplexer_reference",
     "register_multiplexer",
 ]
@@ -105,7 +106,7 @@ def _factory(name: str) -> Factory:
     points = _entry_points()
     if name in points:
         return _loaded(name, points[name])
-    known = _known()
+    known = multiplexer_names()
     near = difflib.get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]}?" if near else ";"
     raise BackendNotFound(f"no backend named {name}{hint} known are {', '.join(known)}", known=known)
@@ -118,7 +119,7 @@ def _entry_points() -> dict[str, str]:
 def _loaded(name: str, reference: str) -> Factory:
     found = _referred(name, reference)
     if not callable(found):
-        raise BackendNotFound(f"backend {name} is no class and no factory", known=_known())
+        raise BackendNotFound(f"backend {name} is no class and no factory", known=multiplexer_names())
     return cast(Factory, found)
 
 
@@ -135,7 +136,8 @@ def multiplexer_reference(name: str) -> object:
     return _factory(name)
 
 
-def _known() -> list[str]:
+def multiplexer_names() -> list[str]:
+    """Every bare name that a backend can be chosen by, without loading any."""
     return sorted({*_entry_points(), *_builtin, *_registered})
 
 
@@ -157,5 +159,5 @@ def _referred(name: str, reference: str) -> object:
         RuntimeError,
     ) as broken:
         why = f"{type(broken).__name__}: {broken}"
-        raise BackendNotFound(f"backend {name} cannot be loaded: {why}", known=_known()) from broken
+        raise BackendNotFound(f"backend {name} cannot be loaded: {why}", known=multiplexer_names()) from broken
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backends.registry import multiplexer_names
 from backends.tmux import FLOOR, TmuxMultiplexer
 from faults.plan import FaultPlan
 from harness.runner import catalog_of
@@ -44,8 +45,9 @@ MARKERS = (
 
 
 def refuse_unknown_worlds(config: pytest.Config) -> None:
-    """Raise `UsageError` if `--mux` names neither a world nor, as `module:Attribute`, a backend for conformance."""
-    unknown = [name for name in config.getoption("--mux") or () if name not in WORLDS and ":" not in name]
+    """Raise `UsageError` if `--mux` names neither a world nor, by name or as `module:Attribute`, a backend for conformance."""
+    known = {*WORLDS, *multiplexer_names()}
+    unknown = [name for name in config.getoption("--mux") or () if name not in known and ":" not in name]
     if unknown:
         raise pytest.UsageError(f"--mux {unknown[0]}: there is no such world; known are {', '.join(WORLDS)}")
 
