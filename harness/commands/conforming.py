@@ -18,6 +18,8 @@ from harness.commands.mishaps import EXIT_USAGE
 from harness.commands.output import Output
 from harness.conformance.checks import CHECKS
 from harness.conformance.kit import Kit, chosen
+from harness.conformance.pages import matrix_page
+from harness.conformance.report_columns import Column
 from harness.conformance.report_table import level_table, problem_lines
 from harness.conformance.results import Level, Outcome, Result
 from harness.conformance.subjects import SubjectError, spec_of, tried
@@ -54,6 +56,9 @@ def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
         output.say(f"{spec.name}: {reached}", "bold")
     if arguments.json is not None:
         output.aside(f"written {put_file(host, '--json', arguments.json, certificate.to_json())}")
+    if arguments.html is not None:
+        page = matrix_page([Column(arguments.mux, certificate)])
+        output.aside(f"written {put_file(host, '--html', arguments.html, page)}")
     return 1 if any(result.outcome in _BAD for result in certificate.results) else 0
 
 

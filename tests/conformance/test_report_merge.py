@@ -178,3 +178,16 @@ def test_hostile_texts_reach_no_terminal_and_no_log(seamripper: CommandLine, her
     assert answer.code == 0
     assert all(line.isprintable() for line in lines)
     assert len([line for line in lines if line.lstrip().startswith("::")]) == 1
+
+
+def test_a_backend_that_is_checked_gets_its_page_and_a_certificate_that_merges(
+    seamripper: CommandLine, here: Path
+) -> None:
+    """The page is the matrix with one column; the certificate is read as any."""
+    words = ("--only", "SEAM-SHAPE-001", "--json", "made.json", "--html", "made.html")
+    answer = seamripper("conform", "--mux", "fake", *words)
+    merged = seamripper(*MERGE, "made.json", "--json")
+
+    assert (answer.code, answer.stderr) == (0, "")
+    assert "SEAM-SHAPE-001" in (here / "made.html").read_text("utf-8")
+    assert merged.document["columns"][0]["counts"]["passed"] == 1
