@@ -32,7 +32,7 @@ from faults.actions import (
     Truncate,
     Undecodable,
 )
-from faults.errors import FaultPlanError, nearest_name
+from faults.errors import FaultPlanError, nearest_name, shortened
 from faults.exceptions import EXCEPTIONS
 from faults.rule import Fault, Places, Term, glob_pattern
 from faults.verbs import TRANSPORT_VERBS
@@ -183,7 +183,8 @@ class PointCatalog:
         for name in fault.where:
             if name not in known:
                 at = None if places is None else places.where[name]
-                raise FaultPlanError(f"{fault.point} has no argument {name!r}", at, nearest=nearest_name(name, known))
+                message = f"{fault.point} has no argument {shortened(name, 80)!r}"
+                raise FaultPlanError(message, at, nearest=nearest_name(name[:80], known))
         for index, term in enumerate(fault.terms):
             at = None if places is None else places.terms[index]
             for point in points:
@@ -199,16 +200,18 @@ class PointCatalog:
         pattern = glob_pattern(full)
         here = self._points["live"] if "live" in self.supports else ()
         if here and any(pattern.fullmatch(f"live.{event}") for event in LIVE_EVENTS):
-            raise FaultPlanError(f"{fault.point} cannot be made to happen here, only {', '.join(here)}", at)
+            raise FaultPlanError(
+                f"{shortened(fault.point, 80)} cannot be made to happen here, only {', '.join(here)}", at
+            )
         if any(pattern.fullmatch(point) for known in self._points.values() for point in known):
-            raise FaultPlanError(f"{fault.point}: this backend has no {layer}. points", at)
-        raise FaultPlanError(f"unknown point {fault.point!r}", at, nearest=self._nearest(fault))
+            raise FaultPlanError(f"{shortened(fault.point, 80)}: this backend has no {layer}. points", at)
+        raise FaultPlanError(f"unknown point {shortened(fault.point, 80)!r}", at, nearest=self._nearest(fault))
 
     def _nearest(self, fault: Fault) -> str | None:
-        if "." not in fault.point:
-            return nearest_name(fault.point, OPERATIONS)
-        layer = fault.point.partition(".")[0]
-        return nearest_name(fault.point, self._points.get(layer) or self.points())
+        wrong = fault.point[:80]
+        if "." not in wrong:
+            return nearest_name(wrong, OPERATIONS)
+        return nearest_name(wrong, self._points.get(wrong.partition(".")[0]) or self.points())
 
     def _check_term(self, point: str, term: Term, at: int | None) -> None:
         layer = point.partition(".")[0]

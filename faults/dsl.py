@@ -25,6 +25,8 @@ from faults.triggers import Always, Percent, Times, Trigger
 __all__ = ["read_rules"]
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_WORD = re.compile(r"[A-Za-z0-9_.+-]{1,20}|[()]")
+"""What stands at a place, as far as it would be taken for one thing."""
 _TRIGGER = re.compile(r"([0-9]{1,400}(?:\.[0-9]{1,400})?)[ \t\r\n]*(%?)[ \t\r\n]*\*")
 _KEYWORD = re.compile(r"[A-Za-z_]+")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
@@ -193,5 +195,6 @@ class _Reader:
         self._at = found.end() if found else self._at
 
     def _unexpected(self, due: str) -> FaultPlanError:
-        rest = self._text[self._at : self._at + 20]
+        following = _WORD.match(self._text, self._at)
+        rest = following.group() if following else self._text[self._at : self._at + 20]
         return FaultPlanError(f"expected {due}, found {ascii(rest) if rest else 'the end'}", self._at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["FaultPlanError", "SimulatedDeath", "UnfiredFault", "nearest_name"]
+__all__ = ["FaultPlanError", "SimulatedDeath", "UnfiredFault", "nearest_name", "shortened"]
 
 
 class FaultPlanError(ValueError):
@@ -39,3 +39,8 @@ def nearest_name(wrong: str, valid: Iterable[str]) -> str | None:
     """The one of `valid` that is most like `wrong`; `None` only if `valid` is empty."""
     found = get_close_matches(wrong, sorted(valid), n=1, cutoff=0.0)
     return found[0] if found else None
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """`text`, or where it is longer than `most` characters its beginning."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from faults.errors import shortened
 from faults.plan import FaultPlan
 from faults.rule import Fault
 from faults.trace import Injection
 
-__all__ = ["Run", "Verdict", "counted", "shortened"]
+__all__ = ["Run", "Verdict", "counted"]
 
 
 _TOLD = 10
@@ -22,11 +23,6 @@ _TOLD = 10
 def counted(number: int, noun: str) -> str:
     """So many of them, in words: `1 plan`, `2 plans`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def shortened(text: str, most: int = 200) -> str:
-    """`text`, or where it is longer than `most` characters its beginning."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _nothing_more() -> str:

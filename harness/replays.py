@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from faults.errors import FaultPlanError, nearest_name
+from faults.errors import FaultPlanError, nearest_name, shortened
 from faults.numbers import is_whole
 from faults.plan import FaultPlan
 from harness.runner import catalog_of
@@ -54,9 +54,9 @@ def parse_replay(data: bytes) -> Replay:
     said = _keys(_loaded(data))
     version, scenario, mux = said["version"], said["scenario"], said.get("mux", "fake")
     if not is_whole(version) or version != VERSION:
-        raise ReplayError(f"version {version!r:.40} cannot be read here, only {VERSION}")
+        raise ReplayError(f"version {_json(version)} cannot be read here, only {VERSION}")
     if not isinstance(scenario, str) or not scenario:
-        raise ReplayError(f"scenario must be the name of one, not {scenario!r:.80}")
+        raise ReplayError(f"scenario must be the name of one, not {_json(scenario)}")
     if not isinstance(mux, str) or mux not in SIMULATED:
         near = nearest_name(str(mux)[:80], SIMULATED)
         raise ReplayError(f"mux: unknown world {mux!r:.80}; the nearest valid name is {near!r}")
@@ -65,24 +65,24 @@ def parse_replay(data: bytes) -> Replay:
 
 def _plan(said: object, seed: object, mux: str) -> FaultPlan:
     if seed is not None and not (is_whole(seed) and 0 <= seed <= MOST_SEED):
-        raise ReplayError(f"seed must be a whole number from 0 to {MOST_SEED}, not {seed!r:.40}")
+        raise ReplayError(f"seed must be a whole number from 0 to {MOST_SEED}, not {_json(seed)}")
     catalog = catalog_of(WORLDS[mux])
     try:
         if isinstance(said, str):
             return FaultPlan.parse(said, int(seed or 0), catalog)
         if not isinstance(said, Mapping):
-            raise ReplayError(f"plan must be text or a JSON object, not {said!r:.80}")
+            raise ReplayError(f"plan must be text or a JSON object, not {_json(said)}")
         plan = FaultPlan.from_json({**said, "seed": said.get("seed", seed or 0)}, catalog)
     except FaultPlanError as wrong:
         raise ReplayError(f"plan: {wrong}") from wrong
     if not 0 <= plan.seed <= MOST_SEED or seed not in (None, plan.seed):
-        raise ReplayError(f"plan: its seed is {plan.seed!r:.40}, that of the file {seed!r:.40}")
+        raise ReplayError(f"plan: its seed is {plan.seed!r:.40}, that of the file {_json(seed)}")
     return plan
 
 
 def _keys(document: object) -> Mapping[str, object]:
     if not isinstance(document, dict):
-        raise ReplayError(f"expected a JSON object, not {document!r:.80}")
+        raise ReplayError(f"expected a JSON object, not {_json(document)}")
     for key in document:
         if key not in _KNOWN:
             raise ReplayError(f"unknown key {key!r:.80}; the nearest valid name is {nearest_name(key[:80], _KNOWN)!r}")
@@ -90,6 +90,11 @@ def _keys(document: object) -> Mapping[str, object]:
     if missing:
         raise ReplayError(f"it lacks its {' and '.join(missing)}")
     return document
+
+
+def _json(value: object) -> str:
+    """What was read, as it was written."""
+    return shortened(json.dumps(value, ensure_ascii=True), 80)
 
 
 def _loaded(data: bytes) -> object:

@@ -176,3 +176,14 @@ def _position_of_error(text: str) -> int | None:
     except FaultPlanError as refused:
         return refused.position
     return 0
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("new_window=delay(nan)", "'nan'"), ("new_window=2*", "the end"), ("new_window=delay()", "')'")],
+)
+def test_what_was_found_instead_is_one_word(text: str, found: str) -> None:
+    """The brackets around a wrong number are no part of it."""
+    with pytest.raises(FaultPlanError) as refused:
+        FaultPlan.parse(text)
+    assert str(refused.value).endswith(f"found {found}")

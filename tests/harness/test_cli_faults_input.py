@@ -119,6 +119,14 @@ def test_a_story_that_cannot_be_told_is_named_with_what_to_correct(
     assert_refused(answer, f"error: story 'mine': {told}; correct the story\n")
 
 
+def test_the_nearest_name_is_told_however_long_the_wrong_one_is(seamripper: CommandLine) -> None:
+    """What is shortened is the mistake, not the way out of it."""
+    answer = seamripper("faults", "replay", "completes", "--plan", f"new_windo{'w' * 100_000}=1*timeout")
+
+    assert_refused(answer, "unknown point 'new_windowww", "the nearest valid name is 'new_window'")
+    assert len(answer.stderr) < 300
+
+
 BAD_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "no command": ((), "COMMAND"),
     "unknown command": (("swep",), "swep"),
@@ -155,6 +163,8 @@ def test_fault_words_that_mean_nothing_are_refused(seamripper: CommandLine, case
 GOOD: dict[str, Any] = {"version": 1, "scenario": "completes", "plan": "engine.decide=1*raise(OSError)", "seed": 3}
 RULE = {"point": "engine.decide", "terms": [{"action": "die"}]}
 BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
+    "list": ("[null, true]", ("expected a JSON object, not [null, true]",)),
+    "no scenario": (json.dumps({**GOOD, "scenario": None}), ("scenario must be the name of one, not null",)),
     "empty": (b"", ("position 0: not JSON",)),
     "not JSON": ('{"version": 1,}', ("position 14: not JSON",)),
     "cut off": (json.dumps(GOOD)[:40], ("not JSON",)),
@@ -166,16 +176,16 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "nothing": ("{}", ("it lacks its version and scenario and plan",)),
     "unknown key": (json.dumps({**GOOD, "sed": 1}), ("unknown key 'sed'; the nearest valid name is 'seed'",)),
     "other version": (json.dumps({**GOOD, "version": 2}), ("version 2 cannot be read here, only 1",)),
-    "no version": (json.dumps({**GOOD, "version": True}), ("version True",)),
+    "no version": (json.dumps({**GOOD, "version": True}), ("version true",)),
     "no name": (json.dumps({**GOOD, "scenario": 7}), ("scenario must be the name of one, not 7",)),
     "unknown world": (json.dumps({**GOOD, "mux": "fak"}), ("the nearest valid name is 'fake'",)),
     "wrong world": (json.dumps({**GOOD, "mux": ["fake"]}), ("mux: unknown world ['fake']",)),
     "seed NaN": (
         '{"version":1,"scenario":"completes","plan":"","seed":NaN}',
-        ("seed must be a whole number", "not nan"),
+        ("seed must be a whole number", "not NaN"),
     ),
-    "seed text": (json.dumps({**GOOD, "seed": "3"}), ("seed must be a whole number", "not '3'")),
-    "seed truth": (json.dumps({**GOOD, "seed": True}), ("seed must be a whole number", "not True")),
+    "seed text": (json.dumps({**GOOD, "seed": "3"}), ("seed must be a whole number", 'not "3"')),
+    "seed truth": (json.dumps({**GOOD, "seed": True}), ("seed must be a whole number", "not true")),
     "seed negative": (json.dumps({**GOOD, "seed": -1}), ("seed must be a whole number from 0",)),
     "seed large": (json.dumps({**GOOD, "seed": 2**63}), ("seed must be a whole number from 0 to",)),
     "plan number": (json.dumps({**GOOD, "plan": 3}), ("plan must be text or a JSON object, not 3",)),
