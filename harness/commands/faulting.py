@@ -14,7 +14,7 @@ from rich.text import Text
 from faults.catalog import LAYERS
 from faults.matrix import cells_at, unknowable
 from faults.plan import FaultPlan
-from faults.verdict import Verdict
+from faults.verdict import Verdict, counted
 from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
 from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host
@@ -104,9 +104,8 @@ def points(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
         tried = dict.fromkeys(action for row in rows if row.layer == layer for action in row.actions)
         output.say(f"{layer:<10} {', '.join(tried)}", "dim")
     for layer, (number, calls, cells) in _totals(rows).items():
-        output.say(
-            f"{layer:<10} {number:>4} points  {calls:>6} calls  {cells:>7} cells", "bold" if layer == "all" else ""
-        )
+        told = f"{counted(number, 'point'):>11}  {counted(calls, 'call'):>12}  {counted(cells, 'cell'):>13}"
+        output.say(f"{layer:<10} {told}", "bold" if layer == "all" else "")
     return 0 if verdict.held else 1
 
 
@@ -251,6 +250,9 @@ def _replay_test(arguments: argparse.Namespace, host: Host, output: Output) -> i
 
 def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in titles:
+    name, *others = titles
+    # A name is to be typed again: it is not broken, however narrow the terminal is.
+    table.add_column(name, no_wrap=True)
+    for title in others:
         table.add_column(title, overflow="fold")
     return table

@@ -29,6 +29,14 @@ CRASH = "engine.decide=1*raise(RuntimeError)"
 BOASTING = "faulty_stories:BOASTING"
 
 
+class Terminal(io.StringIO):
+    """A standard output that somebody looks at."""
+
+    def isatty(self) -> bool:
+        """Somebody does."""
+        return True
+
+
 @pytest.fixture
 def seamripper() -> CommandLine:
     """The command line of a simulated host."""
@@ -69,6 +77,17 @@ def test_every_story_is_listed_with_what_it_is_about(seamripper: CommandLine) ->
         assert story.about in answer.stdout
     assert [one["name"] for one in listed.document["scenarios"]] == list(STORIES)
     assert next(one["name"] for one in listed.document["scenarios"] if one["core"]) == "completes"
+
+
+@pytest.mark.parametrize("words", [("scenarios",), ("points", "completes", "--layer", "disk")], ids=" ".join)
+def test_no_name_is_broken_where_the_terminal_is_narrow(seamripper: CommandLine, words: tuple[str, ...]) -> None:
+    """What is to be typed again stands on one line."""
+    terminal = {"COLUMNS": "20", "TERM": "xterm", "HOME": "/home/somebody"}
+    shown = seamripper("faults", *words, stdout=Terminal(), environment=terminal).stdout
+    names = tuple(STORIES) if words == ("scenarios",) else ("disk.fsync:journal", "disk.replace:state")
+
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.splitlines()]
+    assert [name for name in names if not any(line.startswith(name) for line in lines)] == []
 
 
 def test_points_have_calls_callers_actions_and_as_many_cells_as_a_sweep_tries(seamripper: CommandLine) -> None:
