@@ -20,9 +20,10 @@ from faults.plan import FaultPlan
 from harness.oracles import OracleViolation
 from harness.plugin import options, systems
 from harness.plugin.deeds import Deeds
+from harness.plugin.pictures import Failure, problems_in, put_page
 from harness.plugin.selection import SelectionError
 from harness.plugin.session import Session
-from harness.plugin.sweeping import SWEEP_WORLDS, Step, failure_of, steps, why_nothing
+from harness.plugin.sweeping import SWEEP_WORLDS, Step, failure_of, problems_of, steps, why_nothing
 from harness.plugin.worlds import (
     MARKERS,
     NOWHERE,
@@ -42,6 +43,7 @@ _STAGE = pytest.StashKey[Stage]()
 _CUT_SHORT = pytest.StashKey[bool]()
 """Whether the test failed or was skipped, so that what it did not do says nothing."""
 _DEEDS = pytest.StashKey[Deeds]()
+_FAILURE = pytest.StashKey[Failure]()
 _SESSION = pytest.StashKey[Session]()
 _REFUSED = pytest.StashKey[str]()
 """Why nothing is swept though a sweep was asked for."""
@@ -190,8 +192,9 @@ def mux_sweep(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
         deeds = request.node.stash[_DEEDS] = Deeds(step.world, story=step.story)
         for report in told.reports:
             deeds.add(report, step.replay)
-        if failure := failure_of(step, told):
-            pytest.fail(failure, pytrace=False)
+        if problems := problems_of(step, told):
+            request.node.stash[_FAILURE] = Failure(told.reports, problems)
+            pytest.fail(failure_of(step, told), pytrace=False)
 
     yield sweep
     if not tried and not request.node.stash.get(_CUT_SHORT, False):
@@ -223,6 +226,8 @@ def pytest_runtest_makereport(
         item.config.stash[_SESSION].tell(result, deeds)
         # Items live as long as the session does: what they did must not.
         del item.stash[_DEEDS]
+        if _FAILURE in item.stash:
+            del item.stash[_FAILURE]
     return result
 
 
@@ -235,9 +240,40 @@ def _explain(item: pytest.Item, call: pytest.CallInfo[None], result: pytest.Test
     if call.when == "call" and stage is not None and stage.reports and not told:
         result.sections.append(("scenario", stage.reports[-1].explain()))
     result.sections.append(("replay", replay))
-    if ("replay", replay) not in item.user_properties:
-        item.user_properties.append(("replay", replay))
-        result.user_properties.append(("replay", replay))
+    _note(item, result, "replay", replay)
+    if "timeline" not in dict(item.user_properties) and (failure := _failure_of(item, call)) is not None:
+        _draw(item, result, failure, replay)
+
+
+def _note(item: pytest.Item, result: pytest.TestReport, name: str, value: str) -> None:
+    """Make it a property of the item, once: JUnit's file has it then."""
+    if (name, value) not in item.user_properties:
+        item.user_properties.append((name, value))
+        result.user_properties.append((name, value))
+
+
+def _failure_of(item: pytest.Item, call: pytest.CallInfo[None]) -> Failure | None:
+    """What there is to draw of an item that failed; `None` where the engine did not run."""
+    if _FAILURE in item.stash:
+        return item.stash[_FAILURE]
+    stage = item.stash.get(_STAGE, None)
+    if stage is None or not stage.reports or call.excinfo is None:
+        return None
+    return Failure(stage.reports, problems_in(call.excinfo.value))
+
+
+def _draw(item: pytest.Item, result: pytest.TestReport, failure: Failure, replay: str) -> None:
+    """Put the page where `--mux-timeline` asks for it, and say where that is."""
+    directory = options.timeline_directory(item.config)
+    if directory is None:
+        return
+    try:
+        path = put_page(directory, item.nodeid, failure, replay)
+    except OSError as error:
+        result.sections.append(("timeline", f"{directory}: it cannot be written: {error.strerror or error}"))
+        return
+    result.sections.append(("timeline", str(path)))
+    _note(item, result, "timeline", str(path))
 
 
 def _replay_line(item: pytest.Item) -> str | None:

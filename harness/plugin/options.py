@@ -16,7 +16,7 @@ from harness.plugin.files import refuse_irregular
 from harness.plugin.selection import DEFAULT, DEFAULT_CALLS, OFF, Selected, SelectionError, calls_from, selected
 from harness.plugin.worlds import refuse_unknown_worlds
 
-__all__ = ["add_to", "check", "coverage_file", "sweep_of"]
+__all__ = ["add_to", "check", "coverage_file", "sweep_of", "timeline_directory"]
 
 _FILES = ("--mux-coverage", "--mux-coverage-html")
 
@@ -57,6 +57,11 @@ def add_to(parser: pytest.Parser) -> None:
     group.addoption("--mux-coverage", metavar="FILE", help="write the fault coverage there as JSON")
     group.addoption("--mux-coverage-html", metavar="FILE", help="write the fault coverage there as a page to look at")
     group.addoption(
+        "--mux-timeline",
+        metavar="DIR",
+        help="write a page there for each scenario or fault of a sweep that fails, with what happened when",
+    )
+    group.addoption(
         "--mux-coverage-fail-under",
         type=_percent,
         metavar="PERCENT",
@@ -74,6 +79,7 @@ def check(config: pytest.Config) -> None:
         path = coverage_file(config, option)
         if path is not None:
             _check_file(option, path)
+    _make_directory(config)
 
 
 def sweep_of(config: pytest.Config) -> tuple[Selected, Calls | int]:
@@ -96,6 +102,26 @@ def coverage_file(config: pytest.Config, option: str) -> Path | None:
     """The file that the option names, relative to where pytest was called; `None` if it names none."""
     name = config.getoption(option)
     return None if name is None else config.invocation_params.dir / name
+
+
+def timeline_directory(config: pytest.Config) -> Path | None:
+    """Where a page of each failure is asked for, relative to where pytest was called; `None` if it is not."""
+    name = config.getoption("--mux-timeline")
+    return None if name is None else config.invocation_params.dir / name
+
+
+def _make_directory(config: pytest.Config) -> None:
+    """Make the directory of the pages, for us alone; one that is there stays as it is. Raises `UsageError`."""
+    path = timeline_directory(config)
+    if path is None:
+        return
+    try:
+        if not config.getoption("--mux-timeline"):
+            raise ValueError("it has no name")
+        RealDisk().mkdir(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise pytest.UsageError(f"--mux-timeline {literal(path)}: {why}; name a directory, or a new one") from error
 
 
 def _check_file(option: str, path: Path) -> None:

@@ -18,7 +18,7 @@ from harness.stories import StoryError, story_of
 from harness.trials import Trial, replay_line, trial
 from harness.world import WORLDS
 
-__all__ = ["SWEEP_WORLDS", "Step", "failure_of", "steps", "why_nothing"]
+__all__ = ["SWEEP_WORLDS", "Step", "failure_of", "problems_of", "steps", "why_nothing"]
 
 SWEEP_WORLDS = ("fake", "simulated-tmux")
 """The worlds that are swept. What is in both is swept in the first one only, which is the faster one."""
@@ -74,11 +74,15 @@ def why_nothing(selected: Selected, worlds: Collection[str]) -> str:
     return f"nothing to sweep: without faults no point of {listed} is reached in {stories:.200}; select another layer"
 
 
+def problems_of(step: Step, told: Trial) -> list[str]:
+    """What is wrong; nothing if every oracle held and the fault happened just where it was due."""
+    wrong = Trying(step.cell, step.due, told.verdict).wrong
+    return [*told.verdict.problems, *([] if wrong is None else [wrong])]
+
+
 def failure_of(step: Step, told: Trial) -> str:
-    """What is wrong, at length; blank if every oracle held and the fault happened just where it was due."""
-    verdict = told.verdict
-    wrong = Trying(step.cell, step.due, verdict).wrong
-    problems = [*verdict.problems, *([] if wrong is None else [wrong])]
+    """What is wrong, at length; blank if nothing is."""
+    verdict, problems = told.verdict, problems_of(step, told)
     if not problems:
         return ""
     listed = "\n".join(f"  {problem}" for problem in problems)
