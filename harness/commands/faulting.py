@@ -222,9 +222,9 @@ def _reached(reached: Mapping[str, int]) -> Iterator[str]:
 
 def _replay_test(arguments: argparse.Namespace, host: Host, output: Output) -> int:
     """Run a test under the plan, with pytest in a process of its own: its plugins and fixtures are not ours to imitate."""
-    for option in ("timeline", "save"):
+    for option, advice in (("timeline", "`pytest --mux-timeline DIR` draws a test"), ("save", "leave out --save")):
         if getattr(arguments, option) is not None:
-            raise CommandError(f"--{option} is for stories, not for tests", f"leave out --{option}", EXIT_USAGE)
+            raise CommandError(f"--{option} is for stories, not for tests", advice, EXIT_USAGE)
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", arguments.scenario]
     argv += [] if arguments.plan is None else ["--mux-faults", arguments.plan]
     argv += ["--mux-seed", str(arguments.seed or 0)]

@@ -148,7 +148,7 @@ BAD_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "no runs": (("shrink", "completes", "--plan", "", "--runs", "0"), "expected 1 or more"),
     "no name": (("replay", "completes", "--plan", "", "--save", ""), "expected the name of a file"),
     "shrunk test": (("shrink", "t.py::test_x", "--plan", ""), "a test cannot be shrunk"),
-    "drawn test": (("replay", "t.py::test_x", "--timeline", "x"), "--timeline is for stories"),
+    "drawn test": (("replay", "t.py::test_x", "--timeline", "x"), "`pytest --mux-timeline DIR` draws a test"),
 }
 
 
