@@ -77,7 +77,7 @@ LAYERS: tuple[Layer, ...] = (
         tuple(
             f"harness.{m}"
             for m in (
-                *("chances",),
+                *("chances", "seam_matrix"),
                 *("runner", "rehearsals", "stories", "trials", "replays", "incidents", "promises"),
                 *("crash_images", "crash_verdicts", "damage", "killed_run"),
                 *("sut", "sut_bundled", "sut_stage"),
