@@ -15,5 +15,5 @@ def test_the_example_for_python_finds_and_shrinks_what_it_says(capsys: pytest.Ca
     section = PAGE.partition("\n## From Python\n")[2].partition("\n## ")[0]
     ((source, told),) = re.findall(r"```python\n(.*?)```\n.*?```text\n(.*?)```", section, re.DOTALL)
 
-    exec(compile(source, "docs/sweeping.md", "exec"), {})  # noqa: S102  # the page's own example
+    exec(compile(source, "docs/sweeping.md", "exec"), {})  # the page's own example
     assert capsys.readouterr().out == told
