@@ -71,10 +71,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         names = worlds_of(metafunc.definition, metafunc.config) or [NOWHERE]
         metafunc.parametrize("mux_world", [pytest.param(name, id=name) for name in names], indirect=True)
     if "mux_sweep" in metafunc.fixturenames:
-        params = [pytest.param(step, id=step.label) for step in _steps(metafunc.config)] or [
-            pytest.param(None, id=NOWHERE)
-        ]
-        metafunc.parametrize("mux_sweep", params, indirect=True)
+        found = [pytest.param(step, id=step.label) for step in _steps(metafunc.config)]
+        metafunc.parametrize("mux_sweep", found or [pytest.param(None, id=NOWHERE)], indirect=True)
 
 
 def _steps(config: pytest.Config) -> list[Step]:
