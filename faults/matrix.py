@@ -41,6 +41,7 @@ from faults.plan import FaultPlan
 from faults.rule import Fault, Term
 from faults.trace import Injection
 from faults.triggers import Always, Times
+from faults.verbs import ASKING_VERBS
 
 __all__ = [
     "COARSE",
@@ -141,9 +142,6 @@ COARSE: Mapping[str, tuple[Action, ...]] = MappingProxyType(
 """What stands for a whole layer where faults are tried together: one or two actions, at the first and the last call.
 
 At `mux` and `transport` the answer of what makes a change is lost, and the question of what asks is not answered."""
-
-_ASKING_VERBS = ("list-", "has-", "display-", "show-", "capture-", "version")
-"""What the verbs that change nothing begin with."""
 
 UNKNOWABLE: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -315,4 +313,4 @@ def _changes(point: str) -> bool:
     layer, _, name = point.partition(".")
     if layer == "mux":
         return OPERATIONS[name].kind is Kind.CHANGE
-    return layer == "transport" and not name.startswith(_ASKING_VERBS)
+    return layer == "transport" and not name.startswith(ASKING_VERBS)

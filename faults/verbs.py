@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["TRANSPORT_VERBS", "verb_of"]
+__all__ = ["ASKING_VERBS", "TRANSPORT_VERBS", "verb_of"]
 
 TRANSPORT_VERBS = tuple(
     re.findall(
@@ -26,6 +26,9 @@ TRANSPORT_VERBS = tuple(
     )
 )
 """Command verbs of tmux 3.3a (`tmux list-commands`), and `version` for `tmux -V`."""
+
+ASKING_VERBS = ("list-", "has-", "display-", "show-", "capture-", "version")
+"""What the verbs that change nothing begin with."""
 
 _FLAGS_WITH_VALUE = frozenset("cfLSTt")
 """Global flags that take a value, either in the same word or in the next; `-t` is one of psmux alone."""
