@@ -36,6 +36,8 @@ __all__ = [
     "replace_server",
     "simulated",
     "split_off_shell",
+    "window_of",
+    "with_environment",
 ]
 
 
