@@ -140,33 +140,18 @@ def test_what_the_grammar_does_not_allow_is_an_error_with_its_position(text: str
     assert refused.value.position == position
 
 
+PIECES = (
+    *("has_session", "mux.", "*", "=", "->", "lost:", "timeout", "(", ")", "[", "]", ",", ";", '"', "\\", "%*", "1"),
+    *("9" * 5000, "exit(1,", "raise(", "engine.x", "é", "\ud800", "\0", "٣", "-", "e999", "{", *string.printable),
+)
+"""What garbage is made of: bits of plans, and what never belongs into one."""
+
+
 def test_garbage_is_a_plan_or_a_plan_error_and_nothing_else() -> None:
     """Whatever somebody types, the reader neither crashes nor hangs."""
     dice = random.Random(20260101)
-    pieces = [
-        *(
-            "has_session",
-            "mux.",
-            "*",
-            "=",
-            "->",
-            "lost:",
-            "timeout",
-            "(",
-            ")",
-            "[",
-            "]",
-            ",",
-            ";",
-            '"',
-            "\\",
-            "%*",
-            "1",
-        ),
-        *("9" * 5000, "exit(1,", "raise(", "engine.x", "é", "\ud800", "\0", "٣", "-", "e999", "{", *string.printable),
-    ]
     for _ in range(500):
-        text = "".join(dice.choices(pieces, k=dice.randint(1, 12)))
+        text = "".join(dice.choices(PIECES, k=dice.randint(1, 12)))
         assert _position_of_error(text) in range(len(text) + 1)
 
 

@@ -249,11 +249,8 @@ def test_a_line_that_was_cut_short_is_closed_off_by_the_next_one() -> None:
     disk.room = 10**6
     journal.append("two")
 
-    assert (raised.value.errno, raised.value.strerror, raised.value.filename) == (
-        errno.ENOSPC,
-        "the journal takes no more",
-        PATH,
-    )
+    error = raised.value
+    assert (error.errno, error.strerror, error.filename) == (errno.ENOSPC, "the journal takes no more", PATH)
     assert names(disk) == ["one", "two"]
 
 
