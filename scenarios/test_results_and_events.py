@@ -77,7 +77,7 @@ def test_result_race_with_the_deadline_is_decided_by_what_lies_there_then(mux_ru
 def test_stale_artifacts_of_an_earlier_life_are_ignored(mux_run: Stage) -> None:
     """A result, and events that end a session, which lay there before the task began or are of another launch: ignored."""
     disk = mux_run.world.disk
-    old = {"token": "0" * 32, "task": "1-1", "session_id": None, "transcript_path": None, "payload": {}}
+    old = dict[str, object](token="0" * 32, task="1-1", session_id=None, transcript_path=None, payload={})
 
     def leave_result() -> None:
         disk.mkdir(mux_run.run_dir / "tasks" / "1-1")
