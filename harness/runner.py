@@ -359,7 +359,12 @@ def _checkpoint(world: World, injector: Injector, inner: Callable[[str], None] |
 def _outcome_of(drive: Callable[[Engine], object], engine: Engine) -> BaseException | None:
     try:
         drive(engine)
-    except (Exception, SystemExit, GeneratorExit, KeyboardInterrupt, SimulatedDeath) as raised:
+    except (Exception, SystemExit, GeneratorExit, KeyboardInterrupt, BaseExceptionGroup, SimulatedDeath) as raised:
+        return raised
+    except BaseException as raised:
+        # What ends a test from inside of a run is of a kind of its own, and none of the run's business.
+        if type(raised) is not BaseException:
+            raise
         return raised
     return None
 

@@ -14,7 +14,7 @@ EXCEPTIONS = (
     *("BadStr", "LoneSurrogates", "CyclicCause", "NestedGroup"),
 )
 """What is a failure of the engine: ordinary exceptions, scarce resources, hostile shapes."""
-FOREIGN = ("SystemExit", "GeneratorExit")
+FOREIGN = ("SystemExit", "GeneratorExit", "BaseException", "BaseExceptionGroup")
 """Somebody else's control flow: recorded, then raised again."""
 AFTER_THE_LAST_TASK = ("clean-up", "post-run", "complete", "record")
 
