@@ -12,6 +12,7 @@ from types import MappingProxyType
 from faults.actions import Raise, Signal
 from faults.errors import SimulatedDeath
 from faults.trace import TraceEntry
+from faults.wrappers.disk import file_kind
 from harness.bounds import bounded
 from harness.comparisons import COMPARISONS, Comparison, recovers, resumable, unharmed
 from harness.readings import (
@@ -296,9 +297,16 @@ def no_leftovers(report: Report) -> Iterator[str]:
     # A raw error ends the whole teardown: that is a bug of the backend, and how a bug is met.
     cut_off = any(injection.point.startswith("leak.") for injection in report.injections)
     for leftover in report.leftovers:
-        excused = leftover.startswith("session ") or (cut_off and leftover.startswith("process "))
-        if not (unanswered and excused):
+        kind, _, name = leftover.partition(" ")
+        excused = unanswered and (kind == "session" or (cut_off and kind == "process"))
+        if not (excused or (kind == "file" and _could_not_be_removed(report, name))):
             yield f"left behind: {leftover}"
+
+
+def _could_not_be_removed(report: Report, name: str) -> bool:
+    """Whether removing a file of that kind failed in this run."""
+    point = f"disk.remove:{file_kind(name)}"
+    return any(injection.point == point for injection in report.injections)
 
 
 def _end_was_unanswered(report: Report) -> bool:

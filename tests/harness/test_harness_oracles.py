@@ -247,6 +247,18 @@ def test_a_signal_that_stops_nothing_is_told() -> None:
     assert told(told_late, "honest-status") == []
 
 
+def test_a_temporary_file_is_a_leftover_unless_removing_one_of_its_kind_failed() -> None:
+    """What nobody could remove is left behind by nobody's fault; another kind of file is no excuse."""
+    refused = "disk.replace:state=1*oserror(ENOSPC); disk.remove:state=1*oserror(EIO)"
+    report = Stage(FakeWorld())(task("1-1", agent=completes()), faults=refused, verify=False)
+    other = dataclasses.replace(report, leftovers=["file .journal.jsonl.7.tmp"])
+
+    assert report.leftovers is not None
+    assert [one for one in report.leftovers if one.startswith("file .state.json")]
+    assert told(report, "no-leftovers") == []
+    assert told(other, "no-leftovers") == ["left behind: file .journal.jsonl.7.tmp"]
+
+
 def test_a_killed_run_that_is_shown_as_running_is_told() -> None:
     """A run whose engine was killed is interrupted."""
     report = rehearse(Stage(FakeWorld()), "decide", "engine.decide=1*die")
