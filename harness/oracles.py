@@ -103,7 +103,7 @@ def honest_status(report: Report) -> Iterator[str]:
     if report.exit_code != exit_code(ending):
         yield f"exit code {report.exit_code} does not belong to {status}"
     yield from _unheeded(report, ending)
-    if type(report.ending) is not type(ending) and not unwritten(report, "state"):
+    if type(report.ending) is not type(ending) and not unwritten(report, "state") and not unrecorded:
         yield f"state says {report.ending}, the summary {ending}"
     if not unwritten(report, "journal") and not any(entry["event"] == event for entry in of_this_epoch(report)):
         yield f"the journal has no {event}"
