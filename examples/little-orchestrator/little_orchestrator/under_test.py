@@ -122,7 +122,7 @@ class UnderTest:
 
     def resume(self, multiplexer: TerminalMultiplexer, run_dir: Path, plan: RunPlan, clock: Clock) -> Run:
         """See `SystemUnderTest.resume`; never asked for, since it is not among the abilities."""
-        raise NotImplementedError
+        raise NotImplementedError("this orchestrator begins anew instead of resuming; it does not declare the ability")
 
     def read(self, run_dir: Path) -> Outcome:
         """See `SystemUnderTest.read`."""
