@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 
 __all__ = ["EVENTS", "event_bytes", "first_free", "publish", "read_payload"]
 
-EVENTS = ("SessionStart", "Prompt", "Stop", "TurnFailed", "Interrupted", "SessionEnd")
+EVENTS = ("SessionStart", "Prompt", "Stop", "TurnFailed", "Interrupted", "SessionEnd", "Waiting", "Working")
 
 PAYLOAD_LIMIT = 1 << 20
 """Bytes; a longer payload is withheld, the event is kept."""

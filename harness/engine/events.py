@@ -45,6 +45,10 @@ class EventKind(StrEnum):
     TURN_FAILED = "TurnFailed"
     INTERRUPTED = "Interrupted"
     SESSION_END = "SessionEnd"
+    WAITING = "Waiting"
+    """The agent waits for a person, within its turn; the payload says what for."""
+    WORKING = "Working"
+    """The agent goes on: whatever it waited for is answered."""
 
 
 _KINDS = tuple(EventKind)
