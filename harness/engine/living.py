@@ -1,0 +1,180 @@
+"""A session whose window is there: it is looked at, and what is to be done about it is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from backends.errors import MultiplexerError, TransportError
+from backends.processes import Liveness
+from harness.engine.core import Core
+from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, decide
+from harness.engine.hearing import Hearing
+from harness.engine.launching import log_file
+from harness.engine.sessions import Phase, Session
+from harness.engine.windows import Listing, Windows
+from harness.record import ProcessRef, SessionOutcome
+
+__all__ = ["Living"]
+
+
+class Living:
+    """Observes sessions, decides, and acts; the last act is to record how a session ended."""
+
+    def __init__(self, core: Core, windows: Windows, hearing: Hearing) -> None:
+        self.core = core
+        self.windows = windows
+        self.hearing = hearing
+
+    def mark(self, session: Session) -> None:
+        """Mark the window; if nobody confirms it, again after as long as the session has lasted."""
+        core = self.core
+        self.windows.between()
+        if session.phase is not Phase.LIVE:
+            return
+        log = log_file(core.run_dir, session.task.key)
+        found = core.outside.disk.info(log)
+        if found is not None and not found.is_file:
+            core.journal("log-skipped", task=session.task.key, note=f"logs/{log.name} is no regular file")
+            log = Path(os.devnull)
+        try:
+            self.windows.mark(session.window_id, session.token, log)
+        except MultiplexerError:
+            session.mark_due_s = core.now + max(core.plan.poll_s, core.now - session.since)
+        else:
+            session.marked = True
+        self.windows.between()
+
+    def identify(self, session: Session) -> None:
+        """Learn which processes run in the window."""
+        table = self.core.outside.processes
+        found = [table.identify(pid) for pid in self.windows.pids(session.window_id) or ()]
+        session.processes = [identity for identity in found if identity is not None]
+        session.attempt.pids = [ProcessRef(identity.pid, identity.started) for identity in session.processes]
+
+    def observe(self, session: Session, listing: Listing) -> None:
+        """Find out whether the session lives, and whether it shows signs of it."""
+        core = self.core
+        session.grew(self._log_size(session), core.now)
+        if not session.marked and session.window_id in (listing.ids or ()) and core.now >= session.mark_due_s:
+            self.mark(session)
+        if session.phase is not Phase.LIVE:
+            return
+        if listing.ids is None:
+            session.liveness = Liveness.UNKNOWN
+            session.unknown_looks += 1
+        elif session.window_id not in listing.ids:
+            session.liveness = Liveness.DEAD
+        else:
+            session.liveness = self._process_liveness(session)
+            session.unknown_looks += session.liveness is Liveness.UNKNOWN
+        if session.liveness is Liveness.DEAD and listing.ids is not None and session.window_id in listing.ids:
+            self._ask_for_exit(session)
+
+    def _log_size(self, session: Session) -> int:
+        """Bytes that the session's window has printed; 0 while nobody can tell, which is no sign of life."""
+        core = self.core
+        try:
+            info = core.outside.disk.info(log_file(core.run_dir, session.task.key))
+        except OSError:
+            return 0
+        return 0 if info is None else info.size
+
+    def _ask_for_exit(self, session: Session) -> None:
+        """Learn how a dead window ended; a multiplexer may see the end of the output before it has reaped the process."""
+        session.exit = session.exit or self.windows.exit(session.window_id)
+        if session.exit is None and not session.exit_awaited:
+            session.exit_awaited = True
+            session.liveness = Liveness.UNKNOWN
+
+    def _process_liveness(self, session: Session) -> Liveness:
+        """Ask about a listed window by itself only where its process is not seen running."""
+        table = self.core.outside.processes
+        if any(table.liveness(identity) is Liveness.ALIVE for identity in session.processes):
+            return Liveness.ALIVE
+        try:
+            alive = self.windows.alive(session.window_id)
+        except TransportError:
+            return Liveness.UNKNOWN
+        self.windows.between()
+        if alive and not session.processes and session.phase is Phase.LIVE:
+            self.identify(session)
+        return Liveness.ALIVE if alive else Liveness.DEAD
+
+    def act(self, session: Session) -> None:
+        """Decide what is to be done about the session by what was seen of it, and do it."""
+        core = self.core
+        core.checkpoint("decide")
+        decision = decide(session.observation(core.now), session.budget(core.plan))
+        if isinstance(decision, Crash | TimeOut | Stall | Park):
+            self.hearing.read_result(session)
+            decision = decide(session.observation(core.now), session.budget(core.plan))
+        if isinstance(decision, Nudge):
+            self._nudge(session, decision.kind)
+        else:
+            self._end(session, decision)
+
+    def _nudge(self, session: Session, kind: NudgeKind) -> None:
+        core = self.core
+        core.checkpoint("nudge")
+        make = session.profile.nudge_text if kind is NudgeKind.RESULT else session.profile.wake_text
+        error = self.windows.type(session.window_id, make(session.context))
+        session.asked(kind, core.now, confirmed=not isinstance(error, TransportError))
+        core.save()
+        outcome = "sent" if error is None else f"unconfirmed: {type(error).__name__}"
+        core.journal("nudge", task=session.task.key, kind=kind.value, outcome=outcome)
+
+    def _why_crashed(self, session: Session, decision: Crash) -> str:
+        if decision.exit is None:
+            return decision.why
+        meaning = {
+            126: f": the directory {session.context.cwd} cannot be entered, or the agent not be executed",
+            127: ": the agent's program was not found",
+        }.get(-1 if decision.exit.code is None else decision.exit.code, "")
+        return f"{decision.why} ({decision.exit}{meaning})"
+
+    def _end(self, session: Session, decision: Decision) -> None:
+        """Record how the session ended, if `decision` ends it; only then is anything done to its window."""
+        if isinstance(decision, Complete):
+            self.close(session, SessionOutcome.COMPLETED, "")
+        elif isinstance(decision, Crash):
+            session.attempt.exit_code = None if decision.exit is None else decision.exit.code
+            session.attempt.signal = None if decision.exit is None else decision.exit.signal
+            self.close(session, SessionOutcome.CRASHED, self._why_crashed(session, decision))
+        elif isinstance(decision, TimeOut):
+            self.close(session, SessionOutcome.TIMED_OUT, f"no result within {self.core.plan.session_timeout_s:g} s")
+        elif isinstance(decision, Stall):
+            self.close(session, SessionOutcome.STALLED, "silent after its turn, without a result")
+        elif isinstance(decision, Park):
+            pause = decision.until_s - self.core.now
+            session.state.not_before = self.core.outside.clock.wall() + pause
+            self.close(session, SessionOutcome.STALLED, f"limited for {pause:.0f} s", counted_attempt=False)
+
+    def close(self, session: Session, outcome: SessionOutcome, reason: str, *, counted_attempt: bool = True) -> None:
+        """Record how the session ended; nothing is done to its window before that."""
+        core = self.core
+        core.checkpoint("outcome")
+        attempt = session.attempt
+        attempt.outcome = outcome
+        attempt.reason = reason
+        attempt.counted = counted_attempt
+        attempt.ended_at = core.outside.clock.wall()
+        session.enter(Phase.ENDING, core.now)
+        if session.result is not None:
+            session.state.summary = session.result.summary
+        core.journal(
+            "session-ended",
+            task=session.task.key,
+            number=attempt.number,
+            outcome=str(outcome),
+            reason=reason,
+            counted=attempt.counted,
+            exit_code=attempt.exit_code,
+            signal=attempt.signal,
+            unknown_looks=session.unknown_looks or None,
+            not_before=session.state.not_before,
+            summary=session.state.summary,
+        )
+        core.save()
+        table = core.outside.processes
+        session.survivors = [one for identity in session.processes for one in table.tree(identity)]

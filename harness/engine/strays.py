@@ -1,0 +1,50 @@
+"""Windows of our own session that belong to no launch, and a session that has gone with its server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.engine.core import Core
+from harness.engine.sessions import Phase, Session
+from harness.engine.windows import Listing, Windows
+
+__all__ = ["Strays"]
+
+
+class Strays:
+    """Knows which windows belong to launches, and ends others that look as if they did."""
+
+    def __init__(self, core: Core, windows: Windows) -> None:
+        self.core = core
+        self.windows = windows
+        self._known: set[str] = set()
+        self._strays: set[str] = set()
+
+    def know(self, window_id: str) -> None:
+        """That window belongs to a launch."""
+        self._known.add(window_id)
+
+    def chase(self, listing: Listing, sessions: Sequence[Session]) -> None:
+        """End windows of our own session that belong to no launch: late effects of calls given up on."""
+        if listing.ids is None:
+            return
+        new = listing.ids - self._known - self._strays
+        pending = any(session.phase is Phase.UNCERTAIN for session in sessions)
+        names = self.windows.names(frozenset(new)) if new and not pending else None
+        if names is not None:
+            ours = {f"{task.key[:40]}-" for task in self.core.plan.tasks}
+            self._known |= new
+            for window_id in sorted(new):
+                if any(names[window_id].startswith(prefix) for prefix in ours):
+                    self._strays.add(window_id)
+                    self.core.journal("stray-window", window=window_id, name=names[window_id])
+        for window_id in sorted(self._strays & listing.ids):
+            self.windows.kill(window_id)
+        self._strays &= listing.ids
+
+    def note_loss(self, listing: Listing, sessions: Sequence[Session]) -> None:
+        """Say once, for all sessions that were alive, that their server has gone with them."""
+        live = [session.task.key for session in sessions if session.phase is Phase.LIVE]
+        if listing.ids == frozenset() and live and self.windows.server_is_gone():
+            self.windows.lose()
+            self.core.journal("server-lost", tasks=live)
