@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,11 +24,16 @@ from harness.engine.profiles import AgentProfile
 from harness.engine.signals import StopSwitch
 from harness.record import RunState, RunStore
 
-__all__ = ["LONGEST_OUTAGE", "STEPS", "Core", "SeamWatch", "Surroundings"]
+__all__ = ["GRACEFULLY", "LONGEST_OUTAGE", "STEPS", "STOP_FILE", "Core", "SeamWatch", "Surroundings"]
 
 LONGEST_OUTAGE = 0.5
 """How long the multiplexer may fail to answer without any consequence, as a part of the session timeout; design.md, the fault
 model."""
+
+STOP_FILE = "STOP-GRACEFULLY"
+"""In the directory of a run it asks for a stop once the sessions that run have come to their end."""
+GRACEFULLY = "stop --graceful"
+"""Who has stopped a run that ended so."""
 
 STEPS: tuple[str, ...] = (
     "begin",
@@ -151,6 +157,16 @@ class Core:
         """Pass a step: a test may interpose here, and a stop that was asked for unwinds from here."""
         self.outside.checkpoint(step)
         self.switch.check()
+
+    def winding_down(self) -> bool:
+        """Whether the run is to end with the sessions that it has: no other one may be started then."""
+        switch = self.switch
+        with contextlib.suppress(OSError):
+            there = switch.stop_file is not None and self.outside.disk.info(switch.stop_file) is not None
+            if there and not switch.winding_down:
+                switch.winding_down = True
+                self.journal("winding-down")
+        return switch.winding_down
 
     def journal(self, event: str, **fields: Any) -> None:
         """Write one durable line into the journal, and tell whoever watches."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.engine.core import LONGEST_OUTAGE, Core, SeamWatch, Surroundings
+from harness.engine.core import LONGEST_OUTAGE, STOP_FILE, Core, SeamWatch, Surroundings
 from harness.engine.endings import Captured, Isolation, capture
 from harness.engine.events import EventReader
 from harness.engine.nested import absorb_child, child_id, plan_of_deferred
@@ -80,6 +80,8 @@ class Engine:
         self.outside = outside
         self.run_id = run_id or run_dir.name
         self.switch = StopSwitch() if parent is None else parent.switch
+        if parent is None:
+            self.switch.stop_file = run_dir / STOP_FILE
         self.summary: RunSummary | None = None
         self._resume = resume
         self._parent = parent
@@ -200,6 +202,7 @@ class Engine:
                 raise RecordError(f"{self.run_dir.name} cannot be locked: {error.strerror or error}") from error
             raise
         if self._resume:
+            self._forget_stop_file()
             self._reopen(self.store.load())
         else:
             self.store.create(core.state, self._plan_text)
@@ -366,8 +369,15 @@ class Engine:
             problems=tuple(problems),
         )
 
+    def _forget_stop_file(self) -> None:
+        """A request to stop ends with the life of the run that it was made in."""
+        path = self.run_dir / STOP_FILE
+        if self._parent is None and self.outside.disk.info(path) is not None:
+            self.outside.disk.remove(path)
+
     def _release(self, recording: Isolation) -> None:
         if self._lock is not None:
+            recording.step("stop-file", self._forget_stop_file)
             recording.step("release", self._lock.release)
 
     # Making

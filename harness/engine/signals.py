@@ -10,6 +10,7 @@ import signal as signal_module
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from backends.clock import Waker
@@ -44,6 +45,10 @@ class StopSwitch:
         self.signum: int | None = None
         self.requests = 0
         self.on_force: Callable[[], None] | None = None
+        self.stop_file: Path | None = None
+        """While it is there, whoever made it asks for a stop as soon as the sessions that run have ended."""
+        self.winding_down = False
+        """Whether that was seen: no session is started any more."""
 
     @property
     def forced(self) -> bool:

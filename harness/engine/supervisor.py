@@ -7,7 +7,7 @@ and after every question, so that a hanging multiplexer delays a finished agent 
 
 from __future__ import annotations
 
-from harness.engine.core import Core
+from harness.engine.core import GRACEFULLY, Core
 from harness.engine.hearing import Hearing
 from harness.engine.launching import launch_context, write_prompt
 from harness.engine.leaving import Leaving
@@ -15,6 +15,7 @@ from harness.engine.living import Living
 from harness.engine.plan import TaskPlan
 from harness.engine.sessions import Phase, Session
 from harness.engine.settling import Settling
+from harness.engine.signals import RunStopped
 from harness.engine.starting import Starting
 from harness.engine.strays import Strays
 from harness.engine.tasks import blocked, ready, unfinished
@@ -51,7 +52,8 @@ class Supervisor:
         """Drive until every task is over (`None`) or the run has to pause."""
         while True:
             self.core.checkpoint("schedule")
-            self._schedule()
+            if not self.core.winding_down():
+                self._schedule()
             if self._pause is not None and not (self.sessions if self._pause.stage != UNREACHABLE else self._healthy()):
                 return self._pause
             if self.sessions:
@@ -59,6 +61,8 @@ class Supervisor:
             self.core.note_seam()
             if not self.sessions and not unfinished(self.core.state):
                 return self._pause
+            if not self.sessions and self._pause is None and self.core.winding_down():
+                raise RunStopped(GRACEFULLY, None)
             if self.sessions or (self._pause is None and self._next() is None):
                 self.core.wait(self._poll_s())
 
