@@ -29,8 +29,8 @@ def is_foreign(error: BaseException) -> bool:
     return not isinstance(error, Exception | RunStopped | KeyboardInterrupt)
 
 
-def capture(drive: Callable[[], Ending]) -> Captured:
-    """Run `drive` and turn whatever comes of it into one value; nothing escapes."""
+def capture(drive: Callable[[], Ending], described: Callable[[BaseException], str] = describe) -> Captured:
+    """Run `drive` and turn whatever comes of it into one value; nothing escapes. `described` tells of an exception."""
     try:
         return Captured(drive())
     except RunStopped as stopped:
@@ -38,13 +38,14 @@ def capture(drive: Callable[[], Ending]) -> Captured:
     except KeyboardInterrupt as interrupt:
         return Captured(Stopped(by="KeyboardInterrupt", signum=2), interrupt)
     except BaseException as error:
-        return Captured(Crashed(error=describe(error)), error)
+        return Captured(Crashed(error=described(error)), error)
 
 
 @dataclass(slots=True)
 class Isolation:
-    """Runs steps that must not prevent one another; what went wrong in them is kept."""
+    """Runs steps that must not prevent one another; what went wrong in them is kept, as `described` tells it."""
 
+    described: Callable[[BaseException], str] = describe
     problems: list[str] = field(default_factory=list)
     first: BaseException | None = None
     foreign: BaseException | None = None
@@ -55,7 +56,7 @@ class Isolation:
         try:
             action()
         except BaseException as error:
-            self.problems.append(f"{name}: {describe(error)}")
+            self.problems.append(f"{name}: {self.described(error)}")
             self.keep(error)
             return False
         return True

@@ -110,10 +110,10 @@ class Engine:
     def run(self) -> RunSummary:
         """Carry out the plan; see the module for what comes out."""
         with stop_signals(self.switch) if self._handle_signals else nullcontext(), self._attached():
-            captured = capture(self._drive)
+            captured = capture(self._drive, self.store.describe)
             if not self._begun and captured.error is not None:
                 self._refuse(captured.error)
-            recording = Isolation()
+            recording = Isolation(self.store.describe)
             try:
                 self.summary = self._record(captured, recording)
             finally:
@@ -135,7 +135,7 @@ class Engine:
         """
         if not self._resume and not isinstance(error, RecordError):
             return
-        self._release(Isolation())
+        self._release(Isolation(self.store.describe))
         if isinstance(error, RecordError) or not isinstance(error, Exception):
             raise error
         raise RecordError(f"{self.run_dir.name} cannot be read: {self.store.describe(error)}") from error

@@ -12,10 +12,17 @@ from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, P
 from harness.engine.hearing import Hearing
 from harness.engine.launching import log_file
 from harness.engine.sessions import Phase, Session
+from harness.engine.tasks import parked
 from harness.engine.windows import Listing, Windows
 from harness.record import ProcessRef, SessionOutcome
 
 __all__ = ["Living"]
+
+_FREE_PARKS = 3
+"""How often in a row a task may be put off by a limit without using up an attempt.
+
+Chosen: a limit that is lifted leads on; one that is reported again and again must come to an end some time.
+"""
 
 
 class Living:
@@ -46,11 +53,13 @@ class Living:
         self.windows.between()
 
     def identify(self, session: Session) -> None:
-        """Learn which processes run in the window."""
+        """Learn which processes run in the window, and make that durable: they may outlive the window and this engine."""
         table = self.core.outside.processes
         found = [table.identify(pid) for pid in self.windows.pids(session.window_id) or ()]
         session.processes = [identity for identity in found if identity is not None]
         session.attempt.pids = [ProcessRef(identity.pid, identity.started) for identity in session.processes]
+        if session.processes:
+            self.core.save()
 
     def observe(self, session: Session, listing: Listing) -> None:
         """Find out whether the session lives, and whether it shows signs of it."""
@@ -148,7 +157,8 @@ class Living:
         elif isinstance(decision, Park):
             pause = decision.until_s - self.core.now
             session.state.not_before = self.core.outside.clock.wall() + pause
-            self.close(session, SessionOutcome.STALLED, f"limited for {pause:.0f} s", counted_attempt=False)
+            counts = parked(session.state) >= _FREE_PARKS
+            self.close(session, SessionOutcome.STALLED, f"limited for {pause:.0f} s", counted_attempt=counts)
 
     def close(self, session: Session, outcome: SessionOutcome, reason: str, *, counted_attempt: bool = True) -> None:
         """Record how the session ended; nothing is done to its window before that."""

@@ -115,7 +115,6 @@ class Starting:
         session.liveness = Liveness.ALIVE
         session.enter(Phase.LIVE, core.now)
         self.strays.know(window_id)
-        core.save()
         core.journal("session-started", task=session.task.key, number=session.attempt.number, window=window_id)
         core.checkpoint("mark")
         self.living.mark(session)

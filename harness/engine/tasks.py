@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.record import Attempt, RunState, SessionOutcome, TaskPhase, TaskState
 
-__all__ = ["blocked", "counted", "ready", "refused", "tally", "unfinished"]
+__all__ = ["blocked", "counted", "parked", "ready", "refused", "tally", "unfinished"]
 
 _OVER = frozenset({TaskPhase.DONE, TaskPhase.DEFERRED, TaskPhase.ESCALATED})
 
@@ -54,6 +54,16 @@ def refused(task: TaskState) -> int:
     count = 0
     for attempt in reversed(task.attempts):
         if attempt.outcome is not SessionOutcome.UNREACHABLE:
+            break
+        count += 1
+    return count
+
+
+def parked(task: TaskState) -> int:
+    """How many of the newest finished attempts in a row were put off by a limit without being counted."""
+    count = 0
+    for attempt in reversed([attempt for attempt in task.attempts if attempt.outcome is not None]):
+        if attempt.outcome is not SessionOutcome.STALLED or attempt.counted:
             break
         count += 1
     return count

@@ -90,3 +90,12 @@ def test_the_first_control_flow_among_the_failures_is_kept_apart() -> None:
     assert steps.first is failure
     assert steps.foreign is flow
     assert Isolation().foreign is None
+
+
+def test_a_step_tells_of_its_failure_in_the_words_it_was_given() -> None:
+    """Whose environment must not get into a record is for the caller to say, not for this process's own."""
+    steps = Isolation(lambda error: "told otherwise")
+
+    steps.step("state", lambda: raising(OSError("canary-value")))
+
+    assert steps.problems == ["state: told otherwise"]

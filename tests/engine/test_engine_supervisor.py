@@ -257,6 +257,24 @@ def test_a_task_parked_until_a_limit_is_lifted_keeps_no_other_one_waiting() -> N
     assert launches_of(report, "b")[0] - begun[0] < 10
 
 
+def test_a_limit_that_is_reported_for_ever_uses_up_the_attempts() -> None:
+    """Three times in a row it costs nothing, the fourth time counts: the task is given up in the end."""
+    limited = stops().then_fails_turn(retry_after_s=1000).then_idles()
+    report = fresh_stage()(task("a", agent=limited), session_timeout_s=100, retry_deferred="never")
+
+    assert report.state is not None
+    assert [attempt.counted for attempt in report.state.task("a").attempts] == [False, False, False, True] * 2
+    assert (report.task("a").phase, report.task("a").attempts) == ("deferred", 2)
+
+
+def test_the_processes_of_a_window_are_durable_as_soon_as_they_are_known() -> None:
+    """A run that is killed with an agent at work has its pids on record."""
+    report = fresh_stage()(task("a", agent=works(60).then_completes()), faults="engine.decide=1*die")
+
+    assert report.state is not None
+    assert report.state.task("a").attempts[0].pids
+
+
 def test_a_finished_run_ends_at_once() -> None:
     """Nothing is waited for once the last session is gone."""
     report = fresh_stage()(task("a", agent=works(5).then_completes()))
