@@ -18,12 +18,13 @@ from rich.text import Text
 from backends.base import TerminalMultiplexer
 from backends.errors import MultiplexerError, TargetMissing
 from backends.processes import Liveness
+from harness.commands.drivers import driver_of
 from harness.commands.driving import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
 from harness.commands.server import has_no_server
 from harness.dashboard import RunView, list_screen, list_text, literal, read_run, read_runs, screen
-from harness.record import Hint, Holder, RunState, RunStatus, TaskPhase, read_holder
+from harness.record import Hint, Holder, RunState, RunStatus, TaskPhase
 from harness.runs import RunNotFound, find_run, resolve_root, root_of
 
 __all__ = ["SessionAsker", "list_runs", "status"]
@@ -91,7 +92,7 @@ def status(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     run_dir = _newest(host, root) if given is None else find_run(host.disk, root, given, host.cwd)
     asker = SessionAsker(host, root_of(run_dir), arguments.mux)
     view = read_run(host.store(run_dir), asker)
-    steps = next_steps(view, asker, _driver(host, run_dir), where_of(arguments))
+    steps = next_steps(view, asker, driver_of(host, run_dir), where_of(arguments))
     if output.as_json:
         output.document({"run": view_document(view) | {"next": dict(steps)}})
     else:
@@ -130,14 +131,6 @@ def _newest(host: Host, root: Path) -> Path:
     return views[-1].run_dir
 
 
-def _driver(host: Host, run_dir: Path) -> Holder | None:
-    """Who holds the run's lock, if it is proven alive here; the state may still name whoever drove the run before."""
-    holder = read_holder(host.disk, f"{run_dir}/run.lock")
-    if holder is None or holder.host != host.processes.host():
-        return None
-    return holder if host.processes.liveness(holder.driver.identity) is Liveness.ALIVE else None
-
-
 def next_steps(
     view: RunView, asker: SessionAsker, driver: Holder | None = None, where: str = ""
 ) -> list[tuple[str, str]]:
@@ -154,7 +147,7 @@ def next_steps(
     if Hint.RESUME in hints:
         steps.append(("resume", f"seamripper resume {view.run_id}{where}"))
     if Hint.STOP in hints and driver is not None:
-        steps.append(("stop", f"kill -INT {driver.pid}"))
+        steps.append(("stop", f"seamripper stop {view.run_id}{where}"))
     return steps
 
 

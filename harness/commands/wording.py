@@ -17,6 +17,7 @@ __all__ = [
     "Commands",
     "Parser",
     "add_command",
+    "add_place",
     "at_least_one",
     "count",
     "directory",
@@ -58,6 +59,19 @@ def add_command(
     made.set_defaults(carry_out=carry_out)
     made.add_argument("--json", action="store_true", help="write one JSON document instead of text")
     return made
+
+
+def add_place(made: argparse.ArgumentParser) -> None:
+    """Where the runs are, and on which multiplexer."""
+    made.add_argument(
+        "--root",
+        metavar="DIR",
+        type=directory,
+        help="where runs are kept (default: $SEAMRIPPER_ROOT, or the user's state)",
+    )
+    made.add_argument(
+        "--mux", metavar="NAME", help="the multiplexer, or module:Attribute (default: $SEAMRIPPER_MUX, or tmux)"
+    )
 
 
 def directory(text: str) -> str:

@@ -7,6 +7,7 @@ import importlib.metadata
 
 from harness.agents import DRIVEN_KINDS
 from harness.commands.backends import backends
+from harness.commands.care_words import add_stop
 from harness.commands.conform_words import add_conform
 from harness.commands.fault_words import add_faults
 from harness.commands.looking import list_runs, status
@@ -14,7 +15,7 @@ from harness.commands.probing import probe
 from harness.commands.report_words import add_report
 from harness.commands.resume import resume
 from harness.commands.run import run
-from harness.commands.wording import EXIT_CODES, Commands, Parser, add_command, at_least_one, count, directory, seconds
+from harness.commands.wording import EXIT_CODES, Commands, Parser, add_command, add_place, at_least_one, count, seconds
 from harness.probe import PROBE_TIMEOUT_S
 
 __all__ = ["parser"]
@@ -49,24 +50,13 @@ def parser() -> argparse.ArgumentParser:
     _add_resume(commands)
     _add_list(commands)
     _add_status(commands)
+    add_stop(commands)
     _add_probe(commands)
     _add_backends(commands)
     add_faults(commands)
     add_conform(commands)
     add_report(commands)
     return top
-
-
-def _add_place(made: argparse.ArgumentParser) -> None:
-    made.add_argument(
-        "--root",
-        metavar="DIR",
-        type=directory,
-        help="where runs are kept (default: $SEAMRIPPER_ROOT, or the user's state)",
-    )
-    made.add_argument(
-        "--mux", metavar="NAME", help="the multiplexer, or module:Attribute (default: $SEAMRIPPER_MUX, or tmux)"
-    )
 
 
 def _add_run(commands: Commands) -> None:
@@ -81,7 +71,7 @@ def _add_run(commands: Commands) -> None:
         "  seamripper run plan.toml --faults 'list_window_ids=2*timeout(5)'\n",
     )
     made.add_argument("plan", metavar="PLAN", help="the plan, a TOML file")
-    _add_place(made)
+    add_place(made)
     made.add_argument("--detach", action="store_true", help="drive the run in a window of its own, and print its id")
     made.add_argument("--dry-run", action="store_true", help="check the plan and say what would be done")
     made.add_argument("--max-parallel", metavar="N", type=at_least_one, help="sessions at once, instead of the plan's")
@@ -101,14 +91,14 @@ def _add_resume(commands: Commands) -> None:
         "  seamripper resume ./runs/my-run     so will a path\n",
     )
     made.add_argument("run", metavar="RUN", help="the run: its id, a unique beginning or end of it, or its directory")
-    _add_place(made)
+    add_place(made)
 
 
 def _add_list(commands: Commands) -> None:
     made = add_command(
         commands, "list", list_runs, "show every run, one line each", "  seamripper list\n  seamripper list --json\n"
     )
-    _add_place(made)
+    add_place(made)
 
 
 def _add_status(commands: Commands) -> None:
@@ -121,7 +111,7 @@ def _add_status(commands: Commands) -> None:
     )
     made.add_argument("run", metavar="RUN", nargs="?", help="the run (default: the newest)")
     made.add_argument("--events", metavar="N", type=count, default=10, help="newest events to show (default: 10)")
-    _add_place(made)
+    add_place(made)
 
 
 def _add_probe(commands: Commands) -> None:
@@ -141,7 +131,7 @@ def _add_probe(commands: Commands) -> None:
         default=PROBE_TIMEOUT_S,
         help=f"seconds that the agent is given (default: {PROBE_TIMEOUT_S:g})",
     )
-    _add_place(made)
+    add_place(made)
 
 
 def _add_backends(commands: Commands) -> None:

@@ -85,7 +85,7 @@ def test_a_stop_is_addressed_to_whoever_holds_the_lock(seamripper: CommandLine) 
         damage(seamripper, run_dir, "run.lock")
         unsaid = seamripper("status", "--json").document["run"]
 
-    assert now["next"]["stop"] == f"kill -INT {world.processes.me().pid}"
+    assert now["next"]["stop"] == f"seamripper stop {now['run_id']}"
     assert (now["status"], unsaid["status"]) == (RunStatus.RUNNING, RunStatus.RUNNING)
     assert "stop" not in unsaid["next"]
 
