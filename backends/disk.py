@@ -76,6 +76,10 @@ class Disk(ABC):
     def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
         """The whole regular file; EFBIG if it is longer than `limit` bytes, EINVAL if it is no regular file."""
 
+    def read_part(self, path: StrPath, start: int, size: int) -> bytes:
+        """At most `size` bytes of the regular file from the offset `start` on, empty at its end; EINVAL as `read`."""
+        return self.read(path)[start : start + size]
+
     @abstractmethod
     def write(self, path: StrPath, data: bytes) -> None:
         """Make a new file (EEXIST if there is one) and fill it; not durable, not atomic."""
@@ -156,6 +160,17 @@ class RealDisk(Disk):
             if left <= 0:
                 raise OSError(errno.EFBIG, f"longer than {limit} bytes", os.fspath(path))
             return b"".join(chunks)
+        finally:
+            os.close(fd)
+
+    def read_part(self, path: StrPath, start: int, size: int) -> bytes:
+        """See `Disk.read_part`; a file of any length, of which no more is looked at."""
+        fd = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _OWN)
+        try:
+            if not stat_module.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+            os.lseek(fd, start, os.SEEK_SET)
+            return os.read(fd, size)
         finally:
             os.close(fd)
 

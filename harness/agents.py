@@ -10,13 +10,18 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from backends.disk import Disk
 from harness import scripted
-from harness.engine.plan import BUILT_IN_AGENTS, PlanError, RunPlan, TaskPlan
-from harness.engine.profiles import AgentProfile, Launch, LaunchContext
+from harness.agent_data import KINDS, ProfileData, built_in, profile_data, secrets_in, user_file, user_tables
+from harness.command_profile import CommandProfile
+from harness.engine.events import EventKind
+from harness.engine.launching import put_file
+from harness.engine.plan import PlanError, RunPlan, TaskPlan
+from harness.engine.profiles import AgentProfile, Launch, LaunchContext, nudge_text, wake_text
+from harness.engine.transcripts import TranscriptRule
 from harness.scripted import Step, check_script
 
 __all__ = [
@@ -37,8 +42,14 @@ __all__ = [
 ]
 
 
-DRIVEN_KINDS = ("scripted",)
-"""Kinds of agents that have a profile; a plan may name more of them, see `BUILT_IN_AGENTS`."""
+DRIVEN_KINDS = ("scripted", *KINDS)
+"""Kinds of agents that have a profile."""
+
+TRANSCRIPT_RULES = (
+    TranscriptRule(EventKind.TURN_FAILED, {"type": "turn_failed"}),
+    TranscriptRule(EventKind.INTERRUPTED, {"type": "turn_aborted"}),
+)
+"""What the lines of a scripted agent's transcript mean."""
 
 PROGRAM = str(Path(scripted.__file__).resolve())
 """The interpreter of scripts; run by its path, in whatever directory."""
@@ -125,6 +136,12 @@ class ScriptedAgent:
     def then_waits_for_prompt(self) -> ScriptedAgent:
         """Go on when a line was typed; it is taken as a prompt."""
         return self.then("wait_prompt")
+
+    def then_waits(self, asks: str, answered_after_s: float | None = None) -> ScriptedAgent:
+        """Ask a person for that and go on when it is answered: by a typed line, or by itself after so many seconds."""
+        asking = self.then_emits("Waiting", message=asks)
+        waiting = asking.then("listen") if answered_after_s is None else asking.then_works(answered_after_s, silent=True)
+        return waiting.then_emits("Working")
 
     def then_exits(self, code: int | None = None) -> ScriptedAgent:
         """Say `SessionEnd` and exit."""
@@ -279,47 +296,83 @@ class ScriptedProfile:
         """See `AgentProfile`."""
         return False
 
+    @property
+    def transcript_rules(self) -> tuple[TranscriptRule, ...]:
+        """See `AgentProfile`."""
+        return TRANSCRIPT_RULES
+
     def launch(self, context: LaunchContext) -> Launch:
         """See `AgentProfile`; the script of the attempt is a file, so that the argv stays short."""
         scripts = self.agent.scripts
         steps = scripts[min(max(context.attempt, 1), len(scripts)) - 1]
         path = context.scripts_dir / f"{context.task_key}-{context.attempt}.json"
         self.disk.mkdir(context.scripts_dir)
-        _put(self.disk, path, json.dumps(steps).encode("ascii"))
+        put_file(self.disk, path, json.dumps(steps).encode("ascii"))
         argv = (self.python, "-P", "-S", self.program, "--script", str(path), "--scale", f"{self.scale:g}")
         return Launch(argv, {"SEAMRIPPER_ATTEMPT": str(context.attempt)})
 
     def nudge_text(self, context: LaunchContext) -> str:
         """See `AgentProfile`."""
-        return f"Your turn has ended, but there is no result. Write it to {context.result_file} as your prompt says."
+        return nudge_text(context)
 
     def wake_text(self, context: LaunchContext) -> str:
         """See `AgentProfile`."""
-        return (
-            f"Nothing has been heard from you. Go on, and write your result to {context.result_file} when you are done."
-        )
+        return wake_text(context)
 
 
 def profiles_for(
-    plan: RunPlan, disk: Disk, python: str = sys.executable, scale: float = 1.0, program: str = PROGRAM
+    plan: RunPlan,
+    disk: Disk,
+    python: str = sys.executable,
+    scale: float = 1.0,
+    program: str = PROGRAM,
+    environment: Mapping[str, str] | None = None,
 ) -> Mapping[str, AgentProfile]:
-    """The profile of every agent that the plan's tasks are given to; raises `PlanError` where there is none."""
+    """The profile of every agent that the plan's tasks are given to; raises `PlanError` where there is none.
+
+    From `environment` (default: an empty one) agents inherit what their profiles name; it also says where the user's own
+    configuration lies.
+    """
+    makers = _Makers(disk, python, scale, program, environment or {})
     profiles: dict[str, AgentProfile] = {}
     problems: list[str] = []
     for name in dict.fromkeys(plan.agent_of(each) for each in plan.tasks):
-        table = plan.agents.get(name, {"kind": name})
-        if table["kind"] not in DRIVEN_KINDS:
-            yet = " yet" if table["kind"] in BUILT_IN_AGENTS else ""
-            known = ", ".join(DRIVEN_KINDS)
-            problems.append(f"agents {name}: there is no profile of kind {table['kind']!r:.80}{yet}; known: {known}")
-            continue
         try:
-            profiles[name] = ScriptedProfile(name, _agent_of(table), disk, python, scale, program)
+            profiles[name] = makers.make(name, plan.agents.get(name, {"kind": name}))
         except ValueError as exc:
             problems.append(f"agents {name}: {exc}")
     if problems:
         raise PlanError(problems)
     return profiles
+
+
+@dataclass(frozen=True)
+class _Makers:
+    """Makes profiles of the tables of a plan; raises `ValueError` for a table that describes none."""
+
+    disk: Disk
+    python: str
+    scale: float
+    program: str
+    environment: Mapping[str, str]
+
+    def make(self, name: str, table: Mapping[str, Any]) -> AgentProfile:
+        """The profile of the agent called `name`."""
+        if table["kind"] == "scripted":
+            return ScriptedProfile(name, _agent_of(table), self.disk, self.python, self.scale, self.program)
+        if table["kind"] in KINDS:
+            return CommandProfile(name, self._data(table), self.disk, self.environment, self.python)
+        raise ValueError(f"there is no profile of kind {table['kind']!r:.80}; known: {', '.join(DRIVEN_KINDS)}")
+
+    def _data(self, table: Mapping[str, Any]) -> ProfileData:
+        for variable in secrets_in(table):
+            raise ValueError(
+                f"env.{variable:.80}: a plan is kept with the run's record, so it holds no secret; "
+                "set the variable where you start the run and name it in `pass_env`"
+            )
+        kind = table["kind"]
+        own = user_tables(self.disk, user_file(self.environment)).get(kind, {})
+        return profile_data(built_in(kind), own, {key: value for key, value in table.items() if key != "kind"})
 
 
 def _agent_of(table: Mapping[str, Any]) -> ScriptedAgent:
@@ -334,12 +387,3 @@ def _agent_of(table: Mapping[str, Any]) -> ScriptedAgent:
     if not isinstance(scripts, list) or not scripts or not all(isinstance(script, list) for script in scripts):
         raise ValueError("`script` is a list of steps, `attempts` a list of such lists")
     return ScriptedAgent(tuple(scripts[0]), tuple(tuple(script) for script in scripts[1:]))
-
-
-def _put(disk: Disk, path: PurePath, data: bytes) -> None:
-    """Make the file whole under its name, whatever an earlier launch left there."""
-    draft = path.with_suffix(".draft")
-    if disk.info(draft) is not None:
-        disk.remove(draft)
-    disk.write(draft, data)
-    disk.replace(draft, path)

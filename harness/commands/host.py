@@ -74,6 +74,12 @@ class Host:
     profiles: Callable[[RunPlan], Mapping[str, AgentProfile]]
     notify: Callable[[RunSummary], None] = _no_notice
     again: tuple[str, ...] = AGAIN
+    stdin: TextIO | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody sits at both ends of this command."""
+        return self.stdin is not None and self.stdin.isatty() and self.stdout.isatty()
 
     def store(self, run_dir: Path) -> RunStore:
         """The record in `run_dir`."""
@@ -117,8 +123,9 @@ def this_host() -> Host:
         processes=processes,
         entropy=SystemEntropy(),
         multiplexer=multiplexer,
-        profiles=lambda plan: profiles_for(plan, disk),
+        profiles=lambda plan: profiles_for(plan, disk, environment=os.environ),
         notify=lambda summary: _ring(stdout),
+        stdin=sys.stdin,
     )
 
 

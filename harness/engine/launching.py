@@ -10,7 +10,7 @@ from harness.engine.plan import RunPlan, TaskPlan
 from harness.engine.profiles import LaunchContext, prompt_footer
 from harness.record import Attempt
 
-__all__ = ["launch_context", "log_file", "write_prompt"]
+__all__ = ["launch_context", "log_file", "put_file", "write_prompt"]
 
 
 @lru_cache(maxsize=256)
@@ -47,6 +47,15 @@ def write_prompt(disk: Disk, context: LaunchContext, prompt: str, feedback: str)
     if feedback:
         text += f"\n\nAn earlier attempt was not enough:\n\n{feedback}\n"
     disk.write(context.prompt_file, (text + prompt_footer(context)).encode("utf-8", "backslashreplace"))
+
+
+def put_file(disk: Disk, path: PurePath, data: bytes) -> None:
+    """Make the file whole under its name, whatever an earlier launch left there."""
+    draft = path.with_suffix(".draft")
+    if disk.info(draft) is not None:
+        disk.remove(draft)
+    disk.write(draft, data)
+    disk.replace(draft, path)
 
 
 def _clear(disk: Disk, path: PurePath) -> None:

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol, runtime_checkable
 
-__all__ = ["AgentProfile", "Launch", "LaunchContext", "agent_environment", "prompt_footer"]
+from harness.engine.transcripts import TranscriptRule
+
+__all__ = [
+    "AgentProfile",
+    "Launch",
+    "LaunchContext",
+    "agent_environment",
+    "nudge_text",
+    "prompt_footer",
+    "wake_text",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,10 @@ class AgentProfile(Protocol):
     def stops_need_transcript(self) -> bool:
         """Whether a `Stop` without a transcript path is a sub-agent's, and to be dropped."""
 
+    @property
+    def transcript_rules(self) -> tuple[TranscriptRule, ...]:
+        """What lines of the agent's transcript tell of turns whose end no hook reports; none where hooks report all."""
+
     def launch(self, context: LaunchContext) -> Launch:
         """Write what the launch needs and answer how to start it; may raise `OSError`.
 
@@ -91,3 +105,13 @@ def prompt_footer(context: LaunchContext) -> str:
         'has to decide something first; say why in "summary". Keep "token" as it is. Write the object to another file\n'
         "in the same directory first and rename that file, so that the result is never seen half-written.\n"
     )
+
+
+def nudge_text(context: LaunchContext) -> str:
+    """One line that asks for the result that is missing after a turn."""
+    return f"Your turn has ended, but there is no result. Write it to {context.result_file} as your prompt says."
+
+
+def wake_text(context: LaunchContext) -> str:
+    """One line for an agent that has been silent for long."""
+    return f"Nothing has been heard from you. Go on, and write your result to {context.result_file} when you are done."

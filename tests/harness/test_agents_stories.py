@@ -135,7 +135,7 @@ def test_the_built_in_scripted_agent_completes() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"kind": "claude"}, "agents x: there is no profile of kind 'claude' yet; known: scripted"),
+        ({"kind": "claude", "modle": "x"}, "agents x: object contains unknown field modle"),
         ({"kind": "mine"}, "agents x: there is no profile of kind 'mine'; known: scripted"),
         ({"kind": "scripted", "scirpt": []}, "agents x: unknown key 'scirpt'"),
         ({"kind": "scripted", "script": [], "attempts": []}, "agents x: either `script` or `attempts`"),
