@@ -122,6 +122,13 @@ class ProcessTable(ABC):
         (the process group is killed and reaped in both), `OSError` and `ValueError` where it cannot be started.
         """
 
+    @abstractmethod
+    def foreground(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        """Hand this process's terminal to `argv` until it ends; its exit status, a signal's number below zero.
+
+        It has no deadline, because a person is at it. Raises `OSError` where it cannot be started.
+        """
+
 
 class SystemProcessTable(ProcessTable):
     """The host's processes, seen through psutil."""
@@ -239,6 +246,14 @@ class SystemProcessTable(ProcessTable):
             finally:
                 _close_pipes(process)
         return Completed(tuple(argv), process.returncode, out, err)
+
+    def foreground(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        """See `ProcessTable.foreground`."""
+        process = subprocess.Popen(list(argv), env=dict(env))
+        while True:
+            # The terminal's Ctrl-C reaches the command as well, and what it means is for the command to say.
+            with contextlib.suppress(KeyboardInterrupt):
+                return process.wait()
 
     def _deadline(self, timeout_s: float) -> Callable[[], float]:
         clock = self._clock

@@ -38,7 +38,8 @@ class SimulatedProcessTable(ProcessTable):
     """The processes of a host that does not exist.
 
     `commands` are what `run` can run, by the first word of the argv; `true` and `false` are there, anything else is
-    `FileNotFoundError`. A pid in `unknowable` has liveness UNKNOWN. `sent` lists every signal that found a process.
+    `FileNotFoundError`. A pid in `unknowable` has liveness UNKNOWN. `sent` lists every signal that found a process,
+    `shown` what had the terminal, and in which environment.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class SimulatedProcessTable(ProcessTable):
         self.commands: dict[str, Command] = {"true": _ending(0), "false": _ending(1), **(commands or {})}
         self.unknowable: set[int] = set()
         self.sent: list[tuple[int, int]] = []
+        self.shown: list[tuple[tuple[str, ...], dict[str, str]]] = []
         self._me = self.spawn()
 
     def spawn(
@@ -178,6 +180,12 @@ class SimulatedProcessTable(ProcessTable):
             if newest is None
             else replace(done, stdout=last(done.stdout, newest), stderr=last(done.stderr, newest))
         )
+
+    def foreground(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        """See `ProcessTable.foreground`; what was shown is in `shown`, and a command that is not known ends with 0."""
+        self.shown.append((tuple(argv), dict(env)))
+        command = self.commands.get(argv[0])
+        return 0 if command is None else command(argv).status
 
 
 _HARMLESS_SIGNALS = frozenset({0, SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from harness.commands.attach import attach
 from harness.commands.stop import stop
 from harness.commands.wording import Commands, add_command, add_place, seconds
 
-__all__ = ["add_stop"]
+__all__ = ["add_attach", "add_stop"]
 
 _RUN = "the run: its id, a unique beginning or end of it, or its directory"
 
@@ -35,6 +36,28 @@ def add_stop(commands: Commands) -> None:
 _EXIT_CODES_OF_STOP = """\
 exit codes:
   0 the run has ended    1 it has not, it crashed, or it was not running    2 usage
+"""
+
+
+def add_attach(commands: Commands) -> None:
+    """`seamripper attach`."""
+    made = add_command(
+        commands,
+        "attach",
+        attach,
+        "show a run's session in this terminal, where it is proven to be there",
+        "  seamripper attach 3f9a2c               detach again with the multiplexer's own keys: C-b d\n"
+        "  seamripper attach 3f9a2c --task build  the window that this task is at work in\n",
+        _EXIT_CODES_OF_ATTACH,
+    )
+    _add_run(made)
+    made.add_argument("--task", metavar="KEY", help="show the window of this task (default: the current one)")
+    add_place(made)
+
+
+_EXIT_CODES_OF_ATTACH = """\
+exit codes:
+  0 it was shown    1 there is nothing to show, or no terminal to show it in    2 usage
 """
 
 

@@ -6,7 +6,6 @@ They only observe, and a multiplexer that hangs delays them by `_PATIENCE_S` at 
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,7 @@ def status(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     run_dir = _newest(host, root) if given is None else find_run(host.disk, root, given, host.cwd)
     asker = SessionAsker(host, root_of(run_dir), arguments.mux)
     view = read_run(host.store(run_dir), asker)
-    steps = next_steps(view, asker, driver_of(host, run_dir), where_of(arguments))
+    steps = next_steps(view, driver_of(host, run_dir), where_of(arguments))
     if output.as_json:
         output.document({"run": view_document(view) | {"next": dict(steps)}})
     else:
@@ -131,29 +130,13 @@ def _newest(host: Host, root: Path) -> Path:
     return views[-1].run_dir
 
 
-def next_steps(
-    view: RunView, asker: SessionAsker, driver: Holder | None = None, where: str = ""
-) -> list[tuple[str, str]]:
+def next_steps(view: RunView, driver: Holder | None = None, where: str = "") -> list[tuple[str, str]]:
     """What a person can do now, as (what, command line); nothing that the status does not allow.
 
-    `driver` is whoever is asked to stop, `where` are the options that find the run again.
+    `driver` is whoever would be asked to stop, `where` are the options that find the run again.
     """
-    steps = []
-    hints = view.status.hints
-    if Hint.ATTACH in hints and view.state is not None:
-        multiplexer = asker.multiplexer()
-        argv = multiplexer.attach_target_argv(multiplexer.target(view.state.mux_session))
-        steps.append(("attach", _shell_line(argv)))
-    if Hint.RESUME in hints:
-        steps.append(("resume", f"seamripper resume {view.run_id}{where}"))
-    if Hint.STOP in hints and driver is not None:
-        steps.append(("stop", f"seamripper stop {view.run_id}{where}"))
-    return steps
-
-
-def _shell_line(argv: Sequence[str]) -> str:
-    """`argv` as something to paste; a word that begins with `=` is quoted as well, because zsh would look it up."""
-    return " ".join(f"'{word}'" if word.startswith("=") else shlex.quote(word) for word in argv)
+    allowed = [hint for hint in view.status.hints if hint is not Hint.STOP or driver is not None]
+    return [(hint.value, f"seamripper {hint.value} {view.run_id}{where}") for hint in allowed]
 
 
 def _status_screen(view: RunView, steps: Sequence[tuple[str, str]], events: int) -> RenderableType:

@@ -7,7 +7,7 @@ import importlib.metadata
 
 from harness.agents import DRIVEN_KINDS
 from harness.commands.backends import backends
-from harness.commands.care_words import add_stop
+from harness.commands.care_words import add_attach, add_stop
 from harness.commands.conform_words import add_conform
 from harness.commands.fault_words import add_faults
 from harness.commands.looking import list_runs, status
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _add_list(commands)
     _add_status(commands)
     add_stop(commands)
+    add_attach(commands)
     _add_probe(commands)
     _add_backends(commands)
     add_faults(commands)
