@@ -6,6 +6,8 @@ Runs by absolute path in somebody else's repository, so it imports nothing but t
 caller: whatever goes wrong is said on standard error, and the status is 0. Who it speaks for stands in its environment
 (`SEAMRIPPER_TOKEN`, `SEAMRIPPER_TASK`), as does where events belong (`SEAMRIPPER_EVENTS`).
 
+`Working` is said after every use of a tool, and told only to end a `Waiting`: in between, nobody needs to know.
+
 An event file is made whole under its final name by an exclusive link, which allocates its sequence number as well.
 Event files are never removed while a run lives, so numbers only grow.
 """
@@ -149,12 +151,26 @@ def _text_of(payload: Mapping[str, object], *keys: str) -> str | None:
     return None
 
 
+def _relay(event: str, environ: Mapping[str, str]) -> None:
+    """Publish the event, unless it says that an agent goes on which has not been waiting."""
+    name = "".join(c for c in environ.get("SEAMRIPPER_TOKEN", "") if c.isalnum())[:64]
+    mark = os.path.join(environ.get("SEAMRIPPER_EVENTS", ""), f".waiting-{name}")
+    if event == "Working":
+        try:
+            os.unlink(mark)
+        except FileNotFoundError:
+            return
+    publish(event, environ, read_payload(0))
+    if event == "Waiting":
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+
+
 def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """Relay one hook call; 0 whatever happened."""
     try:
         if len(argv) != 2:
             raise ValueError("usage: relay.py EVENT")
-        publish(argv[1], environ, read_payload(0))
+        _relay(argv[1], environ)
     except (OSError, ValueError, RecursionError) as exc:
         said = f"seamripper relay: {exc}\n".encode("utf-8", "backslashreplace")
         try:

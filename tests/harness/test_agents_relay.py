@@ -143,3 +143,22 @@ def test_relays_at_the_same_time_each_get_a_number(tmp_path: Path) -> None:
 
     assert sorted(seqs) == list(range(1, 61))
     assert sorted(event.payload["n"] for event in events_in(tmp_path)) == list(range(60))
+
+
+@pytest.mark.live
+def test_that_an_agent_goes_on_is_told_only_after_it_waited(tmp_path: Path) -> None:
+    """Every use of a tool calls the relay; a run must not fill up with events that nobody needs."""
+    for event in ("Working", "Waiting", "Working", "Working", "Stop"):
+        assert call([event], environment(tmp_path)).stderr == b""
+
+    kinds = [event.kind for event in events_in(tmp_path)]
+    assert kinds == [EventKind.WAITING, EventKind.WORKING, EventKind.STOP]
+
+
+@pytest.mark.live
+def test_one_agent_s_waiting_is_not_ended_by_another(tmp_path: Path) -> None:
+    """Sessions of one run share a directory; a token of any shape stays a name in it."""
+    for event, token in (("Waiting", "a"), ("Working", "b"), ("Waiting", "../b"), ("Working", "../b")):
+        assert call([event], environment(tmp_path, SEAMRIPPER_TOKEN=token)).stderr == b""
+
+    assert [event.token for event in events_in(tmp_path)] == ["a", "../b", "../b"]
