@@ -140,7 +140,9 @@ class ScriptedAgent:
     def then_waits(self, asks: str, answered_after_s: float | None = None) -> ScriptedAgent:
         """Ask a person for that and go on when it is answered: by a typed line, or by itself after so many seconds."""
         asking = self.then_emits("Waiting", message=asks)
-        waiting = asking.then("listen") if answered_after_s is None else asking.then_works(answered_after_s, silent=True)
+        waiting = (
+            asking.then("listen") if answered_after_s is None else asking.then_works(answered_after_s, silent=True)
+        )
         return waiting.then_emits("Working")
 
     def then_exits(self, code: int | None = None) -> ScriptedAgent:

@@ -11,7 +11,7 @@ from faults.rule import Fault
 from faults.trace import Injection, TraceEntry
 from harness.engine.plan import RunPlan
 from harness.engine.summary import RunSummary
-from harness.record import Ending, Event, RunState, RunStatus, Status
+from harness.record import Ending, Event, Pending, RunState, RunStatus, Status
 
 __all__ = ["NestedReport", "Report", "TaskReport"]
 
@@ -115,6 +115,11 @@ class Report:
     def ending(self) -> Ending | None:
         """How the run ended, as recorded."""
         return None if self.state is None else self.state.ending
+
+    @property
+    def pending(self) -> Sequence[Pending]:
+        """What agents ask people for, as the status shows it."""
+        return self.verdict.pending
 
     @property
     def exit_code(self) -> int | None:

@@ -9,8 +9,8 @@ runs as a real agent in a real window, in whatever directory: it imports the sta
 relay that lies beside it. `--scale` divides every duration.
 
 An agent says `SessionStart` and `Prompt`, carries its steps out, and after the last one says `SessionEnd` and exits 0.
-A line that is typed while it works waits until it listens (`idle`, `stall`, `wait_prompt`). SIGINT ends its turn, or an
-idle agent; SIGTERM and SIGHUP end it with `SessionEnd`, as the real ones do.
+A line that is typed while it works waits until it listens (`idle`, `stall`, `wait_prompt`, `listen`). SIGINT ends its
+turn, or an idle agent; SIGTERM and SIGHUP end it with `SessionEnd`, as the real ones do.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ STEPS: Mapping[str, Mapping[str, type]] = {
     "idle": {},
     "stall": {},
     "wait_prompt": {},
+    "listen": {},
     "on_nudge": {"steps": list},
     "ignore_nudges": {},
     "loop": {"steps": list, "times": int},
@@ -58,8 +59,9 @@ STEPS: Mapping[str, Mapping[str, type]] = {
 """Every step and its parameters.
 
 `work` spends seconds and prints a line every `every_s` (1 s, a sixtieth of a long one) unless `silent`. `idle` listens and
-answers what is typed, `stall` listens to nobody unless `on_nudge` says so; n `on_nudge` steps are the answers to the first
-n lines, the last one to all later. `exit` says `SessionEnd`, `die` and `signal` say nothing.
+answers what is typed, `listen` goes on after one line that is no prompt, `stall` listens to nobody unless `on_nudge` says
+so; n `on_nudge` steps are the answers to the first n lines, the last one to all later. `exit` says `SessionEnd`, `die` and
+`signal` say nothing.
 """
 
 _REQUIRED = {
@@ -73,7 +75,7 @@ _REQUIRED = {
     "loop": {"steps"},
     "signal": {"name"},
 }
-_ENDLESS_OR_TIMED = frozenset({"idle", "stall", "wait_prompt", "exit", "die"})
+_ENDLESS_OR_TIMED = frozenset({"idle", "stall", "wait_prompt", "listen", "exit", "die"})
 
 
 class Pause(NamedTuple):
@@ -275,6 +277,10 @@ class Script:
 
     def _do_wait_prompt(self) -> Flow:
         yield from self._prompted((yield Listen()) or "")
+        return False
+
+    def _do_listen(self) -> Flow:
+        yield Listen()
         return False
 
     def _do_on_nudge(self, steps: Sequence[Step]) -> Flow:

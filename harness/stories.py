@@ -169,6 +169,11 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 _QUICK,
             ),
             Story(
+                "asked",
+                "an agent asks a person, and goes on once that is decided",
+                (task("1-1", agent=works(1).then_waits("permission to write", 2).then_completes()),),
+            ),
+            Story(
                 "retried",
                 "the first agent dies, the second completes",
                 (task("1-1", agent=dies(code=3).attempts(dies(code=3), completes())),),

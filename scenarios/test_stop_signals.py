@@ -55,6 +55,17 @@ def test_stop_signal_ends_a_wait_and_handlers_are_restored(mux_run: Stage, name:
     assert signal.getsignal(signal.Signals[name]) is before
 
 
+@pytest.mark.simulated("the seconds of a live host are not exact")
+@pytest.mark.faults("mux.*=delay(2)")
+def test_stop_signal_between_slow_calls_waits_for_one_of_them(mux_run: Stage) -> None:
+    """Where each answer takes two seconds, a launch of many calls is left after the one that the signal fell into."""
+    mux_run.stop_at(3, signal.SIGTERM)
+    report = mux_run(task("1-1", agent=works(1000)))
+
+    (stopped,) = report.events("run-stopped")
+    assert stopped["at"] - report.began_at <= 3 + 2
+
+
 @pytest.mark.live(scale=5)
 def test_stop_signal_ends_a_command_of_the_plan(mux_run: Stage) -> None:
     """A stop does not wait for a command that verifies a task: the command is ended."""

@@ -36,7 +36,8 @@ class Observation:
 
     `turn_ended_s` is when the newest Stop or TurnFailed was seen, `turn_failed` whether it was a TurnFailed, and
     `turn_open` whether that turn goes on after all (background work, or a prompt since). `asked_s` is when the agent was
-    last nudged. `grown_s` is when its log last grew. `parked_until_s` is when a rate limit ends.
+    last nudged. `grown_s` is when its log last grew. `parked_until_s` is when a rate limit ends. `waiting` is whether the
+    agent waits for a person.
     """
 
     now: float
@@ -50,6 +51,7 @@ class Observation:
     asked_s: float | None = None
     grown_s: float | None = None
     parked_until_s: float | None = None
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,10 @@ def _parked(seen: Observation, budget: Budget) -> Decision | None:
     return Wait("the agent waits for a limit to be lifted")
 
 
+def _waiting(seen: Observation, budget: Budget) -> Decision | None:
+    return Wait("a person has to decide") if seen.waiting else None
+
+
 def _turn_open(seen: Observation, budget: Budget) -> Decision | None:
     return Wait("the turn is not over") if seen.turn_open else None
 
@@ -203,6 +209,7 @@ ROWS: tuple[Callable[[Observation, Budget], Decision | None], ...] = (
     _death,
     _deadline,
     _parked,
+    _waiting,
     _turn_open,
     _unknown,
     _turn_completes,

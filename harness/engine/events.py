@@ -73,6 +73,14 @@ class Event:
             return False
         return bool(self.payload.get("background_tasks") or self.payload.get("session_crons"))
 
+    @property
+    def asks(self) -> str:
+        """What a `Waiting` agent asks a person for: in its own words, else by the tool that it wants to use."""
+        message, tool = self.payload.get("message"), self.payload.get("tool_name")
+        if isinstance(message, str) and message.strip():
+            return message.strip()
+        return f"permission to use {tool}" if isinstance(tool, str) and tool.strip() else "an answer"
+
 
 @dataclass(frozen=True, slots=True)
 class Result:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.engine.core import Core
-from harness.engine.events import read_result
+from harness.engine.events import Event, EventKind, read_result
 from harness.engine.sessions import Phase, Session
+from harness.engine.transcripts import Transcripts
 
 __all__ = ["Hearing"]
 
 _NOTES = 10
 """Unreadable event files of one tick that are journaled each by itself; chosen so that a heap of them costs one line more."""
+_QUESTION = 300
+"""Characters of what an agent asks a person that are kept."""
 
 
 class Hearing:
@@ -19,6 +22,7 @@ class Hearing:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self.transcripts = Transcripts(core.outside.disk)
 
     def read(self, sessions: Sequence[Session]) -> None:
         """Take in whatever is new, for all of `sessions`."""
@@ -33,10 +37,32 @@ class Hearing:
             session = by_token.get(event.token)
             if session is not None and session.phase not in (Phase.ENDING, Phase.GONE):
                 session.take(event, now)
+                self.transcripts.heed(event)
                 self.core.journal("event", task=session.task.key, kind=str(event.kind))
+                self._note_decision(session, event)
         for session in sessions:
             if session.phase in (Phase.LIVE, Phase.UNCERTAIN):
+                self._read_transcript(session)
                 self.read_result(session)
+
+    def _read_transcript(self, session: Session) -> None:
+        """Take in the turns that failed without a hook; a turn of which a hook has told has ended already."""
+        for event in self.transcripts.poll(session.token, session.profile.transcript_rules):
+            if session.turn_ended_s is None or session.turn_open:
+                session.take(event, self.core.now)
+                self.core.journal("event", task=session.task.key, kind=str(event.kind), source="transcript")
+
+    def _note_decision(self, session: Session, event: Event) -> None:
+        """Make durable what a person is asked, once for each question, and that nothing is asked any more."""
+        attempt = session.attempt
+        asks = attempt.pending if session.waiting else ""
+        if session.waiting and event.kind is EventKind.WAITING:
+            asks = self.core.store.clean(event.asks, _QUESTION)
+        if asks != attempt.pending:
+            attempt.pending = asks
+            name = "decision-pending" if asks else "decision-made"
+            self.core.journal(name, task=session.task.key, number=attempt.number, pending=asks)
+            self.core.save()
 
     def read_result(self, session: Session) -> None:
         """Take in the result of that launch if it is there."""

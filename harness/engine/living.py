@@ -169,6 +169,7 @@ class Living:
         attempt.reason = reason
         attempt.counted = counted_attempt
         attempt.ended_at = core.outside.clock.wall()
+        attempt.pending = ""
         session.enter(Phase.ENDING, core.now)
         if session.result is not None:
             session.state.summary = session.result.summary

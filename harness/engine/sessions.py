@@ -74,6 +74,8 @@ class Session:
     turn_ended_s: float | None = None
     turn_failed: bool = False
     turn_open: bool = False
+    waiting: bool = False
+    """Whether the agent waits for a person to decide something."""
     asked_s: float | None = None
     unsure: NudgeKind | None = None
     """The nudge of which nobody knows whether it arrived; it counts once the agent shows any sign of life."""
@@ -115,6 +117,12 @@ class Session:
         self._arrived()
         if self.session_ended or self._from_subagent(event):
             return
+        if event.kind is EventKind.WAITING:
+            self.waiting = True
+            return
+        if event.kind is EventKind.WORKING and self.waiting:
+            self.turn_open = self.turn_ended_s is not None
+        self.waiting = False
         if event.kind is EventKind.SESSION_END:
             self.session_ended = True
         elif event.kind is EventKind.PROMPT:
@@ -182,6 +190,7 @@ class Session:
             turn_ended_s=self.turn_ended_s,
             turn_failed=self.turn_failed,
             turn_open=self.turn_open,
+            waiting=self.waiting,
             asked_s=self.asked_s,
             grown_s=self.grown_s,
             parked_until_s=self.parked_until_s,

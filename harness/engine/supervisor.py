@@ -166,9 +166,10 @@ class Supervisor:
         return True
 
     def _between_calls(self) -> None:
-        """Within a step: a call that hung keeps nobody waiting for the next one."""
+        """Within a step: a call that hung keeps nobody waiting for the next one, a stop that was asked for least of all."""
         if self.core.seam.recent:
             self._has_hung(self.core.now - self.core.seam.recent[-1].elapsed_s)
+        self.core.switch.check()
 
     def _step(self, session: Session, listing: Listing) -> None:
         if session.phase is Phase.STARTING:

@@ -17,7 +17,7 @@ from harness.record.lock import Holder, read_holder
 from harness.record.plain import seconds
 from harness.record.replay import ending_of
 from harness.record.state import Crashed, Driver, RunState, decode_state
-from harness.record.status import Evidence, Witness
+from harness.record.status import Evidence, Pending, Witness
 
 __all__ = ["CRASH_NAME", "collect", "crash_witnesses"]
 
@@ -55,12 +55,23 @@ def collect(disk: Disk, run_dir: str, *, clock: Clock, processes: ProcessTable, 
         driver_text="" if driver is None else f"pid {driver.pid} on {driver.host}",
         session=session,
         degraded_since=None if newest is None else newest.degraded_since,
+        pending=_pending(disk, run_dir, newest),
         crash_file=_crash_file(disk, run_dir),
         now=clock.wall(),
         damaged=bool(damage),
         unusable=unusable or newer,
         notes=(*damage, *notes),
     )
+
+
+def _pending(disk: Disk, run_dir: str, state: RunState | None) -> tuple[Pending, ...]:
+    """What the agents of the run, and of the newest run inside it unless that has ended, wait for."""
+    states = [] if state is None else [state]
+    if state is not None and state.nested:
+        inner, _ = _snapshot(disk, f"{run_dir}/nested/{state.nested[-1]}/state.json", [], [])
+        states += [] if inner is None or inner.ending is not None else [inner]
+    tasks = [task for one in states for task in one.tasks]
+    return tuple(Pending(task.key, last.pending) for task in tasks for last in task.attempts[-1:] if last.pending)
 
 
 def crash_witnesses(disk: Disk, run_dir: str, notes: list[str]) -> list[Witness]:

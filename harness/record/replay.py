@@ -49,7 +49,7 @@ TASK_EVENTS: dict[str, TaskPhase] = {
 }
 """Events that move the task `task` into a phase; those with a `reason` give the task that reason."""
 
-SESSION_EVENTS = frozenset({"attempt", "session-started", "session-ended"})
+SESSION_EVENTS = frozenset({"attempt", "session-started", "decision-pending", "decision-made", "session-ended"})
 """Events about attempt `number` of the task `task`; they carry fields of `Attempt`, `window` for `window_id`, and the last
 of them also the task's `not_before` and `summary`."""
 
@@ -192,6 +192,7 @@ def _apply_attempt(task: TaskState, number: int, event: Event) -> None:
     told = {name: event[name] for name in _ATTEMPT_FIELDS if name in event}
     if event["event"] == "session-ended":
         told.setdefault("ended_at", event.get("at"))
+        told["pending"] = ""
     if "window" in event:
         told["window_id"] = event["window"]
     for name, value in told.items():

@@ -106,7 +106,10 @@ class ProcessRef(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct):
-    """One session of a task. Times are wall clock seconds; `token` is the launch token; `counted` is whether it used one up."""
+    """One session of a task. Times are wall clock seconds; `token` is the launch token; `counted` is whether it used one up.
+
+    `pending` is what its agent asks a person for right now; empty while it asks for nothing.
+    """
 
     number: int
     token: str
@@ -120,6 +123,7 @@ class Attempt(msgspec.Struct):
     counted: bool = True
     nudges: int = 0
     pids: list[ProcessRef] = []
+    pending: str = ""
 
 
 class TaskState(msgspec.Struct):
@@ -210,13 +214,16 @@ class RunState(msgspec.Struct):
         raise KeyError(key)
 
     def rearm(self, epoch: int) -> None:
-        """Begin another epoch: the ending goes, the history of crashes stays."""
+        """Begin another epoch: the ending goes, and so does what was asked of people; the history of crashes stays."""
         if epoch <= self.epoch:
             raise ValueError(f"epoch {epoch} does not come after {self.epoch}")
         self.epoch = epoch
         self.ending = None
         self.teardown = None
         self.degraded_since = None
+        for task in self.tasks:
+            for attempt in task.attempts:
+                attempt.pending = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The document, with the keys of the older shape derived from the ending."""

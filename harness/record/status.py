@@ -15,6 +15,7 @@ __all__ = [
     "Badge",
     "Evidence",
     "Hint",
+    "Pending",
     "RunStatus",
     "Status",
     "Witness",
@@ -43,11 +44,15 @@ class RunStatus(StrEnum):
 
 
 class Badge(StrEnum):
-    """What else is to be known: no answer from the multiplexer; run over, session not; what is shown is not the newest."""
+    """What else is to be known.
+
+    No answer from the multiplexer; run over, session not; what is shown is not the newest; an agent waits for a person.
+    """
 
     DEGRADED = "degraded"
     ORPHANED = "orphaned"
     STALE = "stale"
+    PENDING = "pending decision"
 
 
 class Hint(StrEnum):
@@ -71,12 +76,21 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """The agent of `task` waits for a person; `asks` is what for."""
+
+    task: str
+    asks: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All that a status is judged by. A source that is missing or unreadable is `None`, and `notes` says why.
 
     `driver` is the liveness of the recorded process, `lock_held` whether the run's lock is held, `session` whether the
     multiplexer session is there. `damaged` is whether a source exists that cannot be read, `unusable` says why nothing may be
-    concluded at all (a newer schema). `now` and `degraded_since` are wall seconds.
+    concluded at all (a newer schema). `pending` is what the newest snapshot says that agents wait for. `now` and
+    `degraded_since` are wall seconds.
     """
 
     state: Witness | None = None
@@ -88,6 +102,7 @@ class Evidence:
     driver_text: str = ""
     session: Liveness = Liveness.UNKNOWN
     degraded_since: float | None = None
+    pending: Sequence[Pending] = ()
     crash_file: str = "crash.txt"
     now: float = 0.0
     damaged: bool = False
@@ -102,7 +117,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The judgement. `reason` is one line; `last_known` and `age_s` are set where the present cannot be known."""
+    """The judgement. `reason` is one line; `last_known` and `age_s` are set where the present cannot be known.
+
+    `pending` is what agents ask people for; whether somebody can attach and answer is for `hints` to say.
+    """
 
     name: RunStatus
     reason: str = ""
@@ -113,6 +131,7 @@ class Status:
     age_s: float | None = None
     see: str = ""
     notes: tuple[str, ...] = ()
+    pending: tuple[Pending, ...] = ()
 
 
 class HasEvidence(Protocol):
@@ -135,7 +154,7 @@ def classify(evidence: Evidence) -> Status:
     if evidence.unusable or (newest is None and (evidence.damaged or evidence.driver is Liveness.UNKNOWN)):
         reason = evidence.unusable or ": ".join(["nothing of the run's record can be read", *notes[:1]])
         age = None if newest is None else max(0.0, evidence.now - newest.at)
-        return Status(RunStatus.UNKNOWN, reason, _badges(evidence, RunStatus.UNKNOWN), age_s=age, notes=notes)
+        return Status(RunStatus.UNKNOWN, reason, (Badge.STALE,), age_s=age, notes=notes)
     ending = None if newest is None else _ending(witnesses, newest.epoch)
     name = status_of(ending) if ending is not None else _driven(evidence)
     unknown = name is RunStatus.UNKNOWN
@@ -149,6 +168,7 @@ def classify(evidence: Evidence) -> Status:
         max(0.0, evidence.now - newest.at) if unknown and newest is not None else None,
         evidence.crash_file if name is RunStatus.CRASHED else "",
         notes,
+        tuple(evidence.pending) if name in _AWAITED else (),
     )
 
 
@@ -193,11 +213,15 @@ def _reason(name: RunStatus, ending: Ending | None, evidence: Evidence) -> str:
     driver = evidence.driver_text or "its driver"
     if name is RunStatus.INTERRUPTED:
         return f"{driver} is gone" if evidence.witnesses else f"{driver} is gone, and had not begun"
-    return f"whether {driver} is alive cannot be known from here" if name is RunStatus.UNKNOWN else ""
+    if name is RunStatus.UNKNOWN:
+        return f"whether {driver} is alive cannot be known from here"
+    return "; ".join(f"{one.task} waits for a person: {one.asks}" for one in evidence.pending)
 
 
 _OVER = frozenset({RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.CRASHED, RunStatus.INTERRUPTED})
 _ATTACHABLE = frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.FINISHED, RunStatus.UNKNOWN})
+_AWAITED = frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.UNKNOWN})
+"""Where an agent may still be there to take an answer; elsewhere its session has ended, or ends with the next resume."""
 _RESUMABLE = frozenset({RunStatus.STOPPED, RunStatus.PAUSED, RunStatus.CRASHED, RunStatus.INTERRUPTED})
 
 
@@ -208,6 +232,7 @@ def _badges(evidence: Evidence, name: RunStatus) -> tuple[Badge, ...]:
         (Badge.DEGRADED, evidence.degraded_since is not None and name is RunStatus.RUNNING),
         (Badge.ORPHANED, name in _OVER and evidence.session is Liveness.ALIVE),
         (Badge.STALE, name is RunStatus.UNKNOWN or behind),
+        (Badge.PENDING, name in _AWAITED and bool(evidence.pending)),
     )
     return tuple(badge for badge, applies in badges if applies)
 

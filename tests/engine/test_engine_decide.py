@@ -89,6 +89,20 @@ CASES: dict[str, tuple[Observation, Budget, Decision]] = {
         replace(SPENT, stall_grace_s=1),
         Wait("there were signs of life"),
     ),
+    "a person is asked": (replace(CALM, waiting=True), BUDGET, Wait("a person has to decide")),
+    "a person is asked after a turn": (replace(STOPPED, waiting=True), BUDGET, Wait("a person has to decide")),
+    "a person is asked in long silence": (
+        replace(CALM, turn_ended_s=NOW - 700, waiting=True),
+        SPENT,
+        Wait("a person has to decide"),
+    ),
+    "nobody has decided by the deadline": (replace(CALM, now=2000, waiting=True), BUDGET, TimeOut()),
+    "a result although a person is asked": (replace(CALM, waiting=True, has_result=True), BUDGET, Complete()),
+    "a limit beyond the deadline although a person is asked": (
+        replace(CALM, waiting=True, parked_until_s=2001),
+        BUDGET,
+        Park(2001),
+    ),
     "no longer parked": (replace(CALM, parked_until_s=999), BUDGET, Wait("the agent is at work")),
     "work in the background": (replace(STOPPED, turn_open=True), BUDGET, Wait("the turn is not over")),
     "nobody answers": (replace(CALM, liveness=Liveness.UNKNOWN), BUDGET, Wait("the multiplexer does not answer")),
@@ -135,8 +149,8 @@ def test_each_row_of_the_table_decides_as_specified(case: str) -> None:
 def everything() -> list[tuple[Observation, Budget]]:
     """A grid over every field, with the values on both sides of each border."""
     seen = [
-        Observation(now, result, ended, liveness, None, turn, failed, opened, asked, grown, parked)
-        for now, result, ended, liveness, turn, failed, opened, asked, grown, parked in itertools.product(
+        Observation(now, result, ended, liveness, None, turn, failed, opened, asked, grown, parked, waiting)
+        for now, result, ended, liveness, turn, failed, opened, asked, grown, parked, waiting in itertools.product(
             (1000.0, 2000.0),
             (False, True),
             (False, True),
@@ -147,6 +161,7 @@ def everything() -> list[tuple[Observation, Budget]]:
             (None, 998.0),
             (None, 990.0),
             (None, 1500.0, 2500.0),
+            (False, True),
         )
     ]
     budgets = [
@@ -157,7 +172,7 @@ def everything() -> list[tuple[Observation, Budget]]:
 
 
 def test_the_table_never_lies() -> None:
-    """Over the whole grid: a result completes, unknown is no crash, nothing outlives the deadline, nudges are counted."""
+    """Over the whole grid: a result completes, unknown is no crash, nothing outlives the deadline, nobody is hurried."""
     for seen, budget in everything():
         decision = decide(seen, budget)
         assert isinstance(decision, Complete) or not seen.has_result
@@ -169,8 +184,10 @@ def test_the_table_never_lies() -> None:
             left = budget.nudges_left if decision.kind is NudgeKind.RESULT else budget.wakes_left
             assert left > 0
             assert seen.liveness is Liveness.ALIVE
+            assert not seen.waiting
         if isinstance(decision, Stall):
             assert seen.turn_ended_s is not None
+            assert not seen.waiting
 
 
 def test_every_row_decides_something() -> None:

@@ -58,6 +58,21 @@ def test_each_event_is_handed_out_once_in_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("payload", "asks"),
+    [
+        ({"message": " to write ", "tool_name": "Bash"}, "to write"),
+        ({"tool_name": "Bash"}, "permission to use Bash"),
+        ({"message": 3, "tool_name": ["Bash"]}, "an answer"),
+        ({"message": " ", "tool_name": ""}, "an answer"),
+        ({}, "an answer"),
+    ],
+)
+def test_what_a_person_is_asked_is_said_in_the_words_of_the_agent(payload: dict[str, Any], asks: str) -> None:
+    """Or by the tool it wants to use, and in any case by something."""
+    assert Event(1, EventKind.WAITING, "token", payload=payload).asks == asks
+
+
+@pytest.mark.parametrize(
     ("kind", "payload", "background"),
     [
         ("Stop", {"background_tasks": [{"id": 1}]}, True),

@@ -62,6 +62,21 @@ def test_a_stop_ends_the_turn_and_the_next_prompt_opens_it_again() -> None:
     assert (one.turn_ended_s, one.turn_open) == (4, False)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in EventKind if kind is not EventKind.WAITING])
+def test_an_agent_waits_for_a_person_until_it_shows_that_it_goes_on_or_ends(kind: EventKind) -> None:
+    """Any word of it but another question says so."""
+    assert told([EventKind.PROMPT, EventKind.WAITING]).waiting
+    assert told([EventKind.PROMPT, EventKind.WAITING, EventKind.WAITING]).waiting
+    assert not told([EventKind.PROMPT, EventKind.WAITING, kind]).waiting
+
+
+def test_an_answer_after_the_end_of_a_turn_opens_it_again() -> None:
+    """Work that nobody was asked about does not: it may be a late word of the turn that has ended."""
+    assert told([EventKind.STOP, EventKind.WAITING, EventKind.WORKING]).turn_open
+    assert not told([EventKind.STOP, EventKind.WORKING]).turn_open
+    assert not told([EventKind.WAITING, EventKind.WORKING]).turn_open
+
+
 def test_a_stop_that_reports_work_in_the_background_does_not_end_the_turn() -> None:
     """The one after it does."""
     one = session()

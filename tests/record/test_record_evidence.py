@@ -11,7 +11,22 @@ from record_world import RUN, FailingDisk, World
 
 from backends.disk import FileInfo, StrPath
 from backends.processes import Liveness
-from harness.record import Attempt, Crashed, CrashRef, Driver, Evidence, Finished, Holder, Paused, Stopped, Witness
+from harness.record import (
+    Attempt,
+    Crashed,
+    CrashRef,
+    Driver,
+    Evidence,
+    Finished,
+    Holder,
+    Paused,
+    Pending,
+    RunState,
+    Stopped,
+    TaskState,
+    Witness,
+)
+from harness.record.state import encode_state
 
 NOW = 1_767_225_600.0
 
@@ -62,6 +77,22 @@ def test_the_evidence_about_a_healthy_run_is_complete() -> None:
         crash_file="crash/",
         now=NOW + 10,
     )
+
+
+def test_what_agents_wait_for_is_told_with_that_of_the_newest_run_inside() -> None:
+    """Only the newest attempt of a task can still be waiting, and a run inside that has ended waits for nothing."""
+    world = World()
+    store, state = world.begun()
+    state.tasks = [TaskState("a", attempts=[Attempt(1, "t", pending="old"), Attempt(2, "u", pending="to write")])]
+    state.nested = ["run-1-n1-1", "run-1-n1-2"]
+    store.save(state)
+    for name, asks, ending in (("run-1-n1-1", "earlier", None), ("run-1-n1-2", "to read", None)):
+        inner = RunState(name, tasks=[TaskState("b", attempts=[Attempt(1, "v", pending=asks)])], ending=ending)
+        world.put(f"{RUN}/nested/{name}/state.json", encode_state(inner))
+    assert world.store().evidence().pending == (Pending("a", "to write"), Pending("b", "to read"))
+
+    world.put(f"{RUN}/nested/run-1-n1-2/state.json", encode_state(RunState("n", ending=Finished(), tasks=inner.tasks)))
+    assert world.store().evidence().pending == (Pending("a", "to write"),)
 
 
 def test_a_crash_is_told_by_its_record_with_its_child() -> None:

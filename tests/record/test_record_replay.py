@@ -86,6 +86,23 @@ def test_an_attempt_is_rolled_forward() -> None:
     assert (attempt.outcome, attempt.exit_code, attempt.counted) == (SessionOutcome.TIMED_OUT, 3, False)
 
 
+def test_what_a_person_is_asked_is_rolled_forward_until_it_is_settled() -> None:
+    """By an answer, by the end of the session, or by the end of the engine that heard it."""
+    asked = [
+        event("attempt", 5, task="a", number=1),
+        event("decision-pending", 6, task="a", number=1, pending="to write"),
+    ]
+    settled = [
+        event("decision-made", 7, task="a", number=1, pending=""),
+        event("session-ended", 7, task="a", number=1, outcome="timed_out"),
+        event("run-resumed", 7, epoch=2),
+    ]
+
+    assert replay(state(), asked).task("a").attempts[0].pending == "to write"
+    for line in settled:
+        assert replay(state(), [*asked, line]).task("a").attempts[0].pending == ""
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"task": 3}, {"task": "a", "number": "x"}, {"task": "a", "number": True}, {"task": "a", "number": 1, "outcome": "great"},

@@ -16,6 +16,7 @@ from harness.record import (
     Finished,
     Hint,
     Paused,
+    Pending,
     RunStatus,
     Status,
     Stopped,
@@ -53,7 +54,10 @@ def everything() -> Iterator[Evidence]:
     rest = list(itertools.product((False, True), Liveness, Liveness, (None, 50.0)))
     for number, (state, backup, journal, crash) in enumerate(sources):
         for lock_held, driver, session, degraded in rest[number % 5 :: 5]:
-            yield Evidence(state, backup, journal, crash, lock_held, driver, "pid 1", session, degraded, now=160.0)
+            asked = (Pending("a", "to write"),) if number % 2 else ()
+            yield Evidence(
+                state, backup, journal, crash, lock_held, driver, "pid 1", session, degraded, asked, now=160.0
+            )
 
 
 def expected(evidence: Evidence) -> RunStatus:
@@ -95,6 +99,19 @@ def test_every_combination_of_evidence_has_honest_hints() -> None:
         assert (Badge.DEGRADED in status.badges) <= (evidence.degraded_since is not None)
         assert (Badge.ORPHANED in status.badges) <= (evidence.session is Liveness.ALIVE)
         assert (status.name is RunStatus.UNKNOWN) <= (Badge.STALE in status.badges)
+
+
+def test_every_combination_of_evidence_shows_what_people_are_asked_only_where_they_can_be() -> None:
+    """A pending decision is never shown of a run that is over, and brings no hint that would not be there without it."""
+    for evidence in everything():
+        status = classify(evidence)
+        calm = classify(replace(evidence, pending=()))
+        assert (Badge.PENDING in status.badges) == bool(status.pending)
+        assert bool(status.pending) <= (status.name not in (*OVER_WITHOUT_SESSION, RunStatus.FINISHED))
+        assert status.hints == calm.hints
+        assert set(status.badges) - {Badge.PENDING} == set(calm.badges)
+        if evidence.pending and status.name is RunStatus.RUNNING:
+            assert status.reason == "a waits for a person: to write"
 
 
 def test_a_crash_beats_a_finish_that_the_state_tells_of() -> None:
