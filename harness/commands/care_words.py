@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from harness.commands.attach import attach
+from harness.commands.cleanup import cleanup
 from harness.commands.stop import stop
-from harness.commands.wording import Commands, add_command, add_place, seconds
+from harness.commands.wording import Commands, add_command, add_place, duration, seconds
 
-__all__ = ["add_attach", "add_stop"]
+__all__ = ["add_attach", "add_cleanup", "add_stop"]
 
 _RUN = "the run: its id, a unique beginning or end of it, or its directory"
 
@@ -58,6 +59,39 @@ def add_attach(commands: Commands) -> None:
 _EXIT_CODES_OF_ATTACH = """\
 exit codes:
   0 it was shown    1 there is nothing to show, or no terminal to show it in    2 usage
+"""
+
+
+def add_cleanup(commands: Commands) -> None:
+    """`seamripper cleanup`."""
+    made = add_command(
+        commands,
+        "cleanup",
+        cleanup,
+        "end what runs that are over have left behind; never touches a running one",
+        "  seamripper cleanup --all --dry-run             say what would be ended\n"
+        "  seamripper cleanup 3f9a2c                      sessions, processes and windows of that run\n"
+        "  seamripper cleanup --all --remove --older-than 7d\n",
+        _EXIT_CODES_OF_CLEANUP,
+    )
+    made.add_argument("run", metavar="RUN", nargs="?", help=_RUN)
+    made.add_argument(
+        "--all", action="store_true", help="every run below the root, and the root's server if it is idle"
+    )
+    made.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    made.add_argument("--remove", action="store_true", help="delete the directories of finished runs as well")
+    made.add_argument(
+        "--older-than",
+        metavar="AGE",
+        type=duration,
+        help="with --remove: only of runs that ended so long ago, as in 30d, 12h, 90s (default: 30d; with RUN, any)",
+    )
+    add_place(made)
+
+
+_EXIT_CODES_OF_CLEANUP = """\
+exit codes:
+  0 nothing is left    1 something could not be ended, or the run is not over    2 usage
 """
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from backends.base import TerminalMultiplexer
 from backends.disk import LockHandle, LockHeld
 from backends.errors import MultiplexerError
+from backends.server_record import RECORD_NAME
 from backends.tmux import TmuxMultiplexer
 from harness.commands.host import CommandError, Host
 from harness.record import runs
@@ -21,7 +22,16 @@ from harness.record.files import make_directory
 from harness.runs import PROBES
 from harness.waiting import eventually
 
-__all__ = ["CONTROL", "Claim", "claim", "end_idle_server", "ended_windows", "has_no_server", "require_available"]
+__all__ = [
+    "CONTROL",
+    "Claim",
+    "claim",
+    "end_idle_server",
+    "ended_windows",
+    "has_no_server",
+    "is_over",
+    "require_available",
+]
 
 CONTROL = "seamripper-control"
 """The session that the windows of detached runs are in; a run's own session is named by its id."""
@@ -83,18 +93,22 @@ def require_available(multiplexer: TerminalMultiplexer) -> None:
 
 
 def has_no_server(host: Host, multiplexer: TerminalMultiplexer) -> bool:
-    """Whether no server can be there, because the directory of its socket and record is not; a question would make it."""
-    return isinstance(multiplexer, TmuxMultiplexer) and host.disk.info(multiplexer.socket_path.parent) is None
+    """Whether no server can be there, because neither its socket nor its record is; a question would make their directory."""
+    if not isinstance(multiplexer, TmuxMultiplexer):
+        return False
+    socket = multiplexer.socket_path
+    return all(host.disk.info(path) is None for path in (socket, socket.with_name(RECORD_NAME)))
 
 
 def ended_windows(multiplexer: TerminalMultiplexer) -> list[str] | None:
     """The windows of detached runs that have ended; `None` if one goes on, or may do so."""
     windows = multiplexer.list_window_ids(CONTROL)
-    over = [window for window in windows if _is_over(multiplexer, window)]
+    over = [window for window in windows if is_over(multiplexer, window)]
     return over if len(over) == len(windows) else None
 
 
-def _is_over(multiplexer: TerminalMultiplexer, window: str) -> bool:
+def is_over(multiplexer: TerminalMultiplexer, window: str) -> bool:
+    """Whether the command in that window of a detached run has ended."""
     return multiplexer.window_exit(window) is not None or not multiplexer.window_alive(CONTROL, window)
 
 

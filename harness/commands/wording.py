@@ -21,6 +21,7 @@ __all__ = [
     "at_least_one",
     "count",
     "directory",
+    "duration",
     "seconds",
 ]
 
@@ -109,3 +110,15 @@ def seconds(text: str) -> float:
     if not 0 < number <= 1e9:
         raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r:.80}")
     return number
+
+
+_UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float:
+    """A length of time with its unit, as in `30d`, in seconds."""
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = text[len(number) :]
+    if not number.isascii() or not number.isdecimal() or len(number) > 6 or unit not in _UNITS_S:
+        raise argparse.ArgumentTypeError(f"expected a time as in 30d, 12h, 10min or 90s, got {text!r:.80}")
+    return int(number) * _UNITS_S[unit]

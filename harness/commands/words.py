@@ -7,8 +7,9 @@ import importlib.metadata
 
 from harness.agents import DRIVEN_KINDS
 from harness.commands.backends import backends
-from harness.commands.care_words import add_attach, add_stop
+from harness.commands.care_words import add_attach, add_cleanup, add_stop
 from harness.commands.conform_words import add_conform
+from harness.commands.divergences import add_divergences
 from harness.commands.fault_words import add_faults
 from harness.commands.looking import list_runs, status
 from harness.commands.probing import probe
@@ -52,10 +53,12 @@ def parser() -> argparse.ArgumentParser:
     _add_status(commands)
     add_stop(commands)
     add_attach(commands)
+    add_cleanup(commands)
     _add_probe(commands)
     _add_backends(commands)
     add_faults(commands)
     add_conform(commands)
+    add_divergences(commands)
     add_report(commands)
     return top
 

@@ -15,7 +15,7 @@ from backends.errors import CommandRejected, MultiplexerError, TargetMissing, Tr
 from backends.guard import Call
 from backends.operations import ServerIdentity, WindowExit
 
-__all__ = ["RUN_OPTION", "TOKEN_OPTION", "Listing", "SessionTaken", "Windows", "window_name"]
+__all__ = ["RUN_OPTION", "TOKEN_OPTION", "Listing", "SessionTaken", "Windows", "every_answer", "window_name"]
 
 RUN_OPTION = "@seamripper_run"
 """Session option that names the run a session belongs to."""
@@ -42,6 +42,24 @@ def _nothing() -> None:
 def window_name(task_key: str, token: str) -> str:
     """The name of the window of one launch: the token in it tells launches apart when an answer was lost."""
     return f"{task_key[:40]}-{token[:16]}"
+
+
+@contextmanager
+def every_answer(multiplexer: TerminalMultiplexer) -> Iterator[None]:
+    """Within, a courtesy or best effort that came to nothing is no answer: its error is raised at the end."""
+    swallowed: list[MultiplexerError] = []
+
+    def note(call: Call) -> None:
+        if call.swallowed and isinstance(call.error, MultiplexerError):
+            swallowed.append(call.error)
+
+    multiplexer.observe(note)
+    try:
+        yield
+    finally:
+        multiplexer.unobserve(note)
+    if swallowed:
+        raise swallowed[0]
 
 
 class Windows:
@@ -120,26 +138,9 @@ class Windows:
 
     def _owner_is_foreign(self) -> bool:
         """Whether the session, which is there, is tagged as another's, or has no tag although this run never asked for it."""
-        with self._every_answer():
+        with every_answer(self.multiplexer):
             owner = self.multiplexer.session_options(RUN_OPTION).get(self.session, "")
         return owner != self.run_id and (bool(owner) or not self.claimed or self._lost)
-
-    @contextmanager
-    def _every_answer(self) -> Iterator[None]:
-        """Within, a courtesy or best effort that came to nothing is no answer: its error is raised at the end."""
-        swallowed: list[MultiplexerError] = []
-
-        def note(call: Call) -> None:
-            if call.swallowed and isinstance(call.error, MultiplexerError):
-                swallowed.append(call.error)
-
-        self.multiplexer.observe(note)
-        try:
-            yield
-        finally:
-            self.multiplexer.unobserve(note)
-        if swallowed:
-            raise swallowed[0]
 
     def rename(self, session: str) -> None:
         """Leave the session's name to whoever has it, and go by another one."""
@@ -163,10 +164,10 @@ class Windows:
 
         Raises the `MultiplexerError` of what could not be confirmed.
         """
-        with self._every_answer():
+        with every_answer(self.multiplexer):
             self.multiplexer.set_window_option(window_id, TOKEN_OPTION, token)
         self.between()
-        with self._every_answer():
+        with every_answer(self.multiplexer):
             self.multiplexer.pipe_pane(window_id, log_file)
 
     def listing(self) -> Listing:

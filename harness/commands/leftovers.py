@@ -1,0 +1,163 @@
+"""What runs that are over have left behind, each with its proof that it is theirs, and how it is ended.
+
+Found and ended are two steps, so that saying what would be done is the first of them alone. A session counts as a run's by
+its tag, a process by the token in its environment, a control window by having ended.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backends.base import TerminalMultiplexer
+from backends.processes import Liveness, ProcessIdentity
+from backends.tmux import TmuxMultiplexer
+from harness.commands.host import Host
+from harness.commands.server import CONTROL, is_over
+from harness.engine.windows import RUN_OPTION, Windows, every_answer
+from harness.record import RecordError, RunState, RunStatus, classify, runs
+from harness.runs import PROBES
+
+__all__ = ["OVER", "Leftover", "Over", "examine", "forgotten", "is_last_of_server", "left_by", "nested_in", "parked"]
+
+OVER = (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.CRASHED, RunStatus.INTERRUPTED)
+"""What a run is whose session nobody needs: it is driven by nobody, and waits for nobody."""
+
+_TOKEN = "SEAMRIPPER_TOKEN"
+_GRACE_S = 2.0
+"""Seconds between asking a process to end and ending it."""
+_LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """One thing that is left; `end` ends it: true once it is proven gone, false if it is still there, `None` if unknown."""
+
+    kind: str
+    name: str
+    run_id: str
+    end: Callable[[], bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A run that is over, and those inside it; `because` says why it is left alone where it is not over."""
+
+    run_dir: Path
+    status: RunStatus
+    states: tuple[RunState, ...] = ()
+    because: str = ""
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens of all its launches."""
+        return [one.token for state in self.states for task in state.tasks for one in task.attempts if one.token]
+
+
+def examine(host: Host, run_dir: Path) -> Over:
+    """Whether the run is over, and what is recorded of it; changes nothing."""
+    status = classify(host.store(run_dir).evidence())
+    if status.name not in OVER:
+        why = {
+            RunStatus.RUNNING: "it is running",
+            RunStatus.PAUSED: "it waits for a person, and its session with it",
+        }
+        return Over(run_dir, status.name, because=why.get(status.name) or f"it is {status.name}: {status.reason}")
+    try:
+        states = tuple(host.store(found).load().state for found in [run_dir, *nested_in(host, run_dir)])
+    except (RecordError, OSError) as error:
+        return Over(run_dir, status.name, because=f"it cannot be read: {error}")
+    return Over(run_dir, status.name, states)
+
+
+def nested_in(host: Host, run_dir: Path) -> list[Path]:
+    """The directories of the runs inside that run, however deep."""
+    inner = runs(host.disk, run_dir / "nested")
+    return [*inner, *(deeper for found in inner for deeper in nested_in(host, found))]
+
+
+def left_by(host: Host, multiplexer: TerminalMultiplexer, over: Iterable[Over]) -> Iterator[Leftover]:
+    """Sessions and processes of runs that are over; raises what the multiplexer does where it does not answer."""
+    owners = _owners(multiplexer)
+    inside: set[int] = set()
+    tokens: list[str] = []
+    for run in over:
+        tokens += run.tokens
+        for state in run.states:
+            if owners.get(state.mux_session) == state.run_id and state.backend == multiplexer.backend_name:
+                inside |= _processes_in(host, multiplexer, state.mux_session)
+                yield _session(multiplexer, state.mux_session, state.run_id)
+    for identity in host.processes.carrying(_TOKEN, *tokens) if tokens else ():
+        if identity.pid not in inside and identity != host.processes.me():
+            yield Leftover("process", f"pid {identity.pid}", "", lambda one=identity: _end_process(host, one))  # type: ignore[misc]  # bound now
+
+
+def _owners(multiplexer: TerminalMultiplexer) -> dict[str, str]:
+    """The run that each session belongs to; nothing is taken for an answer but an answer."""
+    with every_answer(multiplexer):
+        return dict(multiplexer.session_options(RUN_OPTION))
+
+
+def _processes_in(host: Host, multiplexer: TerminalMultiplexer, session: str) -> set[int]:
+    """The processes that end with the session."""
+    table = host.processes
+    leaders = [pid for window in multiplexer.list_window_ids(session) for pid in multiplexer.window_pids(window)]
+    identities = [found for pid in leaders if (found := table.identify(pid)) is not None]
+    return {one.pid for identity in identities for one in table.tree(identity)}
+
+
+def _session(multiplexer: TerminalMultiplexer, session: str, run_id: str) -> Leftover:
+    return Leftover("session", session, run_id, Windows(multiplexer, session, run_id, "/").kill_session)
+
+
+def _end_process(host: Host, identity: ProcessIdentity) -> bool | None:
+    table, clock = host.processes, host.clock
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        table.signal(identity, signum)
+        end = clock.monotonic() + _GRACE_S
+        while table.liveness(identity) is not Liveness.DEAD and clock.monotonic() < end:
+            clock.sleep(_LOOK_S)
+    return {Liveness.DEAD: True, Liveness.ALIVE: False, Liveness.UNKNOWN: None}[table.liveness(identity)]
+
+
+def forgotten(host: Host, multiplexer: TerminalMultiplexer, root: Path) -> Iterator[Leftover]:
+    """Sessions that are tagged as those of runs whose directories are gone.
+
+    Only where the server is the root's own: on any other one a run that is not ours may be another root's.
+    """
+    if not isinstance(multiplexer, TmuxMultiplexer):
+        return
+    tops = [*runs(host.disk, root), *runs(host.disk, root / PROBES)]
+    known = {found.name for top in tops for found in [top, *nested_in(host, top)]}
+    for session, run_id in sorted(_owners(multiplexer).items()):
+        if run_id and run_id not in known:
+            yield _session(multiplexer, session, run_id)
+
+
+def parked(multiplexer: TerminalMultiplexer, run_id: str | None = None) -> Iterator[Leftover]:
+    """The windows of detached runs that have ended and are kept to be read: of that run, or of all."""
+    if not multiplexer.has_session(CONTROL):
+        return
+    with every_answer(multiplexer):
+        rows = multiplexer.list_windows(CONTROL, ("window_id", "window_name"))
+    for window, name in rows:
+        if run_id in (None, name) and is_over(multiplexer, window):
+            yield Leftover("window", window, name, lambda one=window: _end_window(multiplexer, one))  # type: ignore[misc]  # bound now
+
+
+def _end_window(multiplexer: TerminalMultiplexer, window: str) -> bool:
+    multiplexer.kill_window(window)
+    return window not in multiplexer.list_window_ids(CONTROL)
+
+
+def is_last_of_server(multiplexer: TerminalMultiplexer, found: Sequence[Leftover]) -> bool:
+    """Whether nothing but `found` keeps the server, which is there, from ending."""
+    with every_answer(multiplexer):
+        sessions = set(multiplexer.list_sessions())
+    sessions -= {one.name for one in found if one.kind == "session"}
+    if sessions == {CONTROL}:
+        ending = {one.name for one in found if one.kind == "window"}
+        return set(multiplexer.list_window_ids(CONTROL)) <= ending
+    return not sessions

@@ -1,0 +1,244 @@
+"""Tidying up: exactly what is proven to be of a run that is over, never a living run, never somebody else's session."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_drivers import Driver, killed_run
+
+from backends.base import TerminalMultiplexer
+from backends.errors import CommandRejected
+from backends.guard import Call
+from backends.memory_disk import MemoryDisk
+from harness.agents import plan_of, task, works
+from harness.commands.server import CONTROL
+from harness.commands.staged import CommandLine
+from harness.engine.windows import RUN_OPTION
+from harness.world import FakeWorld, SimulatedTmuxWorld
+
+DAY_S = 86400.0
+
+
+@pytest.fixture(params=[FakeWorld, SimulatedTmuxWorld], ids=lambda world: world.name)
+def seamripper(request: pytest.FixtureRequest) -> CommandLine:
+    """The command line of a simulated host."""
+    return CommandLine(request.param())
+
+
+@pytest.fixture
+def tmux() -> CommandLine:
+    """The same on the real tmux backend, whose servers are the roots' own."""
+    return CommandLine(SimulatedTmuxWorld())
+
+
+def multiplexer_of(seamripper: CommandLine) -> TerminalMultiplexer:
+    """The backend of that host."""
+    return seamripper.world.multiplexer()
+
+
+def found(seamripper: CommandLine, *words: str) -> list[tuple[str, str, str]]:
+    """What `cleanup` says that it has found: kind, name, outcome."""
+    document = seamripper("cleanup", *words, "--json").document
+    return [(one["kind"], one["name"], one["outcome"]) for one in document["found"]]
+
+
+def finished(seamripper: CommandLine, name: str = "done.toml", gate: str | None = None) -> Path:
+    """A run that has finished, or waits for that word."""
+    plan = plan_of(task("1-1", works(1).then_completes(), gate=gate), project=str(seamripper.world.project))
+    seamripper("run", seamripper.plan(plan, name))
+    return Path(seamripper("list", "--json").document["runs"][-1]["run_dir"])
+
+
+def ended_detached(seamripper: CommandLine, name: str, *argv: str) -> str:
+    """The window of a detached run, as `run --detach` opens it; its id."""
+    multiplexer = multiplexer_of(seamripper)
+    shells: list[str] = []
+    with contextlib.suppress(CommandRejected):
+        multiplexer.new_session(CONTROL, "/")
+        shells = multiplexer.list_window_ids(CONTROL)
+    window = multiplexer.new_parked_window(CONTROL, name, "/", argv or ["true"], "@back")
+    for shell in shells:
+        multiplexer.kill_window(shell)
+    seamripper.world.clock.sleep(1)
+    return window
+
+
+def test_an_interrupted_run_s_session_is_ended_and_nothing_else(seamripper: CommandLine) -> None:
+    """Canaries on the same server, one without a tag and one of another run's, go on."""
+    run_id = killed_run(seamripper).name
+    multiplexer = multiplexer_of(seamripper)
+    for canary in ("canary", f"{run_id}-canary"):
+        multiplexer.new_session(canary, "/")
+    multiplexer.set_session_option("canary", RUN_OPTION, "another")
+
+    answer = seamripper("cleanup", run_id)
+
+    assert (answer.code, answer.stdout) == (0, f"ended  session {run_id} of run {run_id}\n")
+    assert multiplexer.list_sessions() == [f"{run_id}-canary", "canary"]
+    assert found(seamripper, run_id) == []
+
+
+def test_a_dry_run_says_exactly_what_would_be_done_and_does_nothing(seamripper: CommandLine) -> None:
+    """The same list, not a byte written, nothing ended."""
+    run_id = killed_run(seamripper).name
+    ended_detached(seamripper, run_id)
+    disk = seamripper.world.disk
+    assert isinstance(disk, MemoryDisk)
+    before = len(disk.mutations)
+
+    planned = found(seamripper, "--all", "--dry-run")
+
+    assert len(disk.mutations) == before
+    assert multiplexer_of(seamripper).has_session(run_id)
+    assert planned
+    assert {outcome for _, _, outcome in planned} == {"would end"}
+    assert found(seamripper, "--all") == [(kind, name, "ended") for kind, name, _ in planned]
+
+
+def test_a_process_that_has_left_its_window_is_found_by_its_token(seamripper: CommandLine) -> None:
+    """And ended; one with another token is somebody else's."""
+    world = seamripper.world
+    assert isinstance(world, FakeWorld)
+    run_dir = killed_run(seamripper)
+    token = world.ledger()[0]["token"]
+    stray, other = (world.processes.spawn({"SEAMRIPPER_TOKEN": one}) for one in (token, "other"))
+
+    assert ("process", f"pid {stray.pid}", "ended") in found(seamripper, run_dir.name)
+    assert world.processes.identify(stray.pid) is None
+    assert world.processes.identify(other.pid) == other
+
+
+def test_a_running_run_is_left_alone(seamripper: CommandLine) -> None:
+    """By name it is one line and exit code 1; with `--all` it is said why."""
+    run_dir = killed_run(seamripper)
+    driver = Driver(seamripper, run_dir)
+
+    answer = seamripper("cleanup", run_dir.name)
+    document = seamripper("cleanup", "--all", "--json").document
+
+    assert (answer.code, answer.stdout) == (1, "")
+    assert answer.stderr == f"error: run {run_dir.name} is left alone: it is running; nothing was changed\n"
+    assert document["found"] == []
+    assert document["left"] == [{"run_id": run_dir.name, "why": "it is running"}]
+    assert multiplexer_of(seamripper).has_session(run_dir.name)
+    assert driver.signals == []
+
+
+def test_a_run_that_waits_for_a_person_keeps_its_session(seamripper: CommandLine) -> None:
+    """It is driven by nobody, and still not over."""
+    agent = works(1).then_completes()
+    stories = [task("1-1", agent), task("1-2", agent, gate="a word")]
+    seamripper("run", seamripper.plan(plan_of(*stories, project=str(seamripper.world.project))))
+    (run,) = seamripper("list", "--json").document["runs"]
+
+    assert found(seamripper, "--all") == []
+    assert multiplexer_of(seamripper).has_session(run["run_id"])
+
+
+def test_the_windows_of_detached_runs_that_have_ended_go(seamripper: CommandLine) -> None:
+    """Of that run, or with `--all` of every one; a command that goes on keeps its window."""
+    run_id = finished(seamripper).name
+    mine, other, busy = (
+        ended_detached(seamripper, run_id),
+        ended_detached(seamripper, "other"),
+        ended_detached(seamripper, "busy", "sleep", "1000"),
+    )
+
+    assert found(seamripper, run_id) == [("window", mine, "ended")]
+    assert found(seamripper, "--all") == [("window", other, "ended")]
+    assert multiplexer_of(seamripper).list_window_ids(CONTROL) == [busy]
+
+
+def test_a_session_of_a_run_whose_directory_is_gone_is_ended(tmux: CommandLine) -> None:
+    """Its tag says whose it was, on a server that is the root's own."""
+    run_dir = killed_run(tmux)
+    tmux.world.disk.remove_tree(run_dir)
+
+    assert ("session", run_dir.name, "ended") in found(tmux, "--all")
+
+
+def test_on_a_server_that_may_be_shared_no_unknown_run_is_ended() -> None:
+    """There the tag may be that of a run of another root."""
+    fake = CommandLine(FakeWorld())
+    run_dir = killed_run(fake)
+    fake.world.disk.remove_tree(run_dir)
+
+    assert found(fake, "--all") == []
+    assert multiplexer_of(fake).has_session(run_dir.name)
+
+
+def test_the_last_thing_to_go_is_the_server_with_its_socket(tmux: CommandLine) -> None:
+    """Nothing of it is left; where a canary sits, it stays."""
+    run_id = killed_run(tmux).name
+    ended_detached(tmux, run_id)
+    multiplexer_of(tmux).new_session("canary", "/")
+    assert [kind for kind, _, _ in found(tmux, "--all")] == ["session", "window"]
+
+    multiplexer_of(tmux).kill_session("canary")
+    ended_detached(tmux, run_id)
+    assert [kind for kind, _, _ in found(tmux, "--all")] == ["window", "server"]
+    assert tmux.world.disk.listdir("/sim/socket") == []
+    assert found(tmux, "--all") == []
+
+
+@pytest.mark.parametrize("last", ["", "server_identity", "session_options"])
+def test_a_server_that_does_not_answer_is_not_taken_for_empty(seamripper: CommandLine, last: str) -> None:
+    """Whenever it falls silent, after that `last` answer: one line, exit code 1, and nothing is ended."""
+    run_id = killed_run(seamripper).name
+    multiplexer = multiplexer_of(seamripper)
+
+    def fall_silent(call: Call) -> None:
+        if call.operation.name == last:
+            seamripper.world.freeze()
+
+    multiplexer.observe(fall_silent)
+    if not last:
+        seamripper.world.freeze()
+    answer = seamripper("cleanup", run_id, "--dry-run", multiplexer=lambda name, root, **options: multiplexer)
+    seamripper.world.thaw()
+
+    assert (answer.code, answer.stdout, answer.stderr.count("\n")) == (1, "", 1)
+    assert "did not answer" in answer.stderr
+
+
+REMOVING: dict[tuple[str, ...], bool] = {
+    ("RUN",): False,
+    ("RUN", "--remove", "--dry-run"): False,
+    ("RUN", "--remove"): True,
+    ("RUN", "--remove", "--older-than", "3d"): False,
+    ("--all",): False,
+    ("--all", "--remove"): False,
+    ("--all", "--remove", "--older-than", "1d"): True,
+}
+
+
+@pytest.mark.parametrize("words", REMOVING, ids=" ".join)
+def test_a_directory_is_removed_only_where_that_is_asked_for(seamripper: CommandLine, words: tuple[str, ...]) -> None:
+    """A finished run of two days ago: at once by name, with `--all` after thirty days unless told otherwise."""
+    run_dir = finished(seamripper)
+    seamripper.world.clock.sleep(2 * DAY_S)
+
+    seamripper("cleanup", *(run_dir.name if word == "RUN" else word for word in words))
+
+    assert (seamripper.world.disk.info(run_dir) is None) is REMOVING[words]
+
+
+def test_what_can_still_be_resumed_is_not_removed(seamripper: CommandLine) -> None:
+    """An interrupted run and a paused one, however old."""
+    kept: list[Any] = [killed_run(seamripper), finished(seamripper, gate="a word")]
+
+    seamripper("cleanup", "--all", "--remove", "--older-than", "0d")
+
+    assert [seamripper.world.disk.info(run_dir) is None for run_dir in kept] == [False, False]
+
+
+def test_which_runs_are_meant_has_to_be_said(seamripper: CommandLine) -> None:
+    """Neither and both are usage errors; an age without its unit is one as well."""
+    run_id = finished(seamripper).name
+
+    for words in ((), (run_id, "--all"), ("--all", "--older-than", "30")):
+        answer = seamripper("cleanup", *words)
+        assert (answer.code, answer.stderr.count("\n")) == (2, 1)
