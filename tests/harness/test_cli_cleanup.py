@@ -186,13 +186,15 @@ def test_the_last_thing_to_go_is_the_server_with_its_socket(tmux: CommandLine) -
 
 @pytest.mark.parametrize("last", ["", "server_identity", "session_options"])
 def test_a_server_that_does_not_answer_is_not_taken_for_empty(seamripper: CommandLine, last: str) -> None:
-    """Whenever it falls silent, after that `last` answer: one line, exit code 1, and nothing is ended."""
+    """Whenever it falls silent, for one question after that `last` answer: one line, exit code 1, nothing is ended."""
     run_id = killed_run(seamripper).name
     multiplexer = multiplexer_of(seamripper)
 
     def fall_silent(call: Call) -> None:
         if call.operation.name == last:
             seamripper.world.freeze()
+        elif last:
+            seamripper.world.thaw()
 
     multiplexer.observe(fall_silent)
     if not last:
