@@ -10,6 +10,8 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from backends.psmux_probes import Probe, ProbeError, parse_probe
+
 __all__ = ["NOT_IMITATED", "Catalogue", "CatalogueError", "Divergence", "parse_catalogue", "psmux_catalogue"]
 
 NOT_IMITATED = "not imitated"
@@ -26,8 +28,8 @@ class Divergence:
 
     `versions` are the versions of psmux, in words; `profiles` are those of the double's profiles that show it, none where
     it cannot be imitated. `source` says who has seen it, `(?)` that it was seen in one place only. `tmux` and `psmux` say
-    what each does, `backend` how `PsmuxMultiplexer` lives with it, `double` how the double imitates it, and `probe` what
-    shows it on a real psmux.
+    what each does, `backend` how `PsmuxMultiplexer` lives with it, and `double` how the double imitates it. `probe` shows it
+    on a living psmux, or is the reason why nothing can.
     """
 
     id: str
@@ -39,7 +41,7 @@ class Divergence:
     psmux: str
     backend: str
     double: str
-    probe: str
+    probe: Probe | str
 
     @property
     def imitated(self) -> bool:
@@ -99,10 +101,26 @@ def _divergence(number: int, entry: object, profiles: tuple[str, ...]) -> Diverg
     for profile in shown:
         if profile not in profiles:
             raise CatalogueError(f"{where}: unknown profile {profile!r:.40}: known are {', '.join(profiles)}")
-    texts = {name: _text(where, name, entry.get(name)) for name in _FIELDS if name != "profiles"}
+    texts = {name: _text(where, name, entry.get(name)) for name in _FIELDS if name not in ("profiles", "probe")}
     if not re.fullmatch(r"[a-z][a-z0-9-]*", texts["id"]):
         raise CatalogueError(f"{where}: id must be words of a-z and 0-9 with - between them")
-    return Divergence(profiles=shown, **texts)
+    probe = _probe(where, entry.get("probe"), shown=bool(shown), absent=len(shown) < len(profiles))
+    return Divergence(profiles=shown, probe=probe, **texts)
+
+
+def _probe(where: str, raw: object, *, shown: bool, absent: bool) -> Probe | str:
+    """The probe, or why there is none; it says what is due in exactly those profiles that there are."""
+    if not isinstance(raw, dict):
+        return _text(where, "probe", raw)
+    try:
+        probe = parse_probe(raw)
+    except ProbeError as wrong:
+        raise CatalogueError(f"{where}: probe: {wrong}") from None
+    for name, steps, due in (("shown", probe.shown, shown), ("absent", probe.absent, absent)):
+        if bool(steps) != due:
+            why = "the profiles ask for it" if due else "no profile is of that kind"
+            raise CatalogueError(f"{where}: probe: `{name}` must {'' if due else 'not '}have steps: {why}")
+    return probe
 
 
 def _refuse_unknown(where: str, table: Mapping[str, object], known: tuple[str, ...]) -> None:

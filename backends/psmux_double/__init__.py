@@ -6,7 +6,8 @@ nothing about psmux itself.
 
 A file `double.json` in PSMUX_DATA_DIR says what it is like: `{"profile": "3.3.8", "faults": [...]}`; without the file the
 variable PSMUX_DOUBLE names the profile. A fault is `{"verb": "new-window", "does": "hang"}`, with `skip` and `times` (calls),
-`text`, `seconds`, and `after` (the effect happens, the answer is lost). `FAULTS` lists what one can do.
+`text`, `seconds`, and `after` (the effect happens, the answer is lost). `FAULTS` lists what one can do. The variable
+PSMUX_DOUBLE_LACKS names divergences that it does not show, so that whoever looks for them can be seen to miss them.
 """
 
 from __future__ import annotations

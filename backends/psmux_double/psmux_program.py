@@ -101,8 +101,12 @@ class Double:
         self.profile = str(control.get("profile") or environment.get("PSMUX_DOUBLE") or "3.3.8")
         if self.profile not in catalogue["profiles"]:
             raise Refusal(f"the double has no profile {self.profile}: known are {', '.join(catalogue['profiles'])}", 2)
-        self._shown = {one["id"] for one in catalogue["divergence"] if self.profile in one["profiles"]}
         self._known = {one["id"] for one in catalogue["divergence"]}
+        self._shown = {one["id"] for one in catalogue["divergence"] if self.profile in one["profiles"]}
+        lacked = set(environment.get("PSMUX_DOUBLE_LACKS", "").split())
+        if lacked - self._known:
+            raise Refusal(f"the catalogue has no divergence {', '.join(sorted(lacked - self._known))}", 2)
+        self._shown -= lacked
 
     def shows(self, divergence: str) -> bool:
         """Whether the profile has this divergence."""
@@ -356,8 +360,9 @@ def list_sessions(double: Double, words: Words) -> None:
 
 
 def display_message(double: Double, words: Words) -> None:
-    """What a format means; without a target, for the active window."""
-    session, target = double.target(words.flags.get("t"))
+    """What a format means; without a target, for the active window, whoever asks."""
+    own = "" if double.shows("self-probe") else double.environment.get("TMUX_PANE")
+    session, target = double.target(words.flags.get("t") or own)
     form = double.format(session, words.rest[0] if words.rest else "#{session_name}")
     sys.stdout.write(double.tmux(session, "display-message", "-p", "-t", target or f"={session}:", form))
 

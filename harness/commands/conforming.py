@@ -26,7 +26,7 @@ from harness.conformance.subjects import SubjectError, spec_of, tried
 from harness.conformance.waivers import Waiver, WaiverError, waivers_of
 from harness.engine.signals import StopSwitch, stop_signals
 
-__all__ = ["conform", "level_of_word"]
+__all__ = ["conform", "interruptible", "level_of_word"]
 
 _WAIVERS_LIMIT = 1_000_000
 _BAD = (Outcome.FAILED, Outcome.ERROR, Outcome.STALE_WAIVER, Outcome.NOT_RUN)
@@ -45,7 +45,7 @@ def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     except SubjectError as wrong:
         raise CommandError(str(wrong), wrong.advice, EXIT_USAGE) from wrong
     kit = Kit(spec, host.clock, waivers, importlib.metadata.version("seamripper"), _replay(arguments))
-    with _interruptible() as switch:
+    with interruptible() as switch:
         certificate = kit.run(chosen(arguments.level, arguments.only), lambda result: _show(output, result, switch))
     output.say("")
     output.show(level_table(certificate))
@@ -63,7 +63,7 @@ def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
 
 
 @contextmanager
-def _interruptible() -> Iterator[StopSwitch]:
+def interruptible() -> Iterator[StopSwitch]:
     """Within, a signal ends the command after the check that it comes in, a second one at once; servers end either way."""
     switch = StopSwitch()
     switch.on_force = _at_once

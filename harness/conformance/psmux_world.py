@@ -28,6 +28,11 @@ class PsmuxWorld(ForeignWorld):
     def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
         super().__init__(PSMUX, seed, scale)
 
+    @property
+    def data_dir(self) -> Path:
+        """The directory that psmux keeps its sessions in."""
+        return self._socket
+
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
         """See `World.multiplexer`; `wrap` goes around the transport that knows the data directory."""
         return PsmuxMultiplexer(

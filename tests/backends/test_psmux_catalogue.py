@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backends.psmux_catalogue import CatalogueError, parse_catalogue, psmux_catalogue
+from backends.psmux_probes import Look, Probe, Run
 
 ENTRY = """
 profiles = ["3.3.8"]
@@ -64,6 +65,47 @@ def test_a_broken_catalogue_is_refused_in_one_line(text: str, complaint: str) ->
 
     assert complaint in str(refused.value)
     assert "\n" not in str(refused.value).replace("\\n", "")
+
+
+STEP = '{ run = ["-V"] }'
+
+
+@pytest.mark.parametrize(
+    ("probe", "complaint"),
+    [
+        ("{ given = [], shwon = [] }", "entry 1 (one): probe: has an unknown key 'shwon'"),
+        ("{ given = [] }", "probe: `shown` must have steps: the profiles ask for it"),
+        (f"{{ shown = [{STEP}], absent = [{STEP}] }}", "`absent` must not have steps"),
+        ("{ shown = 3 }", "shown must be a list of steps"),
+        ("{ shown = [3] }", "step 1 of shown must be a table with either `run` or `file`"),
+        ('{ shown = [{ run = ["-V"], file = "x" }] }', "either `run` or `file`"),
+        ('{ shown = [{ run = ["-V"], exit = 1 }] }', "unknown field `exit`"),
+        ('{ shown = [{ run = ["-V"], status = "1" }] }', "Expected `int`, got `str`"),
+        ('{ shown = [{ run = ["-V"], out = "(" }] }', "'(' is no pattern"),
+        ('{ shown = [{ run = ["-t", "<pane>"] }] }', "shown: nothing is called <pane> there"),
+        ('{ shown = [{ file = "x" }] }', "says neither what the file holds nor what it lacks"),
+    ],
+)
+def test_a_broken_probe_is_refused_in_one_line(probe: str, complaint: str) -> None:
+    """The line names the entry, the step and what is wrong with it."""
+    with pytest.raises(CatalogueError) as refused:
+        parse_catalogue(ENTRY.replace('probe = "p"', f"probe = {probe}"))
+
+    assert complaint in str(refused.value)
+    assert str(refused.value).startswith("entry 1 (one): probe: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_probe_says_what_is_due_where_the_divergence_is_and_where_it_is_not() -> None:
+    """What was kept in `given` is known in both, and the steps of the other are left out."""
+    other = ENTRY.replace('profiles = ["3.3.8"]\n[[', 'profiles = ["3.3.8", "master"]\n[[')
+    given = '{ run = ["-V"], keep = "said" }'
+    text = f'{{ given = [{given}], shown = [{STEP}], absent = [{{ file = "<said>", lacks = "x" }}] }}'
+    probe = parse_catalogue(other.replace('probe = "p"', f"probe = {text}")).divergences["one"].probe
+
+    assert isinstance(probe, Probe)
+    assert probe.steps(True) == (Run(("-V",), keep="said"), Run(("-V",)))
+    assert probe.steps(False)[1:] == (Look("<said>", lacks="x"),)
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
