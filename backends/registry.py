@@ -92,8 +92,8 @@ def _info(name: str, source: str) -> BackendInfo:
         available = _factory(name)().available()
     except BackendNotFound as missing:
         return BackendInfo(name, source, False, missing.message)
-    except (TypeError, ValueError, OSError, RuntimeError, ArithmeticError, LookupError, AttributeError) as broken:
-        return BackendInfo(name, source, False, f"cannot be made: {type(broken).__name__}: {broken}")
+    except (Exception, SystemExit) as broken:
+        return BackendInfo(name, source, False, f"cannot be made: {_why(broken)}")
     return BackendInfo(name, source, available, None if available else "this host cannot run it")
 
 
@@ -148,16 +148,11 @@ def _referred(name: str, reference: str) -> object:
         found: object = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (
-        ImportError,
-        AttributeError,
-        SyntaxError,
-        TypeError,
-        ValueError,
-        NameError,
-        OSError,
-        RuntimeError,
-    ) as broken:
-        why = f"{type(broken).__name__}: {broken}"
-        raise BackendNotFound(f"backend {name} cannot be loaded: {why}", known=multiplexer_names()) from broken
+    except (Exception, SystemExit) as broken:
+        raise BackendNotFound(f"backend {name} cannot be loaded: {_why(broken)}", known=multiplexer_names()) from broken
     return found
+
+
+def _why(broken: BaseException) -> str:
+    """What somebody else's package raised, in one line."""
+    return f"{type(broken).__name__}: {' '.join(str(broken).split()):.200}"

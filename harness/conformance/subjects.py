@@ -70,11 +70,6 @@ def _reference(name: str, option: str) -> object:
             advice = "check the name; it is looked for from this directory as well"
             raise SubjectError(f"{option}: {unknown.message}", advice) from unknown
         raise SubjectError(f"{option}: {unknown.message}") from unknown
-    except (Exception, SystemExit) as broken:
-        said = " ".join(str(broken).split())
-        raise SubjectError(
-            f"{option} {name}: its module cannot be imported: {type(broken).__name__}: {said:.200}", "correct it"
-        ) from broken
 
 
 def tried(spec: BackendSpec) -> None:

@@ -1,0 +1,1 @@
+"""A backend for seamripper to begin one's own with."""
