@@ -1,0 +1,117 @@
+"""The command line on this host, as somebody in a shell would type it: in a terminal of its own, or without one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal as signal_module
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pexpect
+
+from backends.errors import MultiplexerError
+from backends.processes import Completed
+from backends.tmux import TmuxMultiplexer
+from harness.agents import ScriptedAgent, plan_of, task
+from harness.waiting import eventually
+from harness.world import World
+
+__all__ = ["Shell"]
+
+PATIENCE_S = 40.0
+"""Seconds of the host that anything is waited for."""
+SEAMRIPPER = (sys.executable, "-P", "-m", "harness.cli")
+
+
+class Shell:
+    """Somebody's shell on this host: runs `seamripper`, in a terminal or without, with a root of its own."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.root = world.runs
+        self.ledger_file = world.project / "ledger.jsonl"
+        runtime = world.runs.parent / "r"
+        runtime.mkdir(mode=0o700)
+        own = {"XDG_RUNTIME_DIR": str(runtime), "SEAMRIPPER_LEDGER": str(self.ledger_file), "TERM": "xterm-256color"}
+        self.environment = {**os.environ, **own, "SEAMRIPPER_ROOT": str(self.root)}
+        for name in ("TMUX", "TMUX_PANE", "NO_COLOR", "SEAMRIPPER_MUX"):
+            self.environment.pop(name, None)
+        self.multiplexer = TmuxMultiplexer(root=self.root, environment=self.environment)
+        self.children: list[pexpect.spawn[str]] = []
+
+    def run(self, *words: str) -> Completed:
+        """A command to its end, without a terminal."""
+        argv = (*SEAMRIPPER, *words)
+        return self.world.processes.run(argv, timeout_s=PATIENCE_S, env=self.environment, cwd=self.world.project)
+
+    def spawn(self, *words: str) -> pexpect.spawn[str]:
+        """A command in a terminal of its own."""
+        child = pexpect.spawn(
+            SEAMRIPPER[0],
+            [*SEAMRIPPER[1:], *words],
+            env=self.environment,
+            cwd=str(self.world.project),
+            encoding="utf-8",
+            timeout=PATIENCE_S,
+            dimensions=(30, 100),
+        )
+        self.children.append(child)
+        return child
+
+    def status(self) -> dict[str, Any]:
+        """What `seamripper status --json` says of the newest run."""
+        answer = self.run("status", "--json")
+        found: dict[str, Any] = json.loads(answer.stdout)["run"] if answer.stdout else {"status": "", "state": None}
+        return found
+
+    def ledger(self, what: str) -> list[dict[str, Any]]:
+        """What agents wrote down about themselves, of that kind."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = [json.loads(line) for line in self.world.disk.read(self.ledger_file).splitlines()]
+            return [entry for entry in lines if entry["what"] == what]
+        return []
+
+    def eventually(self, condition: Callable[[], Any]) -> Any:
+        """Wait for it."""
+        return eventually(condition, self.world.clock, PATIENCE_S, 0.2)
+
+    def wait_for_start(self, key: str) -> None:
+        """Until an agent is at work on that task."""
+        self.eventually(lambda: [entry for entry in self.ledger("prompt") if entry["task"] == key])
+
+    def starts(self) -> list[str]:
+        """The tasks whose agents were started, in order."""
+        return [str(entry["task"]) for entry in self.ledger("start")]
+
+    def is_server_gone(self) -> bool:
+        """Whether nothing of the root's server is left, its socket included."""
+        return not self.multiplexer.socket_path.exists() and self.multiplexer.server_identity() is None
+
+    def plan(self, *agents: ScriptedAgent, **settings: Any) -> str:
+        """A plan with tasks 1-1, 1-2, ... for these agents, as a file."""
+        stories = [task(f"1-{number}", agent) for number, agent in enumerate(agents, 1)]
+        settings = {"poll_s": 0.3, "stop_grace_s": 3.0, "session_timeout_s": 60.0, **settings}
+        path: Path = self.world.project / "plan.toml"
+        self.world.disk.write(path, plan_of(*stories, project=str(self.world.project), **settings).to_toml().encode())
+        return str(path)
+
+    @staticmethod
+    def ended(child: pexpect.spawn[str]) -> tuple[int | None, str]:
+        """The exit status of a command in a terminal, and what the terminal was sent since the last look."""
+        child.expect(pexpect.EOF)
+        child.close()
+        return child.exitstatus, child.before or ""
+
+    def close(self) -> None:
+        """End whatever was started."""
+        for child in self.children:
+            child.close(force=True)
+        with contextlib.suppress(MultiplexerError):
+            self.multiplexer.shutdown()
+        for token in {entry["token"] for entry in self.ledger("start")}:
+            for one in self.world.processes.carrying("SEAMRIPPER_TOKEN", token):
+                self.world.processes.signal(one, signal_module.SIGKILL)
