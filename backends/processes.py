@@ -1,8 +1,9 @@
 """Processes as an argument: the one module that spawns, looks at and signals them.
 
 A pid alone names nobody, because it is used again: a process is named by `ProcessIdentity` (pid, start time, boot), and
-everything here that acts takes one. `run` is the one way to run a command: no shell, a deadline, the whole process group
-killed and reaped on a miss, and never a wait for the end of a pipe that somebody else may hold.
+everything here that acts takes one. A command is run by `run`, which waits for it, or by `start`, which does not: no shell,
+a deadline, the whole process group killed and reaped on a miss, and never a wait for the end of a pipe that somebody else
+may hold.
 """
 
 from __future__ import annotations
@@ -27,7 +28,16 @@ import psutil
 
 from backends.clock import Clock, SystemClock, Waker
 
-__all__ = ["OUTPUT_LIMIT", "Completed", "Liveness", "ProcessIdentity", "ProcessTable", "SystemProcessTable", "last"]
+__all__ = [
+    "OUTPUT_LIMIT",
+    "Completed",
+    "Job",
+    "Liveness",
+    "ProcessIdentity",
+    "ProcessTable",
+    "SystemProcessTable",
+    "last",
+]
 
 OUTPUT_LIMIT = 64 * 1024 * 1024
 """Bytes of one output of a command that is kept whole; `backends.disk.READ_LIMIT` is the same for a file."""
@@ -62,6 +72,21 @@ class Completed:
     status: int
     stdout: bytes
     stderr: bytes
+
+
+class Job(ABC):
+    """A command that was started and is looked at now and then."""
+
+    @abstractmethod
+    def poll(self) -> Completed | None:
+        """What came of it, `None` while it runs; never waits.
+
+        Raises `subprocess.TimeoutExpired` once its time is up and `OSError` for too much output, when it has been ended.
+        """
+
+    @abstractmethod
+    def end(self) -> None:
+        """Kill its process group and reap it, if it still runs."""
 
 
 class ProcessTable(ABC):
@@ -120,6 +145,22 @@ class ProcessTable(ABC):
         `OUTPUT_LIMIT` bytes is ended with EFBIG: an answer is whole or it is none.
         Raises `subprocess.TimeoutExpired` after `timeout_s` clock seconds and `InterruptedError` when `waker` is set first
         (the process group is killed and reaped in both), `OSError` and `ValueError` where it cannot be started.
+        """
+
+    @abstractmethod
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        newest: int,
+        cwd: str | os.PathLike[str] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Job:
+        """Start `argv` without input, and with `variables` on top of this process's environment; nobody waits for it.
+
+        Of either output the last `newest` bytes are kept; 0 discards it. Whoever starts a job polls it until it has ended, or
+        ends it. Raises `OSError` and `ValueError` where it cannot be started.
         """
 
     @abstractmethod
@@ -220,32 +261,32 @@ class SystemProcessTable(ProcessTable):
         newest: int | None = None,
     ) -> Completed:
         """See `ProcessTable.run`."""
-        with contextlib.ExitStack() as files:
-            streams: list[int | IO[bytes]] = [subprocess.PIPE if stdin else subprocess.DEVNULL, *[subprocess.PIPE] * 2]
-            if self._by_files:
-                streams = [files.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
-                _fill(streams[0], stdin)
-            process = subprocess.Popen(
-                list(argv),
-                stdin=streams[0],
-                stdout=streams[1],
-                stderr=streams[2],
-                cwd=cwd,
-                env=None if env is None else dict(env),
-                start_new_session=True,
-            )
-            try:
-                left = self._deadline(timeout_s)
-                if self._by_files:
-                    out, err = _await(process, streams[1:], left, waker, newest)
-                else:
-                    out, err = _converse(process, stdin, left, waker, newest)
-            except BaseException:
-                _end_group(process)
-                raise
-            finally:
-                _close_pipes(process)
+        left = self._deadline(timeout_s)
+        if self._by_files:
+            job = _SystemJob(argv, left, stdin=stdin, cwd=cwd, env=env, newest=newest)
+            return job.wait(waker)
+        process = _spawn(argv, subprocess.PIPE if stdin else subprocess.DEVNULL, [subprocess.PIPE] * 2, cwd, env)
+        try:
+            out, err = _converse(process, stdin, left, waker, newest)
+        except BaseException:
+            _end_group(process)
+            raise
+        finally:
+            _close_pipes(process)
         return Completed(tuple(argv), process.returncode, out, err)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        newest: int,
+        cwd: str | os.PathLike[str] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Job:
+        """See `ProcessTable.start`."""
+        env = {**os.environ, **(variables or {})}
+        return _SystemJob(argv, self._deadline(timeout_s), cwd=cwd, env=env, newest=newest)
 
     def foreground(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
         """See `ProcessTable.foreground`."""
@@ -322,44 +363,100 @@ def _converse(
     return (bytes(out), bytes(err)) if newest is None else (last(bytes(out), newest), last(bytes(err), newest))
 
 
+def _spawn(
+    argv: Sequence[str],
+    stdin: int | IO[bytes],
+    outputs: Sequence[int | IO[bytes]],
+    cwd: str | os.PathLike[str] | None,
+    env: Mapping[str, str] | None,
+) -> subprocess.Popen[bytes]:
+    """The process, as the leader of a group of its own."""
+    return subprocess.Popen(
+        list(argv),
+        stdin=stdin,
+        stdout=outputs[0],
+        stderr=outputs[1],
+        cwd=cwd,
+        env=None if env is None else dict(env),
+        start_new_session=True,
+    )
+
+
 _MOST_PASSED = 16 * OUTPUT_LIMIT
 """Bytes that a command may write into a file of which only the newest are wanted."""
 
 
-def _fill(file: int | IO[bytes], data: bytes) -> None:
-    """Make `data` what is read from `file` next."""
-    assert not isinstance(file, int)
-    file.write(data)
-    file.seek(0)
+class _SystemJob(Job):
+    """A process of this host that writes into files, which need nobody to drain them and are gone afterwards."""
 
+    def __init__(
+        self,
+        argv: Sequence[str],
+        left: Callable[[], float],
+        *,
+        stdin: bytes = b"",
+        cwd: str | os.PathLike[str] | None,
+        env: Mapping[str, str] | None,
+        newest: int | None,
+    ) -> None:
+        self._argv = tuple(argv)
+        self._left = left
+        self._newest = newest
+        self._files: list[IO[bytes]] = []
+        with contextlib.ExitStack() as opened:
+            if newest != 0:
+                self._files = [opened.enter_context(tempfile.TemporaryFile()) for _ in range(2)]
+            given: int | IO[bytes] = subprocess.DEVNULL
+            if stdin:
+                given = opened.enter_context(tempfile.TemporaryFile())
+                given.write(stdin)
+                given.seek(0)
+            self._process = _spawn(argv, given, self._files or [subprocess.DEVNULL] * 2, cwd, env)
+            self._opened = opened.pop_all()
 
-def _await(
-    process: subprocess.Popen[bytes],
-    outputs: Sequence[int | IO[bytes]],
-    left: Callable[[], float],
-    waker: Waker | None,
-    newest: int | None,
-) -> tuple[bytes, bytes]:
-    """Wait until the process itself has ended, not for its children, and read what it wrote into `outputs`."""
-    files = [file for file in outputs if not isinstance(file, int)]
-    most = OUTPUT_LIMIT if newest is None else _MOST_PASSED
-    while True:
-        if waker is not None and waker.is_set():
-            raise InterruptedError("given up by the caller")
-        patience = left()
-        ended = process.poll() is not None
-        sizes = [os.fstat(file.fileno()).st_size for file in files]
-        if max(sizes) > most:
-            raise OSError(errno.EFBIG, f"more than {most} bytes of output")
-        if ended:
-            break
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(min(patience, _POLL_S))
-    texts = []
-    for file, size in zip(files, sizes, strict=True):
-        file.seek(0 if newest is None else max(0, size - newest))
-        texts.append(file.read(size if newest is None else newest))
-    return texts[0], texts[1]
+    def poll(self) -> Completed | None:
+        """See `Job.poll`; what its children go on writing is not waited for."""
+        try:
+            # Asked first: what ended in time is not late because nobody looked.
+            ended = self._process.poll() is not None
+            if not ended:
+                self._left()
+            sizes = [os.fstat(file.fileno()).st_size for file in self._files]
+            most = OUTPUT_LIMIT if self._newest is None else _MOST_PASSED
+            if max(sizes, default=0) > most:
+                raise OSError(errno.EFBIG, f"more than {most} bytes of output")
+            if not ended:
+                return None
+            texts = [self._text(file, size) for file, size in zip(self._files, sizes, strict=True)] or [b"", b""]
+        except BaseException:
+            self.end()
+            raise
+        self._opened.close()
+        return Completed(self._argv, self._process.returncode, *texts)
+
+    def _text(self, file: IO[bytes], size: int) -> bytes:
+        kept = size if self._newest is None else self._newest
+        file.seek(max(0, size - kept))
+        return file.read(kept)
+
+    def wait(self, waker: Waker | None) -> Completed:
+        """What comes of it; `InterruptedError` when `waker` is set first."""
+        while (done := self.poll()) is None:
+            try:
+                if waker is not None and waker.is_set():
+                    raise InterruptedError("given up by the caller")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_POLL_S)
+            except BaseException:
+                self.end()
+                raise
+        return done
+
+    def end(self) -> None:
+        """See `Job.end`."""
+        if self._process.poll() is None:
+            _end_group(self._process)
+        self._opened.close()
 
 
 def _bound(received: bytearray, newest: int | None) -> None:

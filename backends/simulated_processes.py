@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from backends.clock import Clock, VirtualClock, Waker
 from backends.posix_signals import SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH
-from backends.processes import Completed, Liveness, ProcessIdentity, ProcessTable, last
+from backends.processes import Completed, Job, Liveness, ProcessIdentity, ProcessTable, last
 
 __all__ = ["Command", "SimulatedProcessTable"]
 
@@ -37,9 +38,10 @@ class _Process:
 class SimulatedProcessTable(ProcessTable):
     """The processes of a host that does not exist.
 
-    `commands` are what `run` can run, by the first word of the argv; `true` and `false` are there, anything else is
+    `commands` are what can be run, by the first word of the argv; `true` and `false` are there, anything else is
     `FileNotFoundError`. A pid in `unknowable` has liveness UNKNOWN. `sent` lists every signal that found a process,
-    `shown` what had the terminal, and in which environment.
+    `shown` what had the terminal, and in which environment. A command that is started as a job takes the seconds that
+    `lasting` says (0 s) and is called at their end; `started` lists every job, its argv and its variables.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class SimulatedProcessTable(ProcessTable):
         self._next_pid = FIRST_PID
         self._running: dict[int, _Process] = {}
         self.commands: dict[str, Command] = {"true": _ending(0), "false": _ending(1), **(commands or {})}
+        self.lasting: dict[str, float] = {}
+        self.started: list[tuple[tuple[str, ...], Mapping[str, str]]] = []
         self.unknowable: set[int] = set()
         self.sent: list[tuple[int, int]] = []
         self.shown: list[tuple[tuple[str, ...], dict[str, str]]] = []
@@ -167,19 +171,34 @@ class SimulatedProcessTable(ProcessTable):
         newest: int | None = None,
     ) -> Completed:
         """See `ProcessTable.run`; commands that take time spend it on their own clock."""
-        if any("\0" in word for word in argv):
-            raise ValueError("embedded null byte")
         if waker is not None and waker.is_set():
             raise InterruptedError("given up by the caller")
+        return _shortened(self._command(argv)(argv), newest)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        newest: int,
+        cwd: str | os.PathLike[str] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Job:
+        """See `ProcessTable.start`; the job is a process of this host."""
+        command = self._command(argv)
+        self.started.append((tuple(argv), dict(variables or {})))
+        job = _SimulatedJob(self, argv, command, newest, variables or {})
+        job.due_s = self._clock.monotonic() + self.lasting.get(argv[0], 0.0)
+        job.deadline_s = self._clock.monotonic() + timeout_s
+        return job
+
+    def _command(self, argv: Sequence[str]) -> Command:
+        if any("\0" in word for word in argv):
+            raise ValueError("embedded null byte")
         command = self.commands.get(argv[0])
         if command is None:
             raise FileNotFoundError(2, "No such file or directory", argv[0])
-        done = command(argv)
-        return (
-            done
-            if newest is None
-            else replace(done, stdout=last(done.stdout, newest), stderr=last(done.stderr, newest))
-        )
+        return command
 
     def foreground(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
         """See `ProcessTable.foreground`; what was shown is in `shown`, and a command that is not known ends with 0."""
@@ -187,8 +206,59 @@ class SimulatedProcessTable(ProcessTable):
         command = self.commands.get(argv[0])
         return 0 if command is None else command(argv).status
 
+    @property
+    def now(self) -> float:
+        """Monotonic seconds of the host."""
+        return self._clock.monotonic()
+
+
+class _SimulatedJob(Job):
+    def __init__(
+        self,
+        table: SimulatedProcessTable,
+        argv: Sequence[str],
+        command: Command,
+        newest: int,
+        variables: Mapping[str, str],
+    ) -> None:
+        self._table = table
+        self._argv = tuple(argv)
+        self._command = command
+        self._newest = newest
+        self._killed_by: int | None = None
+        self.due_s = 0.0
+        self.deadline_s = 0.0
+        self._identity = table.spawn(variables, parent=table.me().pid, on_signal=self._signalled)
+
+    def _signalled(self, signum: int) -> None:
+        if signum not in _HARMLESS_SIGNALS:
+            self._killed_by = signum
+            self.end()
+
+    def poll(self) -> Completed | None:
+        """See `Job.poll`."""
+        if self._killed_by is not None:
+            return Completed(self._argv, -self._killed_by, b"", b"")
+        now, late = self._table.now, self.deadline_s < self.due_s
+        if now < min(self.due_s, self.deadline_s):
+            return None
+        self.end()
+        if late:
+            raise subprocess.TimeoutExpired(["command"], self.deadline_s)
+        return _shortened(self._command(self._argv), self._newest)
+
+    def end(self) -> None:
+        """See `Job.end`."""
+        self._table.exit(self._identity.pid)
+
 
 _HARMLESS_SIGNALS = frozenset({0, SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH})
+
+
+def _shortened(done: Completed, newest: int | None) -> Completed:
+    if newest is None:
+        return done
+    return replace(done, stdout=last(done.stdout, newest), stderr=last(done.stderr, newest))
 
 
 def _ending(status: int) -> Command:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from backends.clock import SystemClock, Waker
-from backends.processes import Liveness, ProcessIdentity, SystemProcessTable
+from backends.processes import Completed, Job, Liveness, ProcessIdentity, SystemProcessTable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
 
@@ -150,6 +150,66 @@ def test_a_waker_gives_the_command_up(table: SystemProcessTable, tmp_path: Path)
     setter.join()
     assert not noted.exists() or gone(table, int(noted.read_text()))
     waker.close()
+
+
+def polled(job: Job) -> Completed:
+    """What comes of the job, looked at now and then."""
+    for _ in range(1000):
+        if (done := job.poll()) is not None:
+            return done
+        SystemClock().sleep(0.01)
+    raise AssertionError("the job never ended")
+
+
+def test_a_job_is_not_waited_for_and_answers_once_it_has_ended(tmp_path: Path) -> None:
+    """With the end of what it wrote, in the directory and with the variables that were given."""
+    go = tmp_path / "go"
+    script = f'while [ ! -e {go} ]; do sleep 0.01; done; printf "$WORD:%s" "$PWD"; echo bad >&2; exit 3'
+    job = SystemProcessTable().start(["sh", "-c", script], timeout_s=60, newest=4, cwd="/", variables={"WORD": "word"})
+
+    assert job.poll() is None
+    go.touch()
+
+    done = polled(job)
+    assert (done.status, done.stdout, done.stderr) == (3, b"rd:/", b"bad\n")
+
+
+def test_a_job_that_writes_without_being_read_is_not_held_up() -> None:
+    """However much it is, the newest is kept; and nothing where nothing is wanted."""
+    loud = [sys.executable, "-c", "print('x' * 1_000_000, end='end')"]
+
+    assert polled(SystemProcessTable().start(loud, timeout_s=60, newest=4)).stdout == b"xend"
+    assert polled(SystemProcessTable().start(loud, timeout_s=60, newest=0)).stdout == b""
+
+
+@pytest.mark.parametrize("how", ["end", "deadline"])
+def test_a_job_that_is_ended_or_late_takes_its_children_along(tmp_path: Path, how: str) -> None:
+    """Both are gone, and reaped; to end it once more is harmless."""
+    noted = tmp_path / "pid"
+    table = SystemProcessTable()
+    timeout_s = 60 if how == "end" else 1
+    job = table.start(["sh", "-c", f"sleep 60 & echo $! > {noted}; wait"], timeout_s=timeout_s, newest=100)
+    while not noted.exists() or not noted.read_text():
+        SystemClock().sleep(0.01)
+
+    if how == "deadline":
+        with pytest.raises(subprocess.TimeoutExpired):
+            polled(job)
+    job.end()
+    job.end()
+
+    assert gone(table, int(noted.read_text()))
+
+
+def test_a_job_that_ended_in_time_is_not_late_because_nobody_looked() -> None:
+    """Its deadline is for the job, not for whoever polls it."""
+    job = SystemProcessTable().start(["true"], timeout_s=0.5, newest=0)
+    SystemClock().sleep(0.7)
+
+    done = job.poll()
+
+    assert done is not None
+    assert done.status == 0
 
 
 def test_a_process_is_alive_until_it_is_killed_and_dead_as_a_zombie(

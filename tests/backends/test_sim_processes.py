@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Sequence
 
 import pytest
@@ -143,6 +144,41 @@ def test_a_command_is_refused_or_given_up_as_on_a_host(table: SimulatedProcessTa
         table.run(["true", "a\0"], timeout_s=1)
     with pytest.raises(InterruptedError):
         table.run(["true"], timeout_s=1, waker=waker)
+
+
+def test_a_job_is_a_process_that_ends_when_its_seconds_have_passed() -> None:
+    """What came of it is asked at its end; it is known with its variables."""
+    clock = VirtualClock()
+    table = SimulatedProcessTable(clock, commands={"check": lambda argv: Completed(tuple(argv), 3, b"out", b"err")})
+    table.lasting["check"] = 5.0
+
+    job = table.start(["check"], timeout_s=10, newest=2, variables={"MARK": "m"})
+
+    assert job.poll() is None
+    assert len(table.carrying("MARK", "m")) == 1
+    assert table.started == [(("check",), {"MARK": "m"})]
+    clock.sleep(5)
+    assert job.poll() == Completed(("check",), 3, b"ut", b"rr")
+    assert table.carrying("MARK", "m") == []
+
+
+def test_a_job_that_is_late_killed_or_ended_is_gone() -> None:
+    """As on a host: an exception, a negative status, or nothing more to be said."""
+    clock = VirtualClock()
+    table = SimulatedProcessTable(clock)
+    table.lasting["true"] = 50.0
+    late, killed, ended = [table.start(["true"], timeout_s=10, newest=0, variables={"MARK": m}) for m in "abc"]
+
+    table.signal(*table.carrying("MARK", "b"), signum=15)
+    ended.end()
+    clock.sleep(20)
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        late.poll()
+    assert killed.poll() == Completed(("true",), -15, b"", b"")
+    assert table.running() == [table.me()]
+    with pytest.raises(FileNotFoundError):
+        table.start(["pytest"], timeout_s=1, newest=0)
 
 
 def test_start_times_are_those_of_the_clock() -> None:
