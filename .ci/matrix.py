@@ -7,7 +7,7 @@
     .ci/matrix.py run --out DIR /opt/tmux-3.4/bin/tmux /usr/bin/tmux
                                                        certify each of these, and merge: the Linux part of the matrix
     .ci/matrix.py require FILE --backend psmux         fail if the certificate is of a double, or a check was not run
-    .ci/matrix.py agree DOUBLE REAL                    fail if two certificates differ in what came of a check
+    .ci/matrix.py agree DOUBLE REAL                    fail if two certificates, or what came of two probings of psmux, differ
 
 Needs the standard library only. `run` needs an environment with seamripper in it: --python, or the one that runs this.
 """
@@ -200,7 +200,7 @@ def require(arguments: argparse.Namespace) -> int:
 
 
 def agree(arguments: argparse.Namespace) -> int:
-    """0 if every check came to the same with the double as with what it stands for: else the double is wrong."""
+    """0 if everything came to the same with the double as with what it stands for: else the double is wrong."""
     double, real = (_read_from(path, _outcomes) for path in (arguments.double, arguments.real))
     differing = [name for name in sorted(double.keys() | real.keys()) if double.get(name) != real.get(name)]
     for name in differing:
@@ -210,10 +210,11 @@ def agree(arguments: argparse.Namespace) -> int:
 
 
 def _outcomes(certificate: Mapping[str, Any]) -> dict[str, str]:
+    """What came of each check, or of each divergence and the profile that all were held against."""
     found = {str(result["check_id"]): str(result["outcome"]) for result in certificate["results"]}
     if not found:
         raise ValueError("no results")
-    return found
+    return found | ({"the profile": str(certificate["profile"])} if "profile" in certificate else {})
 
 
 def _read_from(path: Path, reading: Callable[[Any], Found]) -> Found:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_workflows import MATRIX
 
+from harness.conformance.psmux_probing import Findings, Seen, Verdict
 from harness.conformance.results import Certificate, Host, Level, Outcome, Result, Subject
 
 STUB = """#!/bin/sh
@@ -118,6 +119,23 @@ def test_a_double_that_is_wrong_is_found_out(tmp_path: Path, capfd: pytest.Captu
     assert capfd.readouterr().err.splitlines() == [
         "matrix: SEAM-A-002: 'failed' on the real one, 'passed' on the double",
         "matrix: SEAM-A-003: 'not checked' on the real one, 'passed' on the double",
+    ]
+
+
+def test_divergences_are_compared_like_checks_and_only_in_one_profile(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What was held against another version of psmux agrees by accident only."""
+    seen = (Seen("shell", Verdict.AS_CATALOGUED), Seen("stall", Verdict.NOT_PROBED, "it hangs"))
+    (tmp_path / "double").write_text(Findings("psmux 3.3.8", "3.3.8", seen).to_json(), "utf-8")
+    other = (Seen("shell", Verdict.OTHERWISE, "once holds x"), seen[1])
+    (tmp_path / "real").write_text(Findings("psmux 3.3.9", "master", other).to_json(), "utf-8")
+
+    assert MATRIX.main(["agree", str(tmp_path / "double"), str(tmp_path / "double")]) == 0
+    assert MATRIX.main(["agree", str(tmp_path / "double"), str(tmp_path / "real")]) == 1
+    assert capfd.readouterr().err.splitlines() == [
+        "matrix: shell: 'otherwise' on the real one, 'as catalogued' on the double",
+        "matrix: the profile: 'master' on the real one, '3.3.8' on the double",
     ]
 
 

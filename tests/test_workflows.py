@@ -13,8 +13,12 @@ import pytest
 import yaml
 from workflow_rules import RULES, Rule, Workflow, jobs, run_lines
 
+from backends.psmux_catalogue import psmux_catalogue
+from backends.psmux_double.psmux_program import USUAL
 from backends.tmux import FLOOR, parse_version
+from faults.catalog import LAYERS
 from harness.cli import parser
+from harness.conformance.psmux_probing import profile_of
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
@@ -31,6 +35,7 @@ def script(name: str) -> ModuleType:
 
 
 MATRIX: Any = script("matrix")
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 READ: dict[str, Workflow] = {path.name: yaml.safe_load(path.read_text("utf-8")) for path in WORKFLOWS}
 
 
@@ -61,6 +66,9 @@ def test_what_the_workflows_run_is_there() -> None:
             case ["seamripper", *rest]:
                 parser().parse_args(rest)
                 ran.add(f"seamripper {rest[0]}")
+            case ["make", target, *_]:
+                assert f"\n{target}: " in MAKEFILE
+                ran.add(f"make {target}")
             case [_, ".ci/matrix.py", *rest]:
                 MATRIX._arguments([word if word != '"$VERSION"' else "3.4" for word in rest])
                 ran.add(rest[0])
@@ -69,7 +77,7 @@ def test_what_the_workflows_run_is_there() -> None:
                 ran.add(name)
 
     assert ran == {
-        *("seamripper conform", "seamripper report", ".ci/run"),
+        *("seamripper conform", "seamripper divergences", "seamripper report", ".ci/run", "make sweep", "make mutants"),
         *("plan", "build-tmux", "fetch-psmux", "run", "require", "agree"),
     }
 
@@ -96,6 +104,51 @@ def test_each_cell_hands_its_certificate_to_the_page() -> None:
         assert (upload["if"], upload["with"]["if-no-files-found"]) == ("${{ !cancelled() }}", "error")
         whole = any(".ci/matrix.py require" in step.get("run", "") for step in found[name]["steps"])
         assert whole is (name != "double")
+
+
+def test_the_real_psmux_and_its_double_are_held_against_the_catalogue_and_each_other() -> None:
+    """Both are probed and uploaded, also where something is otherwise, and one last job compares what was found."""
+    found = jobs(READ["matrix.yml"])
+    compared = "\n".join(step.get("run", "") for step in found["agreement"]["steps"])
+
+    assert set(found["agreement"]["needs"]) == {"double", "windows"}
+    for name, artifact in {"windows": "divergences-windows-psmux", "double": "divergences-linux-psmux-double"}.items():
+        steps = found[name]["steps"]
+        at = next(index for index, step in enumerate(steps) if "seamripper divergences" in step.get("run", ""))
+        assert steps[at]["run"].endswith("seamripper divergences --json psmux-divergences.json\n")
+        assert steps[at + 1]["with"]["name"] == artifact
+        assert {steps[at]["if"], steps[at + 1]["if"]} == {"${{ !cancelled() }}"}
+        assert f"found/{artifact}/psmux-divergences.json" in compared
+
+
+def test_the_double_is_held_against_the_release_that_is_pinned() -> None:
+    """By itself it has the habits of the psmux that the job on Windows fetches."""
+    version = list(MATRIX.DATA["psmux"]["sha256"])[-1]
+    said = f"tmux {version}\npsmux {version}"
+
+    assert profile_of(said, psmux_catalogue()) == USUAL
+
+
+def test_every_night_everything_is_tried_and_what_fails_is_uploaded() -> None:
+    """Each layer that is swept, and both searches that are made by chance."""
+    found = jobs(READ["nightly.yml"])
+
+    assert sorted(found["sweep"]["strategy"]["matrix"]["layer"]) == sorted(set(LAYERS) - {"live"})
+    for search in found["chance"]["strategy"]["matrix"]["search"]:
+        assert (ROOT / "scenarios" / f"test_{search}.py").exists()
+    for job in found.values():
+        *_, script, upload = job["steps"]
+        assert "out/" in script["run"]
+        assert (upload["if"], upload["with"]["path"]) == ("${{ failure() }}", "out/")
+
+
+def test_every_option_of_a_search_is_one_of_the_plugin() -> None:
+    """A night that ends with wrong usage has tried nothing."""
+    options = (ROOT / "harness" / "plugin" / "options.py").read_text("utf-8")
+    used = set(re.findall(r"--mux-[a-z-]+", (ROOT / ".github/workflows/nightly.yml").read_text("utf-8")))
+
+    assert used == {"--mux-sweep", "--mux-seed", "--mux-timeline"}
+    assert [option for option in used if f'"{option}"' not in options] == []
 
 
 def test_the_page_can_be_read_by_everybody() -> None:

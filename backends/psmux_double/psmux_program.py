@@ -28,6 +28,8 @@ NOTE = "(double, not psmux)"
 ANCHOR = "double-anchor"
 """A session that is there while a server starts, so that the first ids of the real one are @1 and %1."""
 
+USUAL = "3.3.8"
+"""The profile of a double that nobody has told another one."""
 VERSIONS = {"3.3.6": "3.3.6", "3.3.8": "3.3.8", "master": "3.3.9"}
 GLOBAL_OPTIONS = ("remain-on-exit", "automatic-rename")
 FLAGS_WITH_VALUE = {
@@ -98,7 +100,7 @@ class Double:
         self.environment = environment
         control = self._control()
         catalogue = tomllib.loads(CATALOGUE.read_text("utf-8"))
-        self.profile = str(control.get("profile") or environment.get("PSMUX_DOUBLE") or "3.3.8")
+        self.profile = str(control.get("profile") or environment.get("PSMUX_DOUBLE") or USUAL)
         if self.profile not in catalogue["profiles"]:
             raise Refusal(f"the double has no profile {self.profile}: known are {', '.join(catalogue['profiles'])}", 2)
         self._known = {one["id"] for one in catalogue["divergence"]}

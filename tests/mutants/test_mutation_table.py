@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from mutation_table import (
     ROOT,
     SUBJECTS,
@@ -167,3 +168,11 @@ def test_the_names_for_mutmut_are_patterns(capsys: pytest.CaptureFixture[str]) -
     assert names[0] == "backends.guard.*"
     assert "harness.engine.engine.xǁEngineǁ_record__mutmut_*" in names
     assert "harness.engine.engine.x__lines__mutmut_*" in names
+
+
+def test_every_module_that_is_mutated_is_mutated_every_night() -> None:
+    """In one of the parts that run side by side, and in one only."""
+    job = yaml.safe_load((ROOT / ".github/workflows/nightly.yml").read_text("utf-8"))["jobs"]["mutants"]
+    names = [name for part in job["strategy"]["matrix"]["include"] for name in part["modules"].split()]
+
+    assert sorted(names) == sorted(subject.module.rpartition(".")[2] for subject in SUBJECTS)
