@@ -40,12 +40,16 @@ READ_LIMIT = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """Size in bytes, modification time in seconds since the epoch, and kind of a file."""
+    """Size in bytes, modification time in seconds since the epoch, and kind of a file.
+
+    `node` tells it from another file that has its name at another time.
+    """
 
     size: int
     modified: float
     is_file: bool
     is_dir: bool
+    node: int = 0
 
 
 class LockHeld(OSError):
@@ -79,6 +83,10 @@ class Disk(ABC):
     def read_part(self, path: StrPath, start: int, size: int) -> bytes:
         """At most `size` bytes of the regular file from the offset `start` on, empty at its end; EINVAL as `read`."""
         return self.read(path)[start : start + size]
+
+    def read_end(self, path: StrPath, count: int) -> bytes:
+        """The last `count` bytes of the regular file, however long it is where the disk can begin to read anywhere."""
+        return self.read(path)[-count:]
 
     @abstractmethod
     def write(self, path: StrPath, data: bytes) -> None:
@@ -174,6 +182,18 @@ class RealDisk(Disk):
         finally:
             os.close(fd)
 
+    def read_end(self, path: StrPath, count: int) -> bytes:
+        """See `Disk.read_end`."""
+        fd = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _OWN)
+        try:
+            found = os.fstat(fd)
+            if not stat_module.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+            os.lseek(fd, max(0, found.st_size - count), os.SEEK_SET)
+            return os.read(fd, count)
+        finally:
+            os.close(fd)
+
     def write(self, path: StrPath, data: bytes) -> None:
         """See `Disk.write`."""
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _OWN, 0o600)
@@ -261,7 +281,11 @@ class RealDisk(Disk):
         except (FileNotFoundError, NotADirectoryError):
             return None
         return FileInfo(
-            found.st_size, found.st_mtime, stat_module.S_ISREG(found.st_mode), stat_module.S_ISDIR(found.st_mode)
+            found.st_size,
+            found.st_mtime,
+            stat_module.S_ISREG(found.st_mode),
+            stat_module.S_ISDIR(found.st_mode),
+            found.st_ino,
         )
 
     def lock(self, path: StrPath) -> LockHandle:

@@ -242,7 +242,7 @@ class MemoryDisk(Disk):
         if node is None:
             return None
         size = len(node.points_to) if node.kind is _Kind.LINK else len(node.data)
-        return FileInfo(size, node.modified, node.kind is _Kind.FILE, node.kind is _Kind.DIRECTORY)
+        return FileInfo(size, node.modified, node.kind is _Kind.FILE, node.kind is _Kind.DIRECTORY, node.number)
 
     def lock(self, path: StrPath) -> LockHandle:
         """See `Disk.lock`; like the real one it makes the directory, and a file that stays."""
