@@ -36,6 +36,9 @@ PATIENCE_S = 45.0
 SETTLE_S = 15.0
 """Seconds that anything live is given to show; generous, because the host may be busy."""
 
+TELLING_NOTHING = frozenset({"server_identity", "window_exit", "window_pids"})
+"""Operations of `TerminalMultiplexer` that are there for backends to override, and answer or refuse without asking."""
+
 RECORDER = """
 import os, sys, tty
 tty.setraw(0)
@@ -145,9 +148,15 @@ class Bench:
             reasons["observers"] = "it has no observers to tell"
             reasons["engine"] = "the engine drives subclasses of TerminalMultiplexer only"
         for operation in OPERATIONS.values():
-            if operation.optional and not callable(getattr(self.mux, operation.name, None)):
+            if operation.optional and not self._has(operation.name):
                 reasons[operation.name] = "it has no such operation, which is optional"
         return reasons
+
+    def _has(self, optional: str) -> bool:
+        """Whether it has that optional operation; what is inherited from our class and tells nothing does not count."""
+        found = getattr(self.mux, optional, None)
+        inherited = self.ours and getattr(found, "__func__", None) is getattr(TerminalMultiplexer, optional)
+        return callable(found) and not (inherited and optional in TELLING_NOTHING)
 
     def declared(self, capability: str) -> object:
         """What is declared of a capability; `None` where it is simply there."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 from broken_backends import LeaksTimeouts, LosesTheEnvironment, world_with
 
-from backends.base import Unsupported
+from backends.base import TerminalMultiplexer, Unsupported
 from backends.clock import SystemClock
 from backends.errors import CommandRejected
 from backends.fake import FakeMultiplexer
@@ -51,6 +51,18 @@ def test_waivers_excuse_what_fails_and_nothing_else(kind: type[FakeMultiplexer],
 
     assert found.outcome is outcome
     assert "mymux#7" in found.observed
+
+
+@pytest.mark.parametrize(
+    ("operation", "check_id"),
+    [("window_exit", "SEAM-LIFE-008"), ("window_pids", "SEAM-LIFE-010"), ("server_identity", "SEAM-LIFE-011")],
+)
+def test_what_is_inherited_and_tells_nothing_is_not_there(operation: str, check_id: str) -> None:
+    """Who inherits from our class need not declare what it never overrode; who overrides it is checked."""
+    heir = type("Heir", (FakeMultiplexer,), {operation: getattr(TerminalMultiplexer, operation)})
+
+    assert result_of(heir, check_id).outcome is Outcome.UNSUPPORTED
+    assert result_of(FakeMultiplexer, check_id).outcome is Outcome.PASSED
 
 
 @pytest.mark.parametrize(

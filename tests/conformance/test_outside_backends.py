@@ -12,12 +12,15 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backends.processes import Completed, SystemProcessTable
 from backends.tmux import TmuxMultiplexer
+from harness.conformance.checks import CHECKS
 from harness.conformance.results import Certificate, Level, Outcome
+from harness.conformance.spec import KnownBug, Unsupported
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "examples" / "template-backend"
@@ -59,7 +62,7 @@ class Fresh:
         else:
             env = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
             argv = [self.python, "-P", "-m", {"seamripper": "harness.cli"}.get(command, command), *words]
-        return SystemProcessTable().run(argv, timeout_s=110, cwd=cwd, env=env)
+        return SystemProcessTable().run(argv, timeout_s=280, cwd=cwd, env=env)
 
 
 @pytest.fixture
@@ -99,6 +102,7 @@ def unseen(shown: str, output: str) -> list[str]:
 
 
 @pytest.mark.live
+@pytest.mark.timeout(300)
 @needs_tmux
 def test_the_installed_template_keeps_every_promise(installed: tuple[Fresh, Path], tmp_path: Path) -> None:
     """By the name of its entry point, with nothing waived and nothing left unchecked."""
@@ -173,6 +177,18 @@ def test_the_page_ends_with_the_template() -> None:
         if path.suffix in (".py", ".toml")
     }
 
-    assert {name: text for name, text in last.items() if name[0] != "$"} == shipped
+    assert {name: text for name, text in last.items() if name[0] != "$" and name != "spec.py"} == shipped
     levels = re.findall(r"Multiplexer: (L\d .+)$", "\n".join(shown for _, shown in steps()), re.MULTILINE)
     assert levels == ["L0 shape", "L1 honesty", "L2 life cycle", "L3 truth under faults"]
+
+
+def test_what_the_page_declares_can_be_declared() -> None:
+    """Its example is Python, and names what checks need, or checks."""
+    (example,) = re.findall(r"(?<!`:)\n\n```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    declared: dict[str, Any] = {}
+    exec(compile(example, "the page", "exec"), declared)
+
+    known = {name for item in CHECKS for name in (item.check.id, *item.check.needs)}
+    assert len(declared["capabilities"]) == 2
+    assert set(declared["capabilities"]) <= known
+    assert all(isinstance(one, Unsupported | KnownBug) for one in declared["capabilities"].values())
