@@ -91,7 +91,7 @@ LAYERS: tuple[Layer, ...] = (
     Layer(
         "meeting",
         (
-            *("harness", "harness.cli", "harness.commands", "harness.commands.*"),
+            *("harness", "harness.cli", "harness.__main__", "harness.commands", "harness.commands.*"),
             *("harness.plugin", "harness.plugin.*", "harness.conformance", "harness.conformance.*"),
         ),
         (
@@ -454,6 +454,7 @@ BANS: tuple[Ban, ...] = (
         "import importlib.metadata",
         owners={
             "backends.registry": "a backend may be named as module:Attribute",
+            "harness": "its public names, whose imports stand beside it to be read",
             "harness.stories": "so may a scenario",
             "harness.sut": "so may an orchestrator under test",
         },

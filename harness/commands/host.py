@@ -26,7 +26,7 @@ from harness.record import RunStore
 
 __all__ = ["CommandError", "Host", "MakeMultiplexer", "forgiving", "this_host"]
 
-AGAIN = (sys.executable, "-P", "-m", "harness.cli")
+AGAIN = (sys.executable, "-P", "-m", "harness")
 """Runs this command line again, in any directory: `-P` keeps a project's own `harness` out of it."""
 
 

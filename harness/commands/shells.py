@@ -24,7 +24,7 @@ __all__ = ["Shell"]
 
 PATIENCE_S = 40.0
 """Seconds of the host that anything is waited for."""
-SEAMRIPPER = (sys.executable, "-P", "-m", "harness.cli")
+SEAMRIPPER = (sys.executable, "-P", "-m", "harness")
 
 
 class Shell:
@@ -48,11 +48,20 @@ class Shell:
         argv = (*SEAMRIPPER, *words)
         return self.world.processes.run(argv, timeout_s=PATIENCE_S, env=self.environment, cwd=self.world.project)
 
+    @staticmethod
+    def words(*words: str) -> list[str]:
+        """The argv of a command."""
+        return [*SEAMRIPPER, *words]
+
     def spawn(self, *words: str) -> pexpect.spawn[str]:
         """A command in a terminal of its own."""
+        return self.program(*SEAMRIPPER, *words)
+
+    def program(self, *argv: str) -> pexpect.spawn[str]:
+        """Any program in a terminal of its own."""
         child = pexpect.spawn(
-            SEAMRIPPER[0],
-            [*SEAMRIPPER[1:], *words],
+            argv[0],
+            list(argv[1:]),
             env=self.environment,
             cwd=str(self.world.project),
             encoding="utf-8",
@@ -61,6 +70,11 @@ class Shell:
         )
         self.children.append(child)
         return child
+
+    def tmux(self, *words: str) -> str:
+        """What a tmux that knows nothing of us answers at the root's socket."""
+        argv = (self.multiplexer.binary, "-S", str(self.multiplexer.socket_path), *words)
+        return self.world.processes.run(argv, timeout_s=PATIENCE_S, env=self.environment).stdout.decode()
 
     def status(self) -> dict[str, Any]:
         """What `seamripper status --json` says of the newest run."""
@@ -91,11 +105,11 @@ class Shell:
         """Whether nothing of the root's server is left, its socket included."""
         return not self.multiplexer.socket_path.exists() and self.multiplexer.server_identity() is None
 
-    def plan(self, *agents: ScriptedAgent, **settings: Any) -> str:
+    def plan(self, *agents: ScriptedAgent, name: str = "plan.toml", **settings: Any) -> str:
         """A plan with tasks 1-1, 1-2, ... for these agents, as a file."""
         stories = [task(f"1-{number}", agent) for number, agent in enumerate(agents, 1)]
         settings = {"poll_s": 0.3, "stop_grace_s": 3.0, "session_timeout_s": 60.0, **settings}
-        path: Path = self.world.project / "plan.toml"
+        path: Path = self.world.project / name
         self.world.disk.write(path, plan_of(*stories, project=str(self.world.project), **settings).to_toml().encode())
         return str(path)
 

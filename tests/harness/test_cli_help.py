@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import shlex
+import sys
 
 import pytest
 
+import harness
+from backends.processes import SystemProcessTable
 from harness.agents import DRIVEN_KINDS
 from harness.cli import parser
 from harness.commands.staged import CommandLine
@@ -59,3 +62,17 @@ def test_the_version_is_that_of_the_distribution(seamripper: CommandLine) -> Non
     answer = seamripper("--version")
 
     assert (answer.code, answer.stdout) == (0, f"seamripper {importlib.metadata.version('seamripper')}\n")
+
+
+def test_every_public_name_of_the_harness_is_at_home_where_it_says() -> None:
+    """They are loaded one by one, so that the command line is there at once; none may be lost on the way."""
+    assert [name for name in harness.__all__ if getattr(harness, name).__name__ != name] == []
+    with pytest.raises(AttributeError, match="no attribute 'Motor'"):
+        vars(harness)["__getattr__"]("Motor")
+    assert "harness.engine" not in loaded_by("import harness")
+
+
+def loaded_by(statement: str) -> str:
+    """The modules of a fresh interpreter after that statement, as text."""
+    argv = [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"]
+    return SystemProcessTable().run(argv, timeout_s=60).stdout.decode()

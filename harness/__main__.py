@@ -1,0 +1,24 @@
+"""The command `seamripper` as it is started: a Ctrl-C is quiet from the first moment, also while modules are loaded."""
+
+from __future__ import annotations
+
+import sys
+
+EXIT_INTERRUPTED = 130
+
+try:
+    from harness.cli import main
+except KeyboardInterrupt:
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def start() -> None:
+    """Carry out this process's command line and end with its exit code."""
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    start()
