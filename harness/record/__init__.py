@@ -2,6 +2,7 @@
 
 from harness.record.crash import CrashContext, build_crash_record, crash_text, describe
 from harness.record.errors import NewerSchema, RecordError, RunLocked
+from harness.record.evidence import Survey, survey
 from harness.record.journal import Event, Journal, JournalReading, read_journal
 from harness.record.lock import Holder, RunLock, read_holder
 from harness.record.state import (
@@ -64,6 +65,7 @@ __all__ = [
     "SessionOutcome",
     "Status",
     "Stopped",
+    "Survey",
     "TaskPhase",
     "TaskState",
     "Witness",
@@ -77,4 +79,5 @@ __all__ = [
     "read_journal",
     "runs",
     "status_of",
+    "survey",
 ]

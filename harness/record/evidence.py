@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -15,11 +16,11 @@ from harness.record.errors import NewerSchema, RecordError
 from harness.record.journal import Event, read_journal
 from harness.record.lock import Holder, read_holder
 from harness.record.plain import seconds
-from harness.record.replay import ending_of
-from harness.record.state import Crashed, Driver, RunState, decode_state
+from harness.record.replay import ending_of, rebuild, remember_crash, replay
+from harness.record.state import Crashed, CrashRef, Driver, RunState, decode_state
 from harness.record.status import Evidence, Pending, Witness
 
-__all__ = ["CRASH_NAME", "collect", "crash_witnesses"]
+__all__ = ["CRASH_NAME", "Survey", "add_crashes", "collect", "crash_witnesses", "read_attention", "survey"]
 
 CRASH_NAME = re.compile(r"([0-9]{1,18})-([0-9]{1,18})\.json\Z")
 """The name of a crash record tells its epoch and number, so that it counts even where its content is lost."""
@@ -33,35 +34,117 @@ class _ErrorOnly(msgspec.Struct):
     child: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was read of a run at one moment: the evidence, the state that it adds up to (if any), the journal's events.
+
+    `attention` is what a person should know; empty if there is nothing.
+    """
+
+    evidence: Evidence
+    state: RunState | None
+    events: list[Event]
+    attention: str
+
+
 def collect(disk: Disk, run_dir: str, *, clock: Clock, processes: ProcessTable, session: Liveness) -> Evidence:
     """The evidence about the run in `run_dir`."""
-    notes: list[str] = []
-    damage: list[str] = []
-    state, unusable = _snapshot(disk, f"{run_dir}/state.json", notes, damage)
-    backup, newer = _snapshot(disk, f"{run_dir}/state.json.bak", notes, damage)
-    events = _events(disk, f"{run_dir}/journal.jsonl", notes, damage)
+    return replace(_weigh(_read(disk, run_dir), disk, run_dir, clock, processes), session=session)
+
+
+def survey(
+    disk: Disk, run_dir: str, *, clock: Clock, processes: ProcessTable, ask: Callable[[RunState], Liveness]
+) -> Survey:
+    """Everything that is shown of the run in `run_dir`, each file read once; `ask` tells whether a session is there."""
+    sources = _read(disk, run_dir)
+    evidence = _weigh(sources, disk, run_dir, clock, processes)
+    state = _rolled_forward(sources, os.path.basename(run_dir))
+    if state is not None:
+        evidence = replace(evidence, session=ask(state))
+    return Survey(evidence, state, sources.events, read_attention(disk, run_dir))
+
+
+def read_attention(disk: Disk, run_dir: str) -> str:
+    """What `ATTENTION` says; nothing if it is missing or unreadable."""
+    try:
+        return disk.read(f"{run_dir}/ATTENTION", 1 << 20).decode(errors="backslashreplace")
+    except OSError:
+        return ""
+
+
+@dataclass(slots=True)
+class _Sources:
+    """What the files say; `damage` and `notes` say which of them could not be read, `newer` that a newer version wrote one."""
+
+    state: RunState | None = None
+    backup: RunState | None = None
+    newer: str = ""
+    events: list[Event] = field(default_factory=list)
+    crashes: list[Witness] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def newest(self) -> RunState | None:
+        """The snapshot that goes furthest."""
+        found = (snapshot for snapshot in (self.state, self.backup) if snapshot is not None)
+        return max(found, key=lambda snapshot: (snapshot.epoch, snapshot.seq), default=None)
+
+
+def _read(disk: Disk, run_dir: str) -> _Sources:
+    read = _Sources()
+    read.state, newer = _snapshot(disk, f"{run_dir}/state.json", read.notes, read.damage)
+    read.backup, newer_backup = _snapshot(disk, f"{run_dir}/state.json.bak", read.notes, read.damage)
+    read.newer = newer or newer_backup
+    read.events = _events(disk, f"{run_dir}/journal.jsonl", read.notes, read.damage)
+    read.crashes = crash_witnesses(disk, run_dir, read.notes)
+    return read
+
+
+def _weigh(read: _Sources, disk: Disk, run_dir: str, clock: Clock, processes: ProcessTable) -> Evidence:
     holder = read_holder(disk, f"{run_dir}/run.lock")
-    newest = max(
-        (found for found in (state, backup) if found), key=lambda found: (found.epoch, found.seq), default=None
-    )
+    newest = read.newest
     driver = _driver(newest, holder)
     return Evidence(
-        state=None if state is None else _of_state(state, "state.json"),
-        backup=None if backup is None else _of_state(backup, "state.json.bak"),
-        journal=_of_journal(events),
-        crashes=tuple(crash_witnesses(disk, run_dir, notes)),
-        lock_held=_locked(disk, f"{run_dir}/run.lock", notes),
-        driver=_liveness(driver, newest, bool(events), processes),
+        state=None if read.state is None else _of_state(read.state, "state.json"),
+        backup=None if read.backup is None else _of_state(read.backup, "state.json.bak"),
+        journal=_of_journal(read.events),
+        crashes=tuple(read.crashes),
+        lock_held=_locked(disk, f"{run_dir}/run.lock", read.notes),
+        driver=_liveness(driver, newest, bool(read.events), processes),
         driver_text="" if driver is None else f"pid {driver.pid} on {driver.host}",
-        session=session,
         degraded_since=None if newest is None else newest.degraded_since,
         pending=_pending(disk, run_dir, newest),
         crash_file=_crash_file(disk, run_dir),
         now=clock.wall(),
-        damaged=bool(damage),
-        unusable=unusable or newer,
-        notes=(*damage, *notes),
+        damaged=bool(read.damage),
+        unusable=read.newer,
+        notes=(*read.damage, *read.notes),
     )
+
+
+def _rolled_forward(read: _Sources, name: str) -> RunState | None:
+    """The state that all sources add up to; the snapshot in `read` may be changed."""
+    if read.newer:
+        return None
+    newest = read.newest
+    state = rebuild(read.events, name) if newest is None else replay(newest, read.events)
+    if state is not None:
+        add_crashes(state, read.crashes)
+    return state
+
+
+def add_crashes(state: RunState, witnesses: Iterable[Witness]) -> None:
+    """Put the crashes that `witnesses` tell of into the state: into its history, and where it is of its epoch as its ending."""
+    for witness in witnesses:
+        if not isinstance(witness.ending, Crashed):
+            continue
+        remember_crash(state, CrashRef(witness.epoch, witness.seq, witness.ending.error, witness.ending.record))
+        if witness.epoch > state.epoch:
+            state.rearm(witness.epoch)
+    crashes = [crash for crash in state.crashes if crash.epoch == state.epoch]
+    if crashes and not state.crashed:
+        state.ending = Crashed(crashes[-1].error, crashes[-1].record)
 
 
 def _pending(disk: Disk, run_dir: str, state: RunState | None) -> tuple[Pending, ...]:

@@ -22,13 +22,13 @@ from harness.record.crash import (
     redactor_of,
 )
 from harness.record.errors import NewerSchema, RecordError
-from harness.record.evidence import collect, crash_witnesses
+from harness.record.evidence import Survey, add_crashes, collect, crash_witnesses, read_attention, survey
 from harness.record.files import is_temporary, make_directory, put
 from harness.record.journal import Event, Journal, JournalReading, read_journal
 from harness.record.lock import Holder, RunLock, take_lock
 from harness.record.plain import encode
 from harness.record.redact import Redactor
-from harness.record.replay import rebuild, remember_crash, replay
+from harness.record.replay import rebuild, replay
 from harness.record.state import Crashed, CrashRef, RunState, decode_state, encode_state
 from harness.record.status import Evidence
 
@@ -194,7 +194,7 @@ class RunStore:
             notes.append(f"state taken from {source}")
         if source == "journal" and not any("state" in event for event in reading.events):
             notes.append("the journal's first line is lost: tasks that it names nowhere else are missing")
-        self._add_crashes(state, notes)
+        add_crashes(state, crash_witnesses(self._disk, self._dir, notes))
         self.journal.at_least(max(state.seq, reading.last[1]))
         self.journal.epoch = state.epoch
         if holding:
@@ -225,17 +225,6 @@ class RunStore:
             return JournalReading()
         notes.extend(reading.notes)
         return reading
-
-    def _add_crashes(self, state: RunState, notes: list[str]) -> None:
-        for witness in crash_witnesses(self._disk, self._dir, notes):
-            if not isinstance(witness.ending, Crashed):
-                continue
-            remember_crash(state, CrashRef(witness.epoch, witness.seq, witness.ending.error, witness.ending.record))
-            if witness.epoch > state.epoch:
-                state.rearm(witness.epoch)
-        crashes = [crash for crash in state.crashes if crash.epoch == state.epoch]
-        if crashes and not state.crashed:
-            state.ending = Crashed(crashes[-1].error, crashes[-1].record)
 
     def _remove_leftovers(self, notes: list[str]) -> None:
         """Remove what an engine or an agent of its was preparing that is gone; what agents leave as results stays."""
@@ -269,14 +258,15 @@ class RunStore:
 
     def read_attention(self) -> str:
         """What `ATTENTION` says; nothing if it is missing or unreadable. Never raises `OSError`."""
-        try:
-            return self._disk.read(self.path("ATTENTION"), 1 << 20).decode(errors="backslashreplace")
-        except OSError:
-            return ""
+        return read_attention(self._disk, self._dir)
 
     def evidence(self, session: Liveness = Liveness.UNKNOWN) -> Evidence:
         """Everything that can be known about the run now; never raises `OSError`."""
         return collect(self._disk, self._dir, clock=self._clock, processes=self._processes, session=session)
+
+    def survey(self, ask: Callable[[RunState], Liveness]) -> Survey:
+        """Everything that is shown of the run; `ask` tells whether its session is there. Never raises `OSError`."""
+        return survey(self._disk, self._dir, clock=self._clock, processes=self._processes, ask=ask)
 
     def events(self) -> list[Event]:
         """The whole journal, as far as it can be read."""
