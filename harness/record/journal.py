@@ -95,12 +95,12 @@ def _parse(line: bytes) -> Event | None:
         event = _DECODER.decode(line)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
-    numbers = (event.get("seq"), event.get("epoch"))
-    if any(type(number) is not int or not 0 <= number < _NUMBERS for number in numbers) or not isinstance(
-        event.get("event"), str
-    ):
-        return None
-    return event
+    told = _is_number(event.get("seq")) and _is_number(event.get("epoch")) and type(event.get("event")) is str
+    return event if told else None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < _NUMBERS
 
 
 class Journal:

@@ -145,8 +145,10 @@ def _remember(state: RunState, event: Event, ending: Ending | None) -> None:
 
 def _end(state: RunState, event: Event) -> None:
     ending = ending_of(event)
+    if ending is None:
+        return
     _remember(state, event, ending)
-    if ending is not None and not state.crashed and (state.ending is None or isinstance(ending, Crashed)):
+    if not state.crashed and (state.ending is None or isinstance(ending, Crashed)):
         state.ending = ending
 
 
