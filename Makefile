@@ -12,6 +12,7 @@ PYTHON ?=
 ARGS ?=
 
 BIN := $(VENV)/bin
+AGENTS := .agents
 READY := $(VENV)/.stamp-ready
 MUTABLE := $(VENV)/.stamp-mutants
 SWEPT := $(addprefix scenarios/test_,sweep.py pairs.py random_plans.py kill9_everywhere.py power_loss.py torn_files.py)
@@ -19,12 +20,13 @@ JOBS ?= 2
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scenarios sweep test check format bench mutants clean
+.PHONY: help setup scenarios sweep test agents check format bench mutants clean
 
 help:
 	@echo "make scenarios   run every scenario: on the fake, and on live tmux where it is installed"
 	@echo "make sweep       every fault at every call of every story, on all cores; takes long, see docs/sweeping.md"
 	@echo "make test        run the toolkit's own tests"
+	@echo "make agents      drive the real agents, against a model on the loopback; installs them with npm, see docs/agents.md"
 	@echo "make check       formatting, lint and types"
 	@echo "make format      rewrite the code as 'make check' wants it"
 	@echo "make bench       the benchmarks"
@@ -43,6 +45,9 @@ sweep: $(READY)
 
 test: $(READY)
 	@$(BIN)/pytest tests/ $(ARGS)
+
+agents: $(READY) $(AGENTS)/.stamp-agents
+	@SEAMRIPPER_AGENTS=$(AGENTS) $(BIN)/pytest tests/agents $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
@@ -65,8 +70,14 @@ mutants: $(MUTABLE)
 
 clean:
 	@if [ -e "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
-	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist mutants
+	@rm -rf $(AGENTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(AGENTS)/.stamp-agents: tests/agents/package.json
+	@command -v npm >/dev/null || { echo "make: npm is needed to install the agents" >&2; exit 1; }
+	@mkdir -p $(AGENTS) && cp tests/agents/package.json $(AGENTS)/package.json
+	@npm install --prefix $(AGENTS) --no-audit --no-fund --loglevel=error
+	@touch "$@"
 
 $(MUTABLE): $(READY)
 	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet -e '.[dev,mutants]'

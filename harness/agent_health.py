@@ -27,7 +27,7 @@ __all__ = ["AgentHealth", "agent_health", "find_program", "relay_trouble", "vers
 DEADLINE_S = 20.0
 """Seconds that a tool is given to tell its version: some are slow to start on a busy machine."""
 
-_VERSION = re.compile(r"(?<![\w.])v?(\d{1,9}(?:\.\d{1,9}){1,3})(?![\w.]*\w)")
+_VERSION = re.compile(r"(?<![\w.])v?(\d{1,9}(?:\.\d{1,9}){1,3}(?:[-+][0-9A-Za-z][0-9A-Za-z.-]{0,40})?)(?!\w)")
 _OUTPUT = 4096
 
 

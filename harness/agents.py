@@ -102,6 +102,10 @@ class ScriptedAgent:
         """Report an event."""
         return self.then("event", kind=kind, payload=payload or None)
 
+    def then_notes_in_transcript(self, **line: object) -> ScriptedAgent:
+        """Add a line to the transcript, where no hook tells it: `type` is `turn_failed` or `turn_aborted`, or means nothing."""
+        return self.then("transcript", line=line)
+
     def then_stops(self, *, background: bool | None = None) -> ScriptedAgent:
         """End the turn, perhaps with work left running in the background."""
         return self.then("stop", background=background)

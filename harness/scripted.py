@@ -32,7 +32,17 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-__all__ = ["STEPS", "Effect", "Script", "Signalled", "Step", "check_script", "digest_of", "ledger_record"]
+__all__ = [
+    "STEPS",
+    "Effect",
+    "Script",
+    "Signalled",
+    "Step",
+    "check_script",
+    "digest_of",
+    "ledger_record",
+    "transcript_of",
+]
 
 Step = Mapping[str, Any]
 
@@ -41,6 +51,7 @@ STEPS: Mapping[str, Mapping[str, type]] = {
     "event": {"kind": str, "payload": dict},
     "stop": {"background": bool},
     "result": {"status": str, "summary": str, "half": bool, "token": str},
+    "transcript": {"line": dict},
     "say": {"text": str},
     "flood": {"bytes": int, "line": int},
     "child": {"seconds": float, "setsid": bool, "ignore": list},
@@ -58,15 +69,16 @@ STEPS: Mapping[str, Mapping[str, type]] = {
 }
 """Every step and its parameters.
 
-`work` spends seconds and prints a line every `every_s` (1 s, a sixtieth of a long one) unless `silent`. `idle` listens and
-answers what is typed, `listen` goes on after one line that is no prompt, `stall` listens to nobody unless `on_nudge` says
-so; n `on_nudge` steps are the answers to the first n lines, the last one to all later. `exit` says `SessionEnd`, `die` and
-`signal` say nothing.
+`work` spends seconds and prints a line every `every_s` (1 s, a sixtieth of a long one) unless `silent`. `transcript` adds a
+line to the file that `SessionStart` names, if the script itself, and not only an answer in it, has such a step. `idle`
+listens and answers what is typed, `stall` listens to nobody unless `on_nudge` says so; n `on_nudge` steps are the answers
+to the first n lines, the last one to all later. `exit` says `SessionEnd`, `die` and `signal` say nothing.
 """
 
 _REQUIRED = {
     "work": {"seconds"},
     "event": {"kind"},
+    "transcript": {"line"},
     "say": {"text"},
     "flood": {"bytes"},
     "child": {"seconds"},
@@ -108,6 +120,12 @@ class Deliver(NamedTuple):
     whole: bool
 
 
+class Record(NamedTuple):
+    """Add a line to the transcript."""
+
+    data: bytes
+
+
 class Note(NamedTuple):
     """Add to the ledger: `start`, `prompt` (with a digest of its text) or `end`."""
 
@@ -136,7 +154,7 @@ class End(NamedTuple):
     signum: int | None = None
 
 
-Effect = Pause | Listen | Say | Emit | Deliver | Note | Spawn | Ignore | End
+Effect = Pause | Listen | Say | Emit | Deliver | Record | Note | Spawn | Ignore | End
 Flow = Generator[Effect, str | None, bool]
 
 
@@ -170,6 +188,7 @@ class Script:
         check_script(steps)
         self._script = steps
         self._token = environ.get("SEAMRIPPER_TOKEN", "")
+        self._transcript = transcript_of(environ)
         self._prompt = prompt
         self._fault = fault
         self._answers: list[Sequence[Step]] = []
@@ -181,7 +200,10 @@ class Script:
     def run(self) -> Flow:
         """All effects, the last of which is an `End`; `Signalled` may be thrown in at a `Pause` or a `Listen`."""
         yield Note("start")
-        yield self._emit("SessionStart", {"source": "startup"})
+        kept = any(step["do"] == "transcript" for step in self._script)
+        yield self._emit(
+            "SessionStart", {"source": "startup", **({"transcript_path": self._transcript} if kept else {})}
+        )
         yield from self._prompted(self._prompt)
         flow = self._carry_out(self._script)
         while True:
@@ -243,6 +265,10 @@ class Script:
         yield Deliver(data[: len(data) // 2] if half else data, whole=not half)
         if not half and not token:
             yield Note("result")
+        return False
+
+    def _do_transcript(self, line: Mapping[str, Any]) -> Flow:
+        yield Record(json.dumps(line).encode("ascii") + b"\n")
         return False
 
     def _do_say(self, text: str) -> Flow:
@@ -411,6 +437,11 @@ def _takes_time(steps: Sequence[Step]) -> bool:
     )
 
 
+def transcript_of(environ: Mapping[str, str]) -> str:
+    """Where the transcript of a launch lies: beside its result."""
+    return os.path.join(os.path.dirname(environ.get("SEAMRIPPER_RESULT", "")), "transcript.jsonl")
+
+
 def digest_of(text: str) -> str:
     """What stands for a prompt in the ledger."""
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
@@ -492,6 +523,8 @@ class _RealAgent:
                 self._relay.publish(event, self._environ, payload)
             case Deliver(data, whole):
                 _deliver(self._environ.get("SEAMRIPPER_RESULT", ""), data, whole)
+            case Record(data):
+                _append(transcript_of(self._environ), data)
             case Note():
                 self._enter(effect)
             case Spawn(seconds, setsid, ignore):
@@ -541,11 +574,7 @@ class _RealAgent:
             except BlockingIOError:
                 notes.append(Note("overlap"))
         records = [ledger_record(n, self._environ, at=time.time(), pid=os.getpid()) for n in notes]
-        descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, "".join(json.dumps(record) + "\n" for record in records).encode("ascii"))
-        finally:
-            os.close(descriptor)
+        _append(ledger, "".join(json.dumps(record) + "\n" for record in records).encode("ascii"))
 
     def _end(self, code: int, signum: int | None) -> None:
         if signum is not None:
@@ -562,6 +591,14 @@ def _quieten_terminal() -> None:
         attributes = termios.tcgetattr(0)
         attributes[3] &= ~(termios.ICANON | termios.ECHO)
         termios.tcsetattr(0, termios.TCSANOW, attributes)
+
+
+def _append(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 def _deliver(path: str, data: bytes, whole: bool) -> None:

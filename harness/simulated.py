@@ -26,12 +26,14 @@ from harness.scripted import (
     Listen,
     Note,
     Pause,
+    Record,
     Say,
     Script,
     Signalled,
     Spawn,
     ledger_record,
     no_fault,
+    transcript_of,
 )
 
 __all__ = ["Agents", "SimulatedAgent"]
@@ -185,14 +187,17 @@ class SimulatedAgent:
                     process.exit(code)
                 else:
                     process.die(signum)
-            case Emit() | Deliver():
+            case Emit() | Deliver() | Record():
                 try:
                     self._put(effect)
                 except (OSError, ValueError) as exc:
                     process.print(f"{type(effect).__name__.lower()} failed: {exc}\n")
 
-    def _put(self, effect: Emit | Deliver) -> None:
+    def _put(self, effect: Emit | Deliver | Record) -> None:
         disk, env = self.process.disk, self.process.env
+        if isinstance(effect, Record):
+            disk.append(transcript_of(env), effect.data)
+            return
         if isinstance(effect, Deliver):
             target, data, whole = env.get("SEAMRIPPER_RESULT", ""), effect.data, effect.whole
         else:
