@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from harness.commands.driving import Drive
 from harness.commands.host import Host, forgiving, this_host
-from harness.commands.mishaps import EXIT_CRASHED, EXIT_USAGE, as_expected, complain, record_crash
+from harness.commands.mishaps import EXIT_CRASHED, EXIT_USAGE, as_expected, as_refused, complain, record_crash
 from harness.commands.output import OutputGone
 from harness.commands.wording import Command
 from harness.commands.words import parser
@@ -58,7 +58,7 @@ def _answer_for(error: BaseException, host: Host | None, current: Drive) -> int:
         return EXIT_BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
         return EXIT_INTERRUPTED if current.recorded is None else current.recorded.exit_code
-    expected = as_expected(error)
+    expected = as_expected(error) or as_refused(error, current)
     if expected is not None:
         complain(stderr, "; ".join(part for part in (expected.message, expected.advice) if part))
         return expected.code

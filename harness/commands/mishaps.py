@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import signal
+import errno
 from typing import TextIO
 
 from backends.errors import BackendNotFound, MultiplexerError, TransportError
+from backends.posix_signals import SIGKILL
 from faults.errors import FaultPlanError, SimulatedDeath
 from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host
@@ -20,7 +21,7 @@ from harness.record import Crashed, NewerSchema, RecordError, RunLock, RunLocked
 from harness.runs import RunNotFound
 from harness.stories import StoryError
 
-__all__ = ["EXIT_CRASHED", "EXIT_USAGE", "as_expected", "complain", "record_crash"]
+__all__ = ["EXIT_CRASHED", "EXIT_USAGE", "as_expected", "as_refused", "complain", "record_crash"]
 
 EXIT_USAGE = 2
 EXIT_CRASHED = 70
@@ -58,9 +59,25 @@ def as_expected(error: BaseException) -> CommandError | None:
         case OutputGone():
             return CommandError(f"standard output cannot be written: {error}", "nothing else was done")
         case SimulatedDeath():
-            code = 128 + signal.SIGKILL
+            code = 128 + SIGKILL
             return CommandError("the fault plan killed the engine here", "`seamripper resume` goes on", code)
     return None
+
+
+def as_refused(error: BaseException, current: Drive) -> CommandError | None:
+    """What to say where the host has refused to let a file be seen or changed; `None` for anything else.
+
+    Once an engine is there, whatever comes out around it is a crash of its run.
+    """
+    if current.engine is not None or not isinstance(error, OSError) or error.errno not in _REFUSALS:
+        return None
+    why = error.strerror or type(error).__name__
+    return CommandError(
+        f"{error.filename or 'a file'}: {why}", "it is somebody else's or read-only: choose another --root"
+    )
+
+
+_REFUSALS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def _advice_about(error: PlanError) -> str:
