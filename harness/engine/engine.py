@@ -14,13 +14,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.engine.commands import Commands
 from harness.engine.core import LONGEST_OUTAGE, STOP_FILE, Core, SeamWatch, Surroundings
 from harness.engine.endings import Captured, Isolation, capture
 from harness.engine.events import EventReader
 from harness.engine.nested import absorb_child, child_id, plan_of_deferred
 from harness.engine.plan import RunPlan
 from harness.engine.recovery import recover
-from harness.engine.settling import Settling
 from harness.engine.signals import StopSwitch, stop_signals
 from harness.engine.summary import RunSummary, TaskSummary
 from harness.engine.supervisor import Supervisor
@@ -101,6 +101,7 @@ class Engine:
             seam=SeamWatch(),
             events=EventReader(outside.disk, run_dir / "events"),
         )
+        self.commands = Commands(self.core)
         self.windows = self._windows()
 
     def request_stop(self, by: str = "request", signum: int | None = None) -> None:
@@ -179,7 +180,7 @@ class Engine:
         core = self.core
         self._open()
         core.checkpoint("begin")
-        supervisor = Supervisor(core, self.windows)
+        supervisor = Supervisor(core, self.windows, self.commands)
         if self._resume:
             core.checkpoint("reconcile")
             paused = recover(core, self.windows, supervisor)
@@ -271,7 +272,7 @@ class Engine:
         for number, command in enumerate(self.plan.post_run, start=1):
             if number > core.state.commands_done:
                 core.checkpoint("post-run")
-                problem = Settling(core).run_command(command)
+                problem = self.commands.run(command).problem
                 core.journal("post-run", number=number, command=command, problem=problem)
                 core.state.commands_done = number
                 core.state.commands_failed += [] if problem is None else [command]
@@ -353,6 +354,7 @@ class Engine:
             core.state.teardown = tear_down(core, self.windows, self._attempts())
 
         recording.step("teardown", take_down)
+        recording.step("commands", self.commands.end)
         recording.step("journal", lambda: core.journal("teardown", outcome=core.state.teardown))
         recording.step("state", core.save)
 

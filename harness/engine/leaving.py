@@ -27,13 +27,13 @@ class Leaving:
         return self._survivors_gone(session)
 
     def _window_gone(self, session: Session, listing: Listing) -> bool:
-        """Whether the window is proven gone, after it was asked to go."""
-        if listing.ids is None or session.window_id not in listing.ids:
-            return listing.ids is not None
+        """Whether the window is proven gone; if it is still there it is asked to go, and the next listing tells."""
+        if listing.ids is None:
+            return False
+        if session.window_id not in listing.ids:
+            return True
         self.windows.kill(session.window_id)
-        self.windows.between()
-        listing = self.windows.listing()
-        return listing.ids is not None and session.window_id not in listing.ids
+        return False
 
     def _survivors_gone(self, session: Session) -> bool:
         table = self.core.outside.processes

@@ -78,7 +78,7 @@ def _pick_up(core: Core, task: TaskState, supervisor: Supervisor) -> None:
         if attempt.outcome not in (SessionOutcome.STOPPED, SessionOutcome.UNREACHABLE):
             task.summary = "" if result is None else result.summary
             core.journal("outcome-recovered", task=task.key, outcome=str(attempt.outcome))
-            supervisor.settling.settle(planned, task, result)
+            supervisor.settle(planned, task, result)
             return
     task.phase = TaskPhase.PENDING
     core.save()

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-import subprocess
+from collections import deque
+from dataclasses import dataclass
 
+from harness.engine.commands import Commands, RunningCommand
 from harness.engine.core import Core
 from harness.engine.events import Result
-from harness.engine.plan import TaskPlan, command_argv
+from harness.engine.plan import TaskPlan
 from harness.engine.tasks import counted, tally
 from harness.record import Paused, SessionOutcome, TaskPhase, TaskState
 
-__all__ = ["Settling"]
+__all__ = ["Settling", "Verification"]
 
-OUTPUT_LIMIT = 2000
-"""Characters of a failed command's output that are kept, the newest."""
+
+@dataclass(slots=True)
+class Verification:
+    """A task whose commands have still to pass; `since` is when the one that runs was started, in monotonic seconds."""
+
+    state: TaskState
+    commands: deque[str]
+    running: RunningCommand | None = None
+    since: float = 0.0
 
 
 class Settling:
-    """Judges finished attempts by their outcome, their result and the plan's `verify` commands."""
+    """Judges finished attempts by their outcome, their result and the plan's `verify` commands.
 
-    def __init__(self, core: Core) -> None:
+    `verifications` are those whose commands have not ended yet; `advance` goes on with them.
+    """
+
+    def __init__(self, core: Core, commands: Commands) -> None:
         self.core = core
+        self.commands = commands
+        self.verifications: list[Verification] = []
 
     def settle(self, task: TaskPlan, state: TaskState, result: Result | None) -> Paused | None:
         """Move the task on from its newest attempt; an escalation is the reason to pause the run."""
@@ -38,49 +52,42 @@ class Settling:
         elif result is not None and result.status == "failed":
             self._retry(state, f"the agent gave up: {result.summary}")
         else:
-            self._verify(task, state)
+            state.phase = TaskPhase.VERIFYING
+            core.save()
+            self.verifications.append(Verification(state, deque(task.verify)))
+            self.advance()
         core.save()
         return paused
 
-    def _verify(self, task: TaskPlan, state: TaskState) -> None:
-        core = self.core
-        state.phase = TaskPhase.VERIFYING
-        core.save()
-        for command in task.verify:
-            core.checkpoint("verify")
-            problem = self.run_command(command)
-            core.journal("verified", task=task.key, command=command, problem=problem)
+    def advance(self) -> None:
+        """Go on with every verification, as far as that takes no waiting."""
+        for one in list(self.verifications):
+            if self._advance(one):
+                self.verifications.remove(one)
+                self.core.save()
+
+    def _advance(self, one: Verification) -> bool:
+        """Start and judge the commands of a task one after the other; whether that is over."""
+        core, state = self.core, one.state
+        while one.commands:
+            if one.running is None:
+                core.checkpoint("verify")
+                one.running = self.commands.start(one.commands[0], state.attempts[-1].token)
+                one.since = core.now
+            outcome = one.running.poll()
+            if outcome is None:
+                return False
+            self.commands.over(one.running)
+            one.running = None
+            command, problem = one.commands.popleft(), outcome.problem
+            core.journal("verified", task=state.key, command=command, problem=problem)
             if problem is not None:
                 self._retry(state, f"`{command}` failed: {problem}")
-                return
+                return True
         state.phase = TaskPhase.DONE
         state.reason = ""
-        core.journal("task-done", task=task.key)
-
-    def run_command(self, command: str) -> str | None:
-        """Run a command of the plan in the project; what went wrong, `None` if nothing did."""
-        core = self.core
-        try:
-            done = core.outside.processes.run(
-                command_argv(command),
-                timeout_s=core.plan.session_timeout_s,
-                cwd=core.plan.project or None,
-                waker=core.switch.waker,
-                newest=4 * OUTPUT_LIMIT,
-            )
-        except InterruptedError:
-            core.switch.check()
-            return "it was interrupted"
-        except subprocess.TimeoutExpired:
-            return f"it did not end within {core.plan.session_timeout_s:g} s"
-        except (OSError, ValueError) as error:
-            return f"it could not be run: {error}"
-        if done.status == 0:
-            return None
-        output = (done.stdout + done.stderr).decode("utf-8", "backslashreplace")
-        # Cleaned before it is cut: half of a secret would not be known for one.
-        tail = core.store.clean(output, len(output)).strip()[-OUTPUT_LIMIT:]
-        return f"exit {done.status}" + (f"\n{tail}" if tail else "")
+        core.journal("task-done", task=state.key)
+        return True
 
     def _retry(self, state: TaskState, reason: str) -> None:
         state.feedback = reason

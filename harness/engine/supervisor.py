@@ -7,7 +7,9 @@ and after every question, so that a hanging multiplexer delays a finished agent 
 
 from __future__ import annotations
 
+from harness.engine.commands import Commands
 from harness.engine.core import GRACEFULLY, Core
+from harness.engine.events import Result
 from harness.engine.hearing import Hearing
 from harness.engine.launching import launch_context, write_prompt
 from harness.engine.leaving import Leaving
@@ -26,20 +28,20 @@ __all__ = ["UNREACHABLE", "Supervisor"]
 
 UNREACHABLE = "multiplexer-unreachable"
 """The stage of a run that is paused because nobody answers."""
-_ENDING_POLL_S = 0.1
-"""Seconds between looks at a session that is being ended: there is nothing to wait for but the multiplexer."""
-_ENDING_FAST_S = 5.0
-"""Seconds after which a session that is being ended is looked at as seldom as any other."""
+_FAST_POLL_S = 0.1
+"""Seconds between looks at what should be over soon: a session that is being ended, a command that was just started."""
+_FAST_S = 5.0
+"""Seconds after which these are looked at as seldom as anything else."""
 
 
 class Supervisor:
     """Carries the tasks of a plan through their sessions until none is left, or until somebody has to be asked."""
 
-    def __init__(self, core: Core, windows: Windows) -> None:
+    def __init__(self, core: Core, windows: Windows, commands: Commands) -> None:
         self.core = core
         self.windows = windows
         windows.between = self._between_calls
-        self.settling = Settling(core)
+        self.settling = Settling(core, commands)
         self.hearing = Hearing(core)
         self.living = Living(core, windows, self.hearing)
         self.strays = Strays(core, windows)
@@ -54,21 +56,33 @@ class Supervisor:
             self.core.checkpoint("schedule")
             if not self.core.winding_down():
                 self._schedule()
-            if self._pause is not None and not (self.sessions if self._pause.stage != UNREACHABLE else self._healthy()):
+            if self._pause is not None and not (self._busy() if self._pause.stage != UNREACHABLE else self._healthy()):
                 return self._pause
             if self.sessions:
                 self._tick()
+            self.settling.advance()
             self.core.note_seam()
-            if not self.sessions and not unfinished(self.core.state):
+            if not self._busy() and not unfinished(self.core.state):
                 return self._pause
-            if not self.sessions and self._pause is None and self.core.winding_down():
+            if not self._busy() and self._pause is None and self.core.winding_down():
                 raise RunStopped(GRACEFULLY, None)
-            if self.sessions or (self._pause is None and self._next() is None):
+            if self._busy() or (self._pause is None and self._next() is None):
                 self.core.wait(self._poll_s())
+
+    def settle(self, task: TaskPlan, state: TaskState, result: Result | None) -> None:
+        """Move the task on from its newest attempt, which is over; the first that needs a person pauses the run."""
+        paused = self.settling.settle(task, state, result)
+        self._pause = self._pause or paused
+
+    def _busy(self) -> int:
+        """How many tasks are at work or are verified."""
+        return len(self.sessions) + len(self.settling.verifications)
 
     def _healthy(self) -> bool:
         """Whether there are sessions that can still come to their own end although another one cannot be started or ended."""
         core, limit = self.core, self.core.plan.session_timeout_s
+        if self.settling.verifications:
+            return True
         if core.seam.silent_since is not None and core.now - core.seam.silent_since >= limit:
             return False
         return any(
@@ -83,8 +97,10 @@ class Supervisor:
 
     def _poll_s(self) -> float:
         core = self.core
-        fresh = any(s.phase is Phase.ENDING and core.now - s.since < _ENDING_FAST_S for s in self.sessions)
-        return min(core.plan.poll_s, _ENDING_POLL_S) if fresh and not core.degraded else core.plan.poll_s
+        begun = [session.since for session in self.sessions if session.phase is Phase.ENDING]
+        begun += [one.since for one in self.settling.verifications]
+        fresh = any(core.now - since < _FAST_S for since in begun)
+        return min(core.plan.poll_s, _FAST_POLL_S) if fresh else core.plan.poll_s
 
     # Scheduling
 
@@ -97,7 +113,7 @@ class Supervisor:
 
     def _schedule(self) -> None:
         plan, state = self.core.plan, self.core.state
-        while self._pause is None and len(self.sessions) < plan.max_parallel:
+        while self._pause is None and self._busy() < plan.max_parallel:
             task = self._next()
             if task is None:
                 break
@@ -105,7 +121,7 @@ class Supervisor:
                 self._pause = Paused(reason=f"{task.gate} is needed before {task.key}", stage="gate", task=task.key)
                 break
             self.sessions.append(self._prepare(task, state.task(task.key)))
-        if not self.sessions and self._pause is None:
+        if not self._busy() and self._pause is None:
             for waiting, need in blocked(plan, state):
                 self.settling.defer(waiting, f"needs {need}, which was deferred")
 
@@ -190,8 +206,7 @@ class Supervisor:
             if not self.leaving.is_gone(session, listing):
                 return
             self.core.journal("session-gone", task=session.task.key, number=session.attempt.number)
-            paused = self.settling.settle(session.task, session.state, session.result)
-            self._pause = self._pause or paused
+            self.settle(session.task, session.state, session.result)
         session.enter(Phase.GONE, self.core.now)
 
     def _give_up_waiting(self, session: Session) -> None:

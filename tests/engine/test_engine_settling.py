@@ -83,6 +83,25 @@ def test_a_command_that_cannot_be_run_fails_the_attempt_not_the_run() -> None:
     assert report.task("a").reason.startswith("`no-such` failed: it could not be run")
 
 
+def test_a_command_belongs_to_the_launch_that_it_verifies() -> None:
+    """Whatever is left of it when the engine is killed is found by that launch's token, as its agent is."""
+    stage = fresh_stage()
+    report = stage(task("a", agent=DONE, verify=["true"]))
+
+    assert report.state is not None
+    (attempt,) = report.state.task("a").attempts
+    assert stage.world.processes.started == [(("true",), {"SEAMRIPPER_TOKEN": attempt.token})]
+
+
+def test_a_person_is_asked_although_the_engine_crashed_before_it_could_say_so() -> None:
+    """An escalation that a resume finds pauses the run like any other."""
+    stage = fresh_stage()
+    stage(task("a", agent=says("escalate", "which colour?")), faults="engine.settle=1*raise(RuntimeError)")
+    report = stage.resume()
+
+    assert report.ending == Paused(reason="a needs a person: which colour?", stage="escalated", task="a")
+
+
 def test_a_result_that_says_failed_is_tried_again() -> None:
     """With what the agent said as the reason."""
     stage = fresh_stage()
