@@ -38,6 +38,14 @@ PATIENCE_S = 60.0
 ABOUT: Mapping[str, dict[str, Any]] = {
     "claude": {"model": "sonnet", "env": {"CLAUDE_CODE_MAX_RETRIES": "1", "API_TIMEOUT_MS": "4000"}},
     "codex": {"model": "stub-model", "pass_env": ["STUB_KEY"]},
+    "gemini": {
+        "model": "gemini-2.5-flash",
+        "files": {"settings.json": {"security": {"auth": {"selectedType": "gemini-api-key"}}}},
+    },
+    "copilot": {
+        "env": {"COPILOT_OFFLINE": "true", "COPILOT_MODEL": "stub-model"},
+        "pass_env": ["COPILOT_PROVIDER_BASE_URL", "COPILOT_PROVIDER_API_KEY"],
+    },
 }
 """What a plan says of each agent, so that it gives a model up in seconds."""
 
@@ -79,7 +87,7 @@ class AgentsStage:
         self.processes = SystemProcessTable(self.clock)
         self.root = base / "the root"
         self.environment = self._environment()
-        for name in ("home", "claude", "codex", "a project"):
+        for name in ("home", "claude", "codex", "copilot", "a project"):
             (base / name).mkdir()
         (base / "claude" / ".claude.json").write_text('{"hasCompletedOnboarding": true}', "utf-8")
 
@@ -95,6 +103,11 @@ class AgentsStage:
             "ANTHROPIC_AUTH_TOKEN": "no-secret-of-anybody",
             "CODEX_HOME": str(self.base / "codex"),
             "STUB_KEY": "no-secret-of-anybody",
+            "GEMINI_API_KEY": "no-secret-of-anybody",
+            "GOOGLE_GEMINI_BASE_URL": self.model.url,
+            "COPILOT_HOME": str(self.base / "copilot"),
+            "COPILOT_PROVIDER_BASE_URL": f"{self.model.url}/v1",
+            "COPILOT_PROVIDER_API_KEY": "no-secret-of-anybody",
             **({"IS_SANDBOX": "1"} if os.getuid() == 0 else {}),
         }
 

@@ -1,4 +1,6 @@
-"""A model on the loopback: the Anthropic Messages API and the OpenAI Responses API, as far as command line agents use them.
+"""A model on the loopback: four kinds of API, as far as command line agents use them.
+
+Anthropic's Messages, OpenAI's Responses and Chat Completions, and Google's generateContent.
 
 It has no mind. What it does with a request is its `behaviour`, which a test may change at any time:
 
@@ -24,9 +26,12 @@ from typing import Any
 
 __all__ = ["ModelServer"]
 
+Call = tuple[str, dict[str, str]]
+"""The name of a tool and what it is called with."""
+
 SENTENCE = "The model on the loopback has nothing more to say."
 _RESULT = re.compile(r"^ {4}(/.*result\.json)$\s+^ {4}(\{\"token\".*\})$", re.MULTILINE)
-_SHELLS = {"Bash": "command", "exec_command": "cmd", "shell_command": "command", "run_shell_command": "command"}
+_SHELLS = {"Bash": "command", "bash": "command", "exec_command": "cmd", "run_shell_command": "command"}
 """The tools that take a shell line, by the name of the parameter for it."""
 
 
@@ -100,10 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
             call = _call(request, kind, about)
             model.prompts += _prompt_in(request)
             cut = kind == "die"
-            answer = self._responses if "/responses" in self.path else self._messages
+            apis = {"/responses": self._responses, "/chat/completions": self._chat, "enerateContent": self._generate}
+            answer = next((api for part, api in apis.items() if part in self.path), self._messages)
             answer(request, call, cut)
 
-    def _messages(self, request: Mapping[str, Any], call: tuple[str, dict[str, str]] | None, cut: bool) -> None:
+    def _messages(self, request: Mapping[str, Any], call: Call | None, cut: bool) -> None:
         """The Anthropic Messages API."""
         content: list[dict[str, Any]] = [{"type": "text", "text": SENTENCE}]
         if call is not None:
@@ -131,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         events.append({"type": "message_stop"})
         self._stream(events, cut_after=3 if cut else None)
 
-    def _responses(self, request: Mapping[str, Any], call: tuple[str, dict[str, str]] | None, cut: bool) -> None:
+    def _responses(self, request: Mapping[str, Any], call: Call | None, cut: bool) -> None:
         """The OpenAI Responses API."""
         text = {"type": "output_text", "text": SENTENCE, "annotations": []}
         items: list[dict[str, Any]] = [
@@ -154,20 +160,55 @@ class _Handler(BaseHTTPRequestHandler):
         events.append({"type": "response.completed", "response": whole})
         self._stream(events, cut_after=2 if cut else None)
 
-    def _stream(self, events: Sequence[Mapping[str, Any]], cut_after: int | None) -> None:
+    def _chat(self, request: Mapping[str, Any], call: Call | None, cut: bool) -> None:
+        """The OpenAI Chat Completions API."""
+        message: dict[str, Any] = {"role": "assistant", "content": SENTENCE}
+        if call is not None:
+            about = {"name": call[0], "arguments": json.dumps(call[1])}
+            message["tool_calls"] = [{"index": 0, "id": self._id("call"), "type": "function", "function": about}]
+        stop = "stop" if call is None else "tool_calls"
+        head = {"id": self._id("chat"), "created": 0, "model": request.get("model")}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        if not request.get("stream") and not cut:
+            choice = {"index": 0, "message": message, "finish_reason": stop}
+            return self._document(200, {**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+        chunk = {**head, "object": "chat.completion.chunk"}
+        said: dict[str, Any] = {**chunk, "choices": [{"index": 0, "delta": message, "finish_reason": None}]}
+        ended = {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": stop}], "usage": usage}
+        self._stream([said, ended], cut_after=1 if cut else None, last=b"data: [DONE]\n\n")
+
+    def _generate(self, request: Mapping[str, Any], call: Call | None, cut: bool) -> None:
+        """Google's generateContent, streamed or not."""
+        parts: list[dict[str, Any]] = [{"text": SENTENCE}]
+        if call is not None:
+            parts.append({"functionCall": {"name": call[0], "args": call[1]}})
+        usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
+        content = {"role": "model", "parts": parts}
+        whole = {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}], "usageMetadata": usage}
+        if "streamGenerateContent" not in self.path and not cut:
+            return self._document(200, whole)
+        begun = {"candidates": [{"content": {"role": "model", "parts": [{"text": SENTENCE[:9]}]}, "index": 0}]}
+        self._stream([begun] if cut else [whole], cut_after=1 if cut else None)
+
+    def _stream(self, events: Sequence[Mapping[str, Any]], cut_after: int | None, last: bytes = b"") -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for event in events[:cut_after]:
-            data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            name = f"event: {event['type']}\n" if "type" in event else ""
+            self._chunk(f"{name}data: {json.dumps(event)}\n\n".encode())
         self.wfile.flush()
         if cut_after is not None:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.wfile.write(b"0\r\n\r\n")
+        self._chunk(last)
+        self._chunk(b"", end=True)
+
+    def _chunk(self, data: bytes, end: bool = False) -> None:
+        if data or end:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def _document(self, status: int, document: Mapping[str, Any]) -> None:
         data = json.dumps(document).encode()
@@ -190,13 +231,13 @@ def _object(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _call(request: Mapping[str, Any], kind: str, about: str) -> tuple[str, dict[str, str]] | None:
+def _call(request: Mapping[str, Any], kind: str, about: str) -> Call | None:
     """The tool call that the behaviour asks for, if the request has the tool and has not just had its answer."""
-    names = [name for tool in request.get("tools") or [] if (name := tool.get("name")) in _SHELLS]
-    turns = request.get("messages") or request.get("input")
+    names = [name for name in _tools(request) if name in _SHELLS]
+    turns = request.get("messages") or request.get("input") or request.get("contents")
     if not names or not isinstance(turns, list) or _answered(turns[-1]):
         return None
-    line = about
+    line, takes = about, _SHELLS[names[0]]
     if kind == "finish":
         asked = _RESULT.search("\n".join(_texts(turns)))
         if asked is None:
@@ -205,19 +246,28 @@ def _call(request: Mapping[str, Any], kind: str, about: str) -> tuple[str, dict[
         line = f"printf %s {shlex.quote(asked[2])} > {path}.new && mv {path}.new {path}"
     elif kind != "shell":
         return None
-    return names[0], {_SHELLS[names[0]]: line, **({"description": "a shell call"} if names[0] == "Bash" else {})}
+    return names[0], {takes: line, **({"description": "a shell call"} if takes == "command" else {})}
+
+
+def _tools(request: Mapping[str, Any]) -> Iterator[str]:
+    """The names of the tools that the model may call; each kind of API puts them elsewhere."""
+    for tool in request.get("tools") or []:
+        yield from [one.get("name", "") for one in tool.get("functionDeclarations", ())]
+        yield tool.get("name") or tool.get("function", {}).get("name", "")
 
 
 def _prompt_in(request: Mapping[str, Any]) -> list[str]:
     """The text that has the footer of our prompts in it, if the request has tools."""
-    turns = request.get("messages") or request.get("input") or []
+    turns = request.get("messages") or request.get("input") or request.get("contents") or []
     return [text for text in _texts(turns) if _RESULT.search(text)][:1] if request.get("tools") else []
 
 
 def _answered(turn: Mapping[str, Any]) -> bool:
-    content = turn.get("content")
-    results = [block.get("type") == "tool_result" for block in content] if isinstance(content, list) else []
-    return turn.get("type") in ("function_call_output", "custom_tool_call_output") or any(results)
+    content = turn.get("content") or turn.get("parts")
+    blocks = content if isinstance(content, list) else []
+    results = [block.get("type") == "tool_result" or "functionResponse" in block for block in blocks]
+    output = turn.get("type") in ("function_call_output", "custom_tool_call_output")
+    return output or turn.get("role") == "tool" or any(results)
 
 
 def _texts(value: object) -> Iterator[str]:
