@@ -25,7 +25,7 @@ from backends.operations import OPERATIONS, Kind
 from backends.posix_signals import SIGKILL
 from backends.processes import Completed
 from backends.transport import Transport
-from harness.conformance.bench import Answer, Bench
+from harness.conformance.bench import Answer, Bench, captured
 from harness.conformance.places import ForeignWorld, on_path
 
 __all__ = [
@@ -213,8 +213,8 @@ def _from_outside(bench: Bench, world: ForeignWorld, binary: str, trouble: Troub
     names = [name for name in _asked_of(bench) if OPERATIONS[name].kind is not Kind.LOCAL or name == "available"]
     before = bench.make()
     with _misbehaving(world, binary, trouble) as log:
-        # One that looks for its binary when it is made is made now; where there is nothing to be found, before.
-        mux = before if trouble.trying is Trying.HOST else bench.make()
+        # One that looks for its binary, or at PATH, when it is made is made now; one that is not made without a binary, before.
+        mux = (captured(bench.make)[0] or before) if trouble.trying is Trying.HOST else bench.make()
         answers: dict[str, Answer] = {}
 
         def ask(name: str) -> None:

@@ -84,6 +84,14 @@ def test_conformance_finds_the_error_of_a_foreign_backend(monkeypatch: pytest.Mo
     assert dict(os.environ) == before
 
 
+def test_conformance_breaks_a_backend_that_keeps_the_path_it_was_made_with() -> None:
+    """A host without the binary is one for it too, although its clients see the environment of its beginning."""
+    spec = BackendSpec(lambda socket_dir: TmuxMultiplexer(socket_dir), name="keeps")
+    found = certified(spec, "SEAM-PROBE-002", "SEAM-CHANGE-002", "SEAM-LOCAL-002")
+
+    assert [result for result in found.results if result.outcome is not Outcome.PASSED] == []
+
+
 def test_conformance_leaves_nothing_on_the_host() -> None:
     """No process of a misbehaving binary, no server and no directory is left."""
     spec = BackendSpec(HastyMux, name="plain")
