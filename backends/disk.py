@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat as stat_module
 import sys
 from abc import ABC, abstractmethod
@@ -149,7 +150,15 @@ class Disk(ABC):
 
 
 class RealDisk(Disk):
-    """The host's file system."""
+    """The host's file system.
+
+    On one without POSIX, which is Windows, a directory is not synced: its file system keeps a journal of names by itself, and
+    a name that was new at a power cut may be gone. Locks are not shared there: see `locked`.
+    """
+
+    def __init__(self, *, posix: bool = os.name == "posix") -> None:
+        """Do without what only POSIX has unless `posix`."""
+        self._posix = posix
 
     def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
         """See `Disk.read`."""
@@ -225,7 +234,10 @@ class RealDisk(Disk):
 
     def fsync(self, path: StrPath) -> None:
         """See `Disk.fsync`."""
-        fd = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _OWN)
+        if not self._posix and os.path.isdir(path):
+            return
+        # Elsewhere only what may be written can be synced.
+        fd = os.open(path, (os.O_RDONLY if self._posix else os.O_RDWR) | _NO_LINK | _NO_WAIT | _OWN)
         try:
             os.fsync(fd)
         finally:
@@ -298,7 +310,12 @@ class RealDisk(Disk):
         return _RealLock(lock)
 
     def locked(self, path: StrPath) -> bool:
-        """See `Disk.locked`; looks through a shared lock, so that who looks is never held for a holder by others who look."""
+        """See `Disk.locked`; looks through a shared lock, so that who looks is never held for a holder by others who look.
+
+        Where locks cannot be shared it is taken for a moment: who looks or takes it in that very moment finds it held.
+        """
+        if not self._posix:
+            return self._is_refused(path)
         try:
             fd = os.open(os.fspath(path) + ".held", os.O_RDONLY | _NO_LINK | _NO_WAIT | _OWN)
         except (FileNotFoundError, NotADirectoryError):
@@ -311,10 +328,18 @@ class RealDisk(Disk):
             os.close(fd)
         return False
 
+    def _is_refused(self, path: StrPath) -> bool:
+        if self.info(os.fspath(path) + ".held") is None:
+            return False
+        try:
+            self.lock(path).release()
+        except LockHeld:
+            return True
+        return False
+
     def free_bytes(self, path: StrPath) -> int:
         """See `Disk.free_bytes`."""
-        found = os.statvfs(path)
-        return found.f_bavail * found.f_frsize
+        return shutil.disk_usage(path).free
 
 
 class _RealLock(LockHandle):

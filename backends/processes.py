@@ -12,7 +12,6 @@ import contextlib
 import errno
 import os
 import selectors
-import signal as signal_module
 import socket
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from typing import IO, NamedTuple
 import psutil
 
 from backends.clock import Clock, SystemClock, Waker
+from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
 
 __all__ = [
     "OUTPUT_LIMIT",
@@ -174,11 +174,18 @@ class ProcessTable(ABC):
 class SystemProcessTable(ProcessTable):
     """The host's processes, seen through psutil."""
 
-    def __init__(self, clock: Clock | None = None, *, by_files: bool = os.name == "nt") -> None:
-        """Talk to a command through pipes, or, where pipes cannot be waited for, by files that are gone afterwards."""
+    def __init__(
+        self, clock: Clock | None = None, *, by_files: bool = os.name == "nt", signals: bool = os.name == "posix"
+    ) -> None:
+        """Talk to a command through pipes, or, where pipes cannot be waited for, by files that are gone afterwards.
+
+        Without `signals`, as on Windows, a process can be stopped and continued; any other signal ends it at once, and no
+        handler of it runs.
+        """
         self._clock = clock or SystemClock()
         self._boot_id = _read_boot_id()
         self._by_files = by_files
+        self._signals = signals
 
     def me(self) -> ProcessIdentity:
         """See `ProcessTable.me`."""
@@ -244,8 +251,11 @@ class SystemProcessTable(ProcessTable):
         if identity.pid <= 1 or self.liveness(identity) is not Liveness.ALIVE:
             return False
         try:
-            os.kill(identity.pid, signum)
-        except (ProcessLookupError, PermissionError):
+            if self._signals:
+                os.kill(identity.pid, signum)
+            else:
+                _act_as(signum, psutil.Process(identity.pid))
+        except (ProcessLookupError, PermissionError, psutil.Error):
             return False
         return True
 
@@ -307,6 +317,16 @@ class SystemProcessTable(ProcessTable):
             return clock.host_seconds(left)
 
         return host_seconds_left
+
+
+def _act_as(signum: int, process: psutil.Process) -> None:
+    """Do to the process what the signal would, as nearly as a host without signals can."""
+    if signum == SIGSTOP:
+        process.suspend()
+    elif signum == SIGCONT:
+        process.resume()
+    elif signum:
+        process.kill()
 
 
 _POLL_S = 0.02
@@ -498,7 +518,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     """Kill the process group that `process` leads (without groups: what descends from it), and reap the process."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal_module.SIGKILL)
+            os.killpg(process.pid, SIGKILL)
     else:
         _end_descendants(process)
     with contextlib.suppress(OSError):

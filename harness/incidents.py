@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
-import signal
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from backends.posix_signals import SIGUSR1
 from backends.processes import ProcessIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.dashboard.reader import read_run
@@ -74,7 +74,7 @@ def cut_socket(world: World) -> None:
 
 def mend_socket(world: World, server: ProcessIdentity) -> None:
     """What a person does about it: SIGUSR1 makes a tmux server recreate its socket."""
-    world.processes.signal(server, signal.SIGUSR1)
+    world.processes.signal(server, SIGUSR1)
 
 
 def ask_tmux(world: World, *words: str) -> str:

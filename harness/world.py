@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal as signal_module
 import sys
 import tempfile
 import threading
@@ -29,6 +28,7 @@ from backends.errors import MultiplexerError
 from backends.fake import FakeMultiplexer
 from backends.fake_transport import FakeTransport
 from backends.memory_disk import MemoryDisk
+from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
 from backends.processes import Liveness, ProcessIdentity, ProcessTable, SystemProcessTable
 from backends.server_record import RECORD_NAME, ServerRecords
 from backends.simulated_processes import SimulatedProcessTable
@@ -285,7 +285,7 @@ class SimulatedTmuxWorld(FakeWorld):
 
         def end_others() -> None:
             while others:
-                self.processes.signal(others.pop(), signal_module.SIGKILL)
+                self.processes.signal(others.pop(), SIGKILL)
 
         return {
             **super()._live_events(),
@@ -372,17 +372,17 @@ class LiveTmuxWorld(World):
         """See `World.freeze`."""
         server = self.server()
         self._frozen = server
-        self.processes.signal(server, signal_module.SIGSTOP)
+        self.processes.signal(server, SIGSTOP)
 
     def thaw(self) -> None:
         """See `World.thaw`."""
         if self._frozen is not None:
-            self.processes.signal(self._frozen, signal_module.SIGCONT)
+            self.processes.signal(self._frozen, SIGCONT)
             self._frozen = None
 
     def kill_server(self) -> None:
         """See `World.kill_server`."""
-        self.processes.signal(self.server(), signal_module.SIGKILL)
+        self.processes.signal(self.server(), SIGKILL)
         self._frozen = None
 
     @property
@@ -432,7 +432,7 @@ class LiveTmuxWorld(World):
 
     def _end_others(self) -> None:
         while self._others:
-            self.processes.signal(self._others.pop(), signal_module.SIGKILL)
+            self.processes.signal(self._others.pop(), SIGKILL)
 
     def ledger(self) -> list[dict[str, Any]]:
         """See `World.ledger`."""
@@ -477,10 +477,10 @@ class LiveTmuxWorld(World):
             multiplexer.shutdown()
         finally:
             if self._server is not None and self.processes.liveness(self._server) is Liveness.ALIVE:
-                self.processes.signal(self._server, signal_module.SIGKILL)
+                self.processes.signal(self._server, SIGKILL)
             for token in tokens:
                 for one in self.processes.carrying("SEAMRIPPER_TOKEN", token):
-                    self.processes.signal(one, signal_module.SIGKILL)
+                    self.processes.signal(one, SIGKILL)
             shutil.rmtree(self._base, ignore_errors=True)
 
     def _tokens(self) -> set[str]:

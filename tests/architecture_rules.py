@@ -38,7 +38,11 @@ class Layer:
 
 
 LAYERS: tuple[Layer, ...] = (
-    Layer("ground", tuple(f"backends.{m}" for m in ("errors", "clock", "processes", "disk", "entropy")), ()),
+    Layer(
+        "ground",
+        tuple(f"backends.{m}" for m in ("errors", "clock", "posix_signals", "processes", "disk", "entropy")),
+        (),
+    ),
     Layer("seam", tuple(f"backends.{m}" for m in ("operations", "base", "guard")), ("ground",)),
     Layer("transport", ("backends.transport",), ("ground", "seam")),
     Layer("registry", ("backends.registry",), ("ground", "seam", "transport", "backend")),
@@ -372,6 +376,33 @@ BANS: tuple[Ban, ...] = (
         ("import os\nos.kill(1, 9)", "process.send_signal(2)", "import psutil as p\np.Process(7).terminate()"),
         "table.signal(identity, 9)",
         owners={"backends.processes": "checks the identity first"},
+    ),
+    Ban(
+        "signals are named that a host may lack",
+        "on Windows the name alone is an error; backends.posix_signals has their numbers everywhere",
+        using(
+            *(
+                f"signal.SIG{name}"
+                for name in (
+                    "KILL",
+                    "STOP",
+                    "CONT",
+                    "HUP",
+                    "QUIT",
+                    "USR1",
+                    "USR2",
+                    "CHLD",
+                    "ALRM",
+                    "WINCH",
+                    "URG",
+                    "TSTP",
+                )
+            ),
+        ),
+        ("import signal\nsignal.SIGKILL", "from signal import SIGSTOP as s\ns", "import signal as s\ns.SIGHUP"),
+        "import signal\nprint(signal.SIGTERM, signal.SIGINT)",
+        where=_CODE,
+        owners={"harness.killed_run": "is a process that a real SIGKILL ends, on hosts that have one"},
     ),
     Ban(
         "chance is drawn",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.base import TerminalMultiplexer
+from backends.posix_signals import SIGKILL
 from backends.processes import Liveness, ProcessIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.commands.host import Host
@@ -114,7 +115,7 @@ def _session(multiplexer: TerminalMultiplexer, session: str, run_id: str) -> Lef
 
 def _end_process(host: Host, identity: ProcessIdentity) -> bool | None:
     table, clock = host.processes, host.clock
-    for signum in (signal.SIGTERM, signal.SIGKILL):
+    for signum in (signal.SIGTERM, SIGKILL):
         table.signal(identity, signum)
         end = clock.monotonic() + _GRACE_S
         while table.liveness(identity) is not Liveness.DEAD and clock.monotonic() < end:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal as signal_module
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pexpect
 
 from backends.errors import MultiplexerError
+from backends.posix_signals import SIGKILL
 from backends.processes import Completed
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, plan_of, task
@@ -128,4 +128,4 @@ class Shell:
             self.multiplexer.shutdown()
         for token in {entry["token"] for entry in self.ledger("start")}:
             for one in self.world.processes.carrying("SEAMRIPPER_TOKEN", token):
-                self.world.processes.signal(one, signal_module.SIGKILL)
+                self.world.processes.signal(one, SIGKILL)

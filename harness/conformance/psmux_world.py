@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from pathlib import Path
 
 from backends.base import TerminalMultiplexer
+from backends.posix_signals import SIGKILL
 from backends.processes import Liveness, ProcessIdentity
 from backends.psmux import PsmuxMultiplexer
 from harness.conformance.places import ForeignWorld
@@ -69,7 +69,7 @@ class PsmuxWorld(ForeignWorld):
         with contextlib.suppress(OSError):
             for server in self._servers():
                 for one in (*self.processes.tree(server), server):
-                    self.processes.signal(one, signal.SIGKILL)
+                    self.processes.signal(one, SIGKILL)
                 end = self.clock.monotonic() + _END_S
                 while self.processes.liveness(server) is not Liveness.DEAD and self.clock.monotonic() < end:
                     self.clock.wait(0.01)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import signal as signal_module
+from signal import SIGTERM
 
+from backends.posix_signals import SIGKILL
 from backends.processes import Liveness
 from harness.engine.core import Core
 from harness.engine.sessions import Session
@@ -49,5 +50,5 @@ class Leaving:
         if late and session.killed_s is None:
             session.killed_s = now
         for identity in alive:
-            table.signal(identity, signal_module.SIGKILL if late else signal_module.SIGTERM)
+            table.signal(identity, SIGKILL if late else SIGTERM)
         return not alive

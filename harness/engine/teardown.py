@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import signal as signal_module
 from collections.abc import Iterable
+from signal import SIGTERM
 
+from backends.posix_signals import SIGKILL
 from backends.processes import Liveness, ProcessIdentity
 from harness.engine.core import Core
 from harness.engine.windows import Windows
@@ -62,9 +63,7 @@ def tear_down(core: Core, windows: Windows, attempts: Iterable[Attempt]) -> str:
                 gone = windows.kill_session()
         doomed.update((identity.pid, identity) for identity in processes_of(core, attempts))
         late = core.now >= end
-        alive = _end_processes(
-            core, doomed.values(), signal_module.SIGKILL if late or hurried else signal_module.SIGTERM
-        )
+        alive = _end_processes(core, doomed.values(), SIGKILL if late or hurried else SIGTERM)
         if gone is True and not alive:
             return TORN_DOWN
         if late and (gone is not True or core.now >= end + _FORCED_S):

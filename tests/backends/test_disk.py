@@ -31,13 +31,13 @@ class Place:
         return f"{self.root}/{name}"
 
 
-@pytest.fixture(params=["real", "memory"])
+@pytest.fixture(params=["real", "memory", "without posix"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """`file`, `empty/`, `full/inner`, `fifo`, and links `link`, `dirlink`, `dangling`, `loop` to what their names say."""
-    if request.param == "real" and sys.platform != "linux":
+    if request.param != "memory" and sys.platform != "linux":
         pytest.skip("the codes are those of Linux")
     root = str(tmp_path)
-    disk: Disk = RealDisk()
+    disk: Disk = RealDisk(posix=request.param == "real")
     if request.param == "memory":
         disk = memory = MemoryDisk()
         memory.mkdir(root)
@@ -271,6 +271,19 @@ def test_who_looks_at_a_lock_is_not_taken_for_its_holder(tmp_path: Path) -> None
         fcntl.flock(looking, fcntl.LOCK_SH)
 
         assert not disk.locked(path)
+
+
+def test_without_posix_a_file_is_synced_and_a_directory_is_left_to_its_file_system(tmp_path: Path) -> None:
+    """There only what can be written can be synced, and no directory can be opened so."""
+    disk = RealDisk(posix=False)
+    disk.write(tmp_path / "file", b"x")
+    disk.fsync(tmp_path / "file")
+    disk.fsync(tmp_path)
+
+    with pytest.raises(IsADirectoryError):
+        os.open(tmp_path, os.O_RDWR)
+    with pytest.raises(FileNotFoundError):
+        disk.fsync(tmp_path / "nothing")
 
 
 def test_free_bytes_is_positive_where_there_is_room(place: Place) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from backends.clock import SystemClock, Waker
+from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
 from backends.processes import Completed, Job, Liveness, ProcessIdentity, SystemProcessTable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups 
 
 @pytest.fixture(params=[False, True], ids=["pipes", "files"])
 def table(request: pytest.FixtureRequest) -> SystemProcessTable:
-    """The host's; it talks to commands through pipes, or by files as where pipes cannot be waited for."""
-    return SystemProcessTable(by_files=request.param)
+    """The host's; as it is, or as on Windows: talking to commands by files, and without signals."""
+    return SystemProcessTable(by_files=request.param, signals=not request.param)
 
 
 @pytest.fixture
@@ -280,6 +281,36 @@ def test_a_pid_that_nobody_can_have_identifies_nobody(table: SystemProcessTable,
     """And is never signalled: 0 and -1 would mean whole groups."""
     assert pid == 0 or table.identify(pid) is None
     assert table.signal(ProcessIdentity(pid, 0.0, table.boot_id()), signal.SIGTERM) is False
+
+
+def test_a_process_is_stopped_and_continued_with_signals_or_without(
+    table: SystemProcessTable, sleeper: ProcessIdentity
+) -> None:
+    """The signal that does nothing does nothing; and whoever is ended is signalled no more."""
+    told = []
+    for signum, option in ((0, os.WNOHANG), (SIGSTOP, os.WUNTRACED), (SIGCONT, os.WCONTINUED), (SIGKILL, 0)):
+        assert table.signal(sleeper, signum)
+        told.append(os.waitpid(sleeper.pid, option)[1])
+
+    assert told[0] == 0
+    assert os.WIFSTOPPED(told[1])
+    assert os.WIFCONTINUED(told[2])
+    assert os.WIFSIGNALED(told[3])
+    assert table.signal(sleeper, SIGKILL) is False
+
+
+def test_without_signals_a_process_that_would_not_hear_one_ends() -> None:
+    """Whatever it does about a signal, it is not asked."""
+    table = SystemProcessTable(signals=False)
+    with subprocess.Popen(["sh", "-c", "trap '' TERM; echo; sleep 60"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        identity = table.identify(process.pid)
+        assert identity is not None
+        for one in reversed(table.tree(identity)):
+            assert table.signal(one, signal.SIGTERM)
+
+        assert process.wait(10) != 0
 
 
 def test_the_first_process_is_never_signalled(table: SystemProcessTable) -> None:
