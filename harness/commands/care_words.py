@@ -6,10 +6,11 @@ import argparse
 
 from harness.commands.attach import attach
 from harness.commands.cleanup import cleanup
+from harness.commands.doctor import doctor
 from harness.commands.stop import stop
 from harness.commands.wording import Commands, add_command, add_place, duration, seconds
 
-__all__ = ["add_attach", "add_cleanup", "add_stop"]
+__all__ = ["add_attach", "add_cleanup", "add_doctor", "add_stop"]
 
 _RUN = "the run: its id, a unique beginning or end of it, or its directory"
 
@@ -92,6 +93,25 @@ def add_cleanup(commands: Commands) -> None:
 _EXIT_CODES_OF_CLEANUP = """\
 exit codes:
   0 nothing is left    1 something could not be ended, or the run is not over    2 usage
+"""
+
+
+def add_doctor(commands: Commands) -> None:
+    """`seamripper doctor`."""
+    made = add_command(
+        commands,
+        "doctor",
+        doctor,
+        "say whether plans can be carried out on this host, and what is missing",
+        "  seamripper doctor\n  seamripper doctor --root ./runs --json\n",
+        _EXIT_CODES_OF_DOCTOR,
+    )
+    add_place(made)
+
+
+_EXIT_CODES_OF_DOCTOR = """\
+exit codes:
+  0 nothing fails    1 something does    2 usage
 """
 
 

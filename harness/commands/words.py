@@ -7,7 +7,7 @@ import importlib.metadata
 
 from harness.agents import DRIVEN_KINDS
 from harness.commands.backends import backends
-from harness.commands.care_words import add_attach, add_cleanup, add_stop
+from harness.commands.care_words import add_attach, add_cleanup, add_doctor, add_stop
 from harness.commands.conform_words import add_conform
 from harness.commands.divergences import add_divergences
 from harness.commands.fault_words import add_faults
@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     add_cleanup(commands)
     _add_probe(commands)
     _add_backends(commands)
+    add_doctor(commands)
     add_faults(commands)
     add_conform(commands)
     add_divergences(commands)

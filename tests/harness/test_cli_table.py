@@ -28,6 +28,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "cleanup": ("RUN",),
     "probe": ("scripted", "--timeout", "5"),
     "backends": (),
+    "doctor": (),
     "faults": ("scenarios",),
     "conform": ("--mux", "nowhere"),
     "divergences": (),
@@ -35,7 +36,7 @@ CALLS: dict[str, tuple[str, ...]] = {
 }
 """How each command is called here; `PLAN` is a plan of one task, `RUN` the run that the input is about."""
 
-USUAL = {"stop": 1, "cleanup": 1, "conform": 2, "divergences": 2, "report": 2}
+USUAL = {"stop": 1, "cleanup": 1, "doctor": 1, "conform": 2, "divergences": 2, "report": 2}
 """Exit codes for a paused run that nobody drives, of a backend and a file that are not there; 0 where nothing is said."""
 
 TAKING_RUN = ("resume", "status", "stop", "attach", "cleanup")
@@ -53,7 +54,7 @@ CODES: dict[str, dict[str, int]] = {
 }
 """What is different from `USUAL` for that input."""
 
-EXPLAINING = ("status",)
+EXPLAINING = ("status", "doctor")
 """Commands whose answer is on standard output although the exit code is not 0."""
 
 
