@@ -19,7 +19,7 @@ from harness.conformance.report_columns import (
     subject_line,
     worst,
 )
-from harness.conformance.results import Certificate, Level, Outcome, Result
+from harness.conformance.results import Certificate, Level, Outcome, Result, whole
 from harness.dashboard import literal
 
 __all__ = ["matrix_page"]
@@ -137,6 +137,8 @@ def _level_cell(results: Sequence[Result]) -> str:
     if not results:
         return '<td class="level"></td>'
     kept = sum(result.outcome.keeps for result in results)
+    if kept == len(results) and not whole(results):
+        return f'<td class="level">· not shown: none of {len(results)} passed</td>'
     return f'<td class="level">{"✔" if kept == len(results) else "✖"} {kept} of {len(results)}</td>'
 
 

@@ -23,7 +23,7 @@ from harness.conformance.report_columns import (
     problems_of,
     subject_line,
 )
-from harness.conformance.results import Certificate, Level, Outcome, Result
+from harness.conformance.results import Certificate, Level, Outcome, Result, whole
 from harness.dashboard import literal
 
 __all__ = ["level_table", "problem_lines", "summary_table"]
@@ -41,8 +41,8 @@ def summary_table(columns: Sequence[Column]) -> Table:
             continue
         found = column.found
         counts = counted(found.results)
-        whole = level_of(found) is not None and not any(counts[outcome] for outcome in PROBLEMS)
-        sign = Text("✔", style="green") if whole else Text("✖", style="red")
+        good = level_of(found) is not None and not any(counts[outcome] for outcome in PROBLEMS)
+        sign = Text("✔", style="green") if good else Text("✖", style="red")
         name = Text(subject_line(found))
         if found.backend.note:
             name.append(f" ({literal(found.backend.note, 80)})", "dim")
@@ -52,14 +52,14 @@ def summary_table(columns: Sequence[Column]) -> Table:
 
 
 def level_table(certificate: Certificate) -> Table:
-    """Each level of one certificate in one line: whether it is whole, and how many checks came to what."""
+    """Each level of one certificate in one line: whole, broken or not shown (`·`), and how many checks came to what."""
     table = _table("", "level", "", *_COUNTED)
     for level in Level:
         own = [result for result in certificate.results if result.level is level]
         counts = counted(own)
-        whole = bool(own) and all(result.outcome.keeps for result in own)
-        style = "green" if whole else "red" if own else "dim"
-        sign = "✔" if whole else "✖" if own else "·"
+        broken = not all(result.outcome.keeps for result in own)
+        style = "green" if whole(own) else "red" if broken else "dim"
+        sign = "✔" if whole(own) else "✖" if broken else "·"
         numbers = (str(counts[outcome]) for outcome in _COUNTED)
         table.add_row(Text(sign, style=style), level.name, level.title, *numbers)
     return table

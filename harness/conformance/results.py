@@ -22,6 +22,7 @@ __all__ = [
     "Result",
     "Subject",
     "level_reached",
+    "whole",
 ]
 
 VERSION = 1
@@ -65,7 +66,7 @@ class Outcome(StrEnum):
 
     @property
     def keeps(self) -> bool:
-        """Whether a level with this outcome in it is still whole."""
+        """Whether a level with this outcome in it may still be whole."""
         return self in (Outcome.PASSED, Outcome.UNSUPPORTED, Outcome.WAIVED)
 
 
@@ -129,7 +130,8 @@ class Certificate:
     """Everything that came of checking one backend on one host.
 
     `kit` and `contract` are versions. `capabilities` maps names to `supported`, `unsupported: why` or `known_bug: ref`.
-    `level` is the highest one that is whole together with all below it, `None` if not even the lowest is.
+    `level` is the highest one that is whole together with all below it, `None` if not even the lowest is; whole is a level
+    that nothing breaks and of which at least one check passed.
     """
 
     kit: str
@@ -162,13 +164,18 @@ class Certificate:
             raise CertificateError(f"no certificate: {wrong}") from None
 
 
+def whole(results: Iterable[Result]) -> bool:
+    """Whether a level with these results is whole: nothing breaks it, and at least one of its promises was seen to be kept."""
+    outcomes = {result.outcome for result in results}
+    return Outcome.PASSED in outcomes and all(outcome.keeps for outcome in outcomes)
+
+
 def level_reached(results: Iterable[Result]) -> Level | None:
-    """The highest level that is whole, with all below it; a level of which nothing was checked is not."""
+    """The highest level that is whole, with all below it."""
     found = tuple(results)
     reached = None
     for level in Level:
-        own = [result for result in found if result.level is level]
-        if not own or not all(result.outcome.keeps for result in own):
+        if not whole(result for result in found if result.level is level):
             break
         reached = level
     return reached

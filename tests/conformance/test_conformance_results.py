@@ -61,7 +61,8 @@ def test_certificates_that_are_none_are_refused(old: str, new: str, says: str) -
         ((), None),
         ((Outcome.PASSED,), Level.L0),
         ((Outcome.FAILED, Outcome.PASSED), None),
-        ((Outcome.PASSED, Outcome.WAIVED, Outcome.UNSUPPORTED), Level.L2),
+        ((Outcome.PASSED, Outcome.WAIVED), Level.L0),
+        ((Outcome.PASSED, Outcome.UNSUPPORTED, Outcome.PASSED), Level.L0),
         ((Outcome.PASSED, Outcome.STALE_WAIVER, Outcome.PASSED), Level.L0),
         ((Outcome.PASSED, Outcome.NOT_RUN), Level.L0),
         ((Outcome.PASSED, Outcome.ERROR), Level.L0),
@@ -70,3 +71,10 @@ def test_certificates_that_are_none_are_refused(old: str, new: str, says: str) -
 def test_certificates_tell_the_highest_whole_level(outcomes: tuple[Outcome, ...], reached: Level | None) -> None:
     """A level counts only if everything in it and below it was kept."""
     assert level_reached(result(level, outcome) for level, outcome in zip(Level, outcomes, strict=False)) is reached
+
+
+@pytest.mark.parametrize("outcome", [Outcome.WAIVED, Outcome.UNSUPPORTED])
+def test_a_level_is_whole_only_if_something_in_it_was_seen(outcome: Outcome) -> None:
+    """What is excused breaks no level, and makes none."""
+    assert level_reached([result(Level.L0, outcome), result(Level.L0, Outcome.PASSED)]) is Level.L0
+    assert level_reached([result(Level.L0, outcome), result(Level.L0, outcome)]) is None

@@ -113,6 +113,14 @@ def test_a_check_that_was_made_twice_shows_the_worse() -> None:
     assert next(row for row in seen.rows if row[0].startswith("L0"))[1] == "✖ 1 of 2"
 
 
+def test_a_level_of_which_nothing_passed_is_not_drawn_as_whole() -> None:
+    """Unsupported alone is said to show nothing."""
+    column = Column("a.json", certificate(result("SEAM-A-001", 0, Outcome.UNSUPPORTED)))
+
+    rows = Matrix(matrix_page([column])).rows
+    assert next(row for row in rows if row[0].startswith("L0"))[1] == "· not shown: none of 1 passed"
+
+
 def test_many_columns_stay_apart() -> None:
     """The same backend on the same host twice is two columns, each with its file."""
     seen = Matrix(matrix_page([Column(f"{i}.json", GOOD) for i in range(30)]))

@@ -99,6 +99,14 @@ def test_the_levels_of_one_certificate_are_told_one_by_one() -> None:
     assert [line[0] for line in drawn(level_table(MIXED))[1:]] == ["✔", "✖", "·", "·", "·"]
 
 
+def test_a_level_of_which_nothing_was_seen_is_neither_whole_nor_broken() -> None:
+    """Where every check is unsupported, nothing was shown: the sign says so."""
+    shown = certificate(result("SEAM-A-001", 0, Outcome.PASSED), result("SEAM-B-001", 1, Outcome.UNSUPPORTED))
+
+    assert [line[0] for line in drawn(level_table(shown))[1:]] == ["✔", "·", "·", "·", "·"]
+    assert level_line(shown) == "L0 shape (claims none)"
+
+
 def test_no_line_of_a_log_can_pass_for_a_command() -> None:
     """A runner reads commands from any line that begins with one; none of ours begins with somebody's text."""
     lines = [*drawn(summary_table(HOSTILE_COLUMNS)), *(line for line, _ in problem_lines(HOSTILE))]
