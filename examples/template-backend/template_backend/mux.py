@@ -44,7 +44,7 @@ LISTING = "\t".join(f"#{{{name}}}" for name in (*Pane._fields[:-1], EXIT))
 
 
 class TemplateMultiplexer(TerminalMultiplexer):
-    """Looks before it acts: what a signed listing does not name is absent, and no error message is ever read for it."""
+    """Looks before it acts: what a signed listing does not name is absent, whatever a client complains of."""
 
     def __init__(
         self,
