@@ -11,10 +11,10 @@ files are read: a FIFO or a directory in a file's place is an `OSError`, never a
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import shutil
 import stat as stat_module
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,9 @@ from types import TracebackType
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 
-if sys.platform != "win32":
+_POSIX = importlib.util.find_spec("fcntl") is not None
+
+if _POSIX:
     import fcntl
 
 __all__ = ["Disk", "FileInfo", "LockHandle", "LockHeld", "RealDisk", "StrPath"]
@@ -156,7 +158,7 @@ class RealDisk(Disk):
     a name that was new at a power cut may be gone. Locks are not shared there: see `locked`.
     """
 
-    def __init__(self, *, posix: bool = os.name == "posix") -> None:
+    def __init__(self, *, posix: bool = _POSIX) -> None:
         """Do without what only POSIX has unless `posix`."""
         self._posix = posix
 

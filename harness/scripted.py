@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -26,11 +25,17 @@ import os
 import select
 import signal
 import sys
-import termios
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
+
+_POSIX = importlib.util.find_spec("fcntl") is not None
+"""Whether an agent can live here; a script can be read and simulated anywhere."""
+
+if _POSIX:
+    import fcntl
+    import termios
 
 __all__ = [
     "STEPS",
@@ -654,6 +659,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Be the agent that the script describes; 2 for a script or an argument that cannot be used."""
     options = dict(zip(argv[1::2], argv[2::2], strict=False))
     try:
+        if not _POSIX:
+            raise ValueError("it needs a terminal and locks of POSIX")
         scale = float(options.pop("--scale", "1"))
         path = options.pop("--script", "")
         if options or not path or not (math.isfinite(scale) and scale > 0):
