@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from string import Template
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -68,6 +68,7 @@ class ProfileData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     files: dict[str, dict[str, Any]] = {}
     transcript: tuple[TranscriptRule, ...] = ()
     stops_need_transcript: bool = False
+    enter_again_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
 
 
 def built_in(kind: str) -> dict[str, Any]:

@@ -307,6 +307,11 @@ class ScriptedProfile:
         """See `AgentProfile`."""
         return TRANSCRIPT_RULES
 
+    @property
+    def enter_again_s(self) -> float:
+        """See `AgentProfile`."""
+        return 0.0
+
     def launch(self, context: LaunchContext) -> Launch:
         """See `AgentProfile`; the script of the attempt is a file, so that the argv stays short."""
         scripts = self.agent.scripts

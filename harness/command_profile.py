@@ -61,6 +61,11 @@ class CommandProfile:
         """See `AgentProfile`."""
         return self.data.transcript
 
+    @property
+    def enter_again_s(self) -> float:
+        """See `AgentProfile`."""
+        return self.data.enter_again_s
+
     def launch(self, context: LaunchContext) -> Launch:
         """See `AgentProfile`; a prompt too long for a command is left in its file, and the agent told to read it."""
         prompt = self.disk.read(context.prompt_file).decode("utf-8", "replace").replace("\0", " ")

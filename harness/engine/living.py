@@ -128,6 +128,9 @@ class Living:
         core.checkpoint("nudge")
         make = session.profile.nudge_text if kind is NudgeKind.RESULT else session.profile.wake_text
         error = self.windows.type(session.window_id, make(session.context))
+        if error is None and session.profile.enter_again_s > 0:
+            core.wait(session.profile.enter_again_s)
+            error = self.windows.type(session.window_id, "")
         session.asked(kind, core.now, confirmed=not isinstance(error, TransportError))
         core.save()
         outcome = "sent" if error is None else f"unconfirmed: {type(error).__name__}"

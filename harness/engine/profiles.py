@@ -68,6 +68,12 @@ class AgentProfile(Protocol):
     def transcript_rules(self) -> tuple[TranscriptRule, ...]:
         """What lines of the agent's transcript tell of turns whose end no hook reports; none where hooks report all."""
 
+    @property
+    def enter_again_s(self) -> float:
+        """Seconds after which Enter is pressed once more, 0 for never: some tools take an Enter that follows text at once for
+        a part of it.
+        """
+
     def launch(self, context: LaunchContext) -> Launch:
         """Write what the launch needs and answer how to start it; may raise `OSError`.
 
