@@ -15,6 +15,7 @@ Needs the standard library only. `run` needs an environment with seamripper in i
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import json
@@ -81,6 +82,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     compared = commands.add_parser("agree")
     compared.add_argument("double", type=Path)
     compared.add_argument("real", type=Path)
+    compared.add_argument("--up-to", type=int, default=4, metavar="LEVEL", help="leave out checks of a higher level")
     compared.set_defaults(carry_out=agree)
     return top.parse_args(argv)
 
@@ -201,7 +203,8 @@ def require(arguments: argparse.Namespace) -> int:
 
 def agree(arguments: argparse.Namespace) -> int:
     """0 if everything came to the same with the double as with what it stands for: else the double is wrong."""
-    double, real = (_read_from(path, _outcomes) for path in (arguments.double, arguments.real))
+    reading = functools.partial(_outcomes, highest=arguments.up_to)
+    double, real = (_read_from(path, reading) for path in (arguments.double, arguments.real))
     differing = [name for name in sorted(double.keys() | real.keys()) if double.get(name) != real.get(name)]
     for name in differing:
         there, here = real.get(name, "not checked"), double.get(name, "not checked")
@@ -209,9 +212,10 @@ def agree(arguments: argparse.Namespace) -> int:
     return 1 if differing else 0
 
 
-def _outcomes(certificate: Mapping[str, Any]) -> dict[str, str]:
-    """What came of each check, or of each divergence and the profile that all were held against."""
-    found = {str(result["check_id"]): str(result["outcome"]) for result in certificate["results"]}
+def _outcomes(certificate: Mapping[str, Any], highest: int) -> dict[str, str]:
+    """What came of each check up to that level, or of each divergence and the profile that all were held against."""
+    results = [result for result in certificate["results"] if result.get("level", 0) <= highest]
+    found = {str(result["check_id"]): str(result["outcome"]) for result in results}
     if not found:
         raise ValueError("no results")
     return found | ({"the profile": str(certificate["profile"])} if "profile" in certificate else {})

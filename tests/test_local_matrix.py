@@ -105,13 +105,18 @@ def test_a_certificate_that_left_something_out_does_not_pass(
     assert says in capfd.readouterr().err
 
 
+LEVELS = {"SEAM-A-003": Level.L4}
+
+
 def test_a_double_that_is_wrong_is_found_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Each check that comes to something else with the real one is named, also one that only one of them has."""
+    """Each check that comes to something else is named, also one that only one of them has; left-out levels are not."""
     for name, outcomes in {
         "double": {"SEAM-A-001": Outcome.PASSED, "SEAM-A-002": Outcome.PASSED, "SEAM-A-003": Outcome.PASSED},
         "real": {"SEAM-A-001": Outcome.PASSED, "SEAM-A-002": Outcome.FAILED},
     }.items():
-        results = tuple(Result(check, "a title", Level.L2, outcome) for check, outcome in outcomes.items())
+        results = tuple(
+            Result(check, "a title", LEVELS.get(check, Level.L2), outcome) for check, outcome in outcomes.items()
+        )
         (tmp_path / name).write_text(dataclasses.replace(WHOLE, results=results).to_json(), "utf-8")
 
     assert MATRIX.main(["agree", str(tmp_path / "double"), str(tmp_path / "double")]) == 0
@@ -120,6 +125,8 @@ def test_a_double_that_is_wrong_is_found_out(tmp_path: Path, capfd: pytest.Captu
         "matrix: SEAM-A-002: 'failed' on the real one, 'passed' on the double",
         "matrix: SEAM-A-003: 'not checked' on the real one, 'passed' on the double",
     ]
+    assert MATRIX.main(["agree", "--up-to", "3", str(tmp_path / "double"), str(tmp_path / "real")]) == 1
+    assert "SEAM-A-003" not in capfd.readouterr().err
 
 
 def test_divergences_are_compared_like_checks_and_only_in_one_profile(
