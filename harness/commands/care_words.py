@@ -6,11 +6,12 @@ import argparse
 
 from harness.commands.attach import attach
 from harness.commands.cleanup import cleanup
+from harness.commands.diagnose import diagnose
 from harness.commands.doctor import doctor
 from harness.commands.stop import stop
 from harness.commands.wording import Commands, add_command, add_place, duration, seconds
 
-__all__ = ["add_attach", "add_cleanup", "add_doctor", "add_stop"]
+__all__ = ["add_attach", "add_cleanup", "add_diagnose", "add_doctor", "add_stop"]
 
 _RUN = "the run: its id, a unique beginning or end of it, or its directory"
 
@@ -112,6 +113,27 @@ def add_doctor(commands: Commands) -> None:
 _EXIT_CODES_OF_DOCTOR = """\
 exit codes:
   0 nothing fails    1 something does    2 usage
+"""
+
+
+def add_diagnose(commands: Commands) -> None:
+    """`seamripper diagnose`."""
+    made = add_command(
+        commands,
+        "diagnose",
+        diagnose,
+        "write one archive about a run to attach to a bug report, without prompts and secrets",
+        "  seamripper diagnose 3f9a2c\n  seamripper diagnose 3f9a2c -o report.tar.gz\n",
+        _EXIT_CODES_OF_DIAGNOSE,
+    )
+    _add_run(made)
+    made.add_argument("-o", "--output", metavar="FILE", help="where to write it (default: seamripper-RUN.tar.gz here)")
+    add_place(made)
+
+
+_EXIT_CODES_OF_DIAGNOSE = """\
+exit codes:
+  0 the file was written    1 it could not be    2 usage
 """
 
 

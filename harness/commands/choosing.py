@@ -89,7 +89,7 @@ def _read(disk: Disk, path: Path) -> bytes:
     return disk.read(os.path.realpath(path) if isinstance(disk, RealDisk) else path, limit=REPLAY_LIMIT)
 
 
-def put_file(host: Host, option: str, name: str, text: str) -> Path:
+def put_file(host: Host, option: str, name: str, content: str | bytes) -> Path:
     """Write a file that the user asked for with `option`, whole or not at all, over an older one; its path.
 
     Raises `CommandError` where that cannot be done, or where something that is no regular file has the name.
@@ -99,7 +99,8 @@ def put_file(host: Host, option: str, name: str, text: str) -> Path:
         there = host.disk.info(path)
         if there is not None and not there.is_file:
             raise CommandError(f"{option}: {literal(name)} is no regular file", "choose another name", EXIT_USAGE)
-        put(host.disk, str(path), text.encode("utf-8"), host.entropy.suffix())
+        data = content if isinstance(content, bytes) else content.encode("utf-8")
+        put(host.disk, str(path), data, host.entropy.suffix())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CommandError(f"{option}: {literal(name)} cannot be written: {why}", "choose another place") from error

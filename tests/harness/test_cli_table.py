@@ -28,6 +28,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "cleanup": ("RUN",),
     "probe": ("scripted", "--timeout", "5"),
     "backends": (),
+    "diagnose": ("RUN",),
     "doctor": (),
     "faults": ("scenarios",),
     "conform": ("--mux", "nowhere"),
@@ -43,14 +44,14 @@ TAKING_RUN = ("resume", "status", "stop", "attach", "cleanup")
 DRIVING = ("run", "resume", "probe")
 
 CODES: dict[str, dict[str, int]] = {
-    "unknown run": dict.fromkeys(TAKING_RUN, 2),
-    "ambiguous run": dict.fromkeys(TAKING_RUN, 2),
+    "unknown run": dict.fromkeys((*TAKING_RUN, "diagnose"), 2),
+    "ambiguous run": dict.fromkeys((*TAKING_RUN, "diagnose"), 2),
     "damaged run": dict.fromkeys(TAKING_RUN, 1),
     "no multiplexer": dict.fromkeys((*DRIVING, "attach"), 1),
     "no terminal": {"attach": 1},
     "read-only directory": dict.fromkeys(DRIVING, 1),
     "another user's run": dict.fromkeys(TAKING_RUN, 1),
-    "another user's root": dict.fromkeys((*TAKING_RUN, *DRIVING, "list"), 1),
+    "another user's root": dict.fromkeys((*TAKING_RUN, *DRIVING, "list", "diagnose"), 1),
 }
 """What is different from `USUAL` for that input."""
 
@@ -97,9 +98,17 @@ LOOKING = ("read", "listdir", "info", "lock", "locked", "free_bytes", *WRITING)
 class Absent(Transport):
     """A multiplexer that is not on the path."""
 
-    def run(self, argv: Sequence[str], **options: Any) -> NoReturn:
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> NoReturn:
         """There is no such file."""
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", argv[0])
+
+    def abandon(self) -> None:
+        """There is nothing to give up."""
+        return
+
+    def take_up(self) -> None:
+        """Nor to take up again."""
+        return
 
 
 @pytest.fixture
