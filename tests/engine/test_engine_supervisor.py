@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 from engine_setting import RUN, answers_when_asked, fresh_stage, launches_of, prompts_of
 
-from harness.agents import ScriptedAgent, stalls, stops, task, works
+from harness.agents import ScriptedAgent, ScriptedProfile, stalls, stops, task, works
+from harness.engine.core import Surroundings
+from harness.engine.engine import Engine
+from harness.engine.plan import RunPlan
 from harness.record import Paused, RunStatus
 from harness.report import Report
 
@@ -295,3 +302,27 @@ def test_a_log_that_cannot_be_looked_at_is_no_sign_of_life_and_no_crash() -> Non
     report = stage(task("a", agent=works(10, silent=True).then_completes()))
 
     assert report.task("a").outcomes == ["completed"]
+
+
+class HearsSlowly(ScriptedProfile):
+    """A profile of a tool that takes the first Enter for a line break."""
+
+    @property
+    def enter_again_s(self) -> float:
+        """See `AgentProfile`."""
+        return 0.5
+
+
+@pytest.mark.parametrize(("profile", "lines"), [(ScriptedProfile, 1), (HearsSlowly, 2)])
+def test_enter_is_pressed_once_more_for_a_tool_that_needs_it(profile: type[ScriptedProfile], lines: int) -> None:
+    """Half a second after the text, and for no other tool: to most an empty line would be a prompt of its own."""
+
+    def make(plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> Engine:
+        agents = {"script-1": profile("script-1", answers_when_asked(5), outside.disk, "/sim/bin/python3")}
+        return Engine(plan, run_dir, replace(outside, profiles=agents), **options)
+
+    stage = fresh_stage()
+    report = stage(task("a", agent=answers_when_asked(5)), make=make, verify=False)
+
+    assert (report.task("a").outcomes, report.task("a").nudges) == (["completed"], 1)
+    assert sum(report.typed.values()) == lines
