@@ -36,6 +36,7 @@ class CountingDisk(RealDisk):
     """The real disk; `changed` is told the number of every change once it is made."""
 
     def __init__(self, changed: Callable[[int], None] = lambda changes: None) -> None:
+        super().__init__()
         self.changes = 0
         self._changed = changed
 
