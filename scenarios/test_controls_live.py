@@ -214,6 +214,20 @@ def test_a_crash_in_a_window_that_is_killed_at_once_is_recorded(shell: Shell) ->
     assert_nothing_is_left(shell)
 
 
+def test_a_run_is_resumed_in_a_window_of_its_own(shell: Shell) -> None:
+    """The command answers as soon as the run goes on; the window beside it has the rest."""
+    run_id = detached(shell, works(3).then_completes(), SOON)
+    assert shell.run("stop", run_id).status == 0
+
+    answer = shell.run("resume", run_id, "--detach")
+
+    assert (answer.status, answer.stderr) == (0, b"")
+    assert answer.stdout.decode().splitlines()[0] == run_id
+    shell.eventually(lambda: shell.status()["status"] == RunStatus.FINISHED)
+    assert shell.run("cleanup", "--all").status == 0
+    assert_nothing_is_left(shell)
+
+
 def test_ctrl_c_while_the_command_begins_is_quiet(shell: Shell) -> None:
     """While it loads its modules and afterwards: no traceback, and the exit code of an interrupt."""
     for delay in (0.1, 0.15, 0.2, 0.3, 0.5, 0.8):

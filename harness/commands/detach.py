@@ -1,10 +1,11 @@
-"""`seamripper run --detach`: the same command without `--detach`, in a parked window of the root's own server.
+"""`seamripper run --detach` and `resume --detach`: the same command without it, in a parked window of the root's own server.
 
 The window stays when the command has ended, so that what it said can be read; the run's record does not depend on it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,26 +28,29 @@ _BEGIN_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """A run to be driven in a control window; `words` are the options that the plan is run with, `where` as of `Order`."""
+    """A command to be carried out in a control window: its `words`, and how it can be told that its run has begun.
 
-    plan: Path
+    `where` as of `Order`.
+    """
+
+    words: tuple[str, ...]
     root: Path
-    run_id: str
+    run_dir: Path
     mux: str | None
-    words: tuple[str, ...] = ()
+    has_begun: Callable[[], bool]
     where: str = ""
 
     @property
-    def run_dir(self) -> Path:
-        """Where it will be recorded."""
-        return self.root / self.run_id
+    def run_id(self) -> str:
+        """The run's name."""
+        return self.run_dir.name
 
 
 def detach(host: Host, output: Output, order: Detached) -> int:
     """Start the run in a window and answer as soon as it has begun."""
     multiplexer = multiplexer_of(host, order.mux, order.root)
     require_available(multiplexer)
-    argv = (*host.again, "run", str(order.plan), "--root", str(order.root), "--run-id", order.run_id, *order.words)
+    argv = (*host.again, *order.words)
     try:
         with claim(host, order.root):
             shells = _control_session(multiplexer, order.root)
@@ -88,7 +92,7 @@ def _wait_for_beginning(host: Host, multiplexer: TerminalMultiplexer, order: Det
     ended: list[str] = []
 
     def begun_or_ended() -> bool:
-        if host.disk.info(order.run_dir / "state.json") is not None:
+        if order.has_begun():
             return True
         status = multiplexer.window_exit(window)
         ended.extend([] if status is None else [str(status)])
@@ -98,5 +102,5 @@ def _wait_for_beginning(host: Host, multiplexer: TerminalMultiplexer, order: Det
         eventually(begun_or_ended, host.clock, _BEGIN_S, 0.1)
     except (TimeoutError, TransportError):
         return
-    if ended and host.disk.info(order.run_dir / "state.json") is None:
-        raise CommandError(f"the command ended before its run began ({ended[0]})", "run it without --detach to see why")
+    if ended and not order.has_begun():
+        raise CommandError(f"the command ended before its run began ({ended[0]})", "do it without --detach to see why")

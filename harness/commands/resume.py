@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from harness.commands.detach import Detached, detach
 from harness.commands.driving import Drive, Order, backend_of, drive, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
@@ -27,8 +28,22 @@ def resume(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     plan = _plan_of(host, run_dir, state)
     if not is_directory(host.disk, plan.project):
         raise CommandError(f"the run's project directory is gone: {plan.project}", "put it back, then resume")
+    if arguments.detach:
+        # Whatever goes wrong from here on happens to this command, not to the run.
+        current.run_dir = None
+        return detach(host, output, _detached(arguments, host, run_dir, state.epoch))
     order = Order(plan, run_dir, root_of(run_dir), arguments.mux, resume=True, where=where_of(arguments))
     return drive(host, output, order, current)
+
+
+def _detached(arguments: argparse.Namespace, host: Host, run_dir: Path, epoch: int) -> Detached:
+    """The resume of a run that is in that epoch, in a window of its own."""
+    words = ["resume", str(run_dir), *(["--mux", arguments.mux] if arguments.mux else [])]
+
+    def has_begun() -> bool:
+        return host.store(run_dir).load().state.epoch > epoch
+
+    return Detached(tuple(words), root_of(run_dir), run_dir, arguments.mux, has_begun, where_of(arguments))
 
 
 def _resumable(store: RunStore) -> RunState:

@@ -39,16 +39,25 @@ def run(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
         return _on_paper(output, path, plan, backend, root)
     run_id = arguments.run_id or new_run_id(host.clock, host.entropy)
     if arguments.detach:
-        words = ["--seed", str(arguments.seed)] if arguments.seed else []
-        for option, value in (
-            ("--mux", arguments.mux),
-            ("--faults", arguments.faults),
-            ("--max-parallel", arguments.max_parallel),
-        ):
-            words += [option, str(value)] if value else []
-        return detach(host, output, Detached(path, root, run_id, arguments.mux, tuple(words), where_of(arguments)))
+        return detach(host, output, _detached(arguments, host, path, root / run_id))
     order = Order(plan, root / run_id, root, arguments.mux, faults=faults, where=where_of(arguments))
     return drive(host, output, order, current)
+
+
+def _detached(arguments: argparse.Namespace, host: Host, plan: Path, run_dir: Path) -> Detached:
+    words = ["run", str(plan), "--root", str(run_dir.parent), "--run-id", run_dir.name]
+    for option, value in (
+        ("--seed", arguments.seed),
+        ("--mux", arguments.mux),
+        ("--faults", arguments.faults),
+        ("--max-parallel", arguments.max_parallel),
+    ):
+        words += [option, str(value)] if value else []
+
+    def has_begun() -> bool:
+        return host.disk.info(run_dir / "state.json") is not None
+
+    return Detached(tuple(words), run_dir.parent, run_dir, arguments.mux, has_begun, where_of(arguments))
 
 
 def _checked_plan(arguments: argparse.Namespace, host: Host, path: Path) -> RunPlan:

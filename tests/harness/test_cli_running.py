@@ -208,6 +208,17 @@ def test_a_detached_command_that_ends_before_its_run_begins_is_told(seamripper: 
     assert "the command ended before its run began (exit 127)" in answer.stderr
 
 
+def test_a_detached_resume_that_ends_before_it_goes_on_is_told(seamripper: CommandLine) -> None:
+    """Here nothing can run in the window: the run is as it was, and no success is claimed."""
+    seamripper("run", plan(seamripper, SOON, gate="a word"))
+
+    answer = seamripper("resume", "2026", "--detach")
+
+    assert (answer.code, answer.stdout) == (1, "")
+    assert "the command ended before its run began (exit 127)" in answer.stderr
+    assert seamripper("status", "--json").document["run"]["status"] == RunStatus.PAUSED
+
+
 def test_an_interrupt_outside_of_the_engine_is_quiet(seamripper: CommandLine) -> None:
     """Ctrl-C while a plan is read: exit code 130, nothing to explain."""
 
