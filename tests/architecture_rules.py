@@ -487,6 +487,7 @@ BANS: tuple[Ban, ...] = (
             "backends.registry": "a backend may be named as module:Attribute",
             "harness": "its public names, whose imports stand beside it to be read",
             "harness.stories": "so may a scenario",
+            "harness.commands.tui": "no other command waits for Textual",
             "harness.sut": "so may an orchestrator under test",
         },
         spares_standalone=False,

@@ -46,9 +46,16 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def add_command(
-    commands: Commands, name: str, carry_out: Command, about: str, examples: str, exit_codes: str = EXIT_CODES
+    commands: Commands,
+    name: str,
+    carry_out: Command,
+    about: str,
+    examples: str,
+    exit_codes: str = EXIT_CODES,
+    *,
+    as_json: bool = True,
 ) -> argparse.ArgumentParser:
-    """The parser of one more command, which every command's help and `--json` are given to."""
+    """The parser of one more command, which every command's help is given to, and `--json` unless it prints nothing."""
     made = commands.add_parser(
         name,
         help=about,
@@ -58,7 +65,8 @@ def add_command(
         allow_abbrev=False,
     )
     made.set_defaults(carry_out=carry_out)
-    made.add_argument("--json", action="store_true", help="write one JSON document instead of text")
+    if as_json:
+        made.add_argument("--json", action="store_true", help="write one JSON document instead of text")
     return made
 
 

@@ -16,6 +16,7 @@ from harness.commands.probing import probe
 from harness.commands.report_words import add_report
 from harness.commands.resume import resume
 from harness.commands.run import run
+from harness.commands.tui import add_tui
 from harness.commands.wording import EXIT_CODES, Commands, Parser, add_command, add_place, at_least_one, count, seconds
 from harness.probe import PROBE_TIMEOUT_S
 
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add_stop(commands)
     add_attach(commands)
     add_cleanup(commands)
+    add_tui(commands)
     _add_probe(commands)
     _add_backends(commands)
     add_doctor(commands)

@@ -11,7 +11,19 @@ from backends.clock import Clock
 from backends.disk import Disk, FileInfo
 from backends.entropy import Entropy
 from backends.processes import Liveness, ProcessTable
-from harness.record import Event, Evidence, RunState, RunStatus, RunStore, Status, Survey, classify, runs, survey
+from harness.record import (
+    Event,
+    Evidence,
+    RunState,
+    RunStatus,
+    RunStore,
+    Status,
+    Survey,
+    classify,
+    is_run,
+    runs,
+    survey,
+)
 from harness.record.crash import isolated
 
 __all__ = ["AskSession", "Listing", "RunView", "RunsReader", "read_run", "read_runs"]
@@ -80,9 +92,7 @@ class _Seen:
     alive: bool = False
 
 
-_OVER = frozenset(
-    {RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.PAUSED, RunStatus.CRASHED, RunStatus.INTERRUPTED}
-)
+_OVER = frozenset({RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.PAUSED, RunStatus.CRASHED, RunStatus.INTERRUPTED})
 _FRESH_S = 2.0
 """Seconds for which a directory's time proves nothing: file systems count it in steps of up to two."""
 _ROUND = 60
@@ -111,32 +121,42 @@ class RunsReader:
     def refresh(self, ask: AskSession | None = None, watched: str = "") -> Listing:
         """Every run as it is now; `watched` is the name of one that is read anew in any case. Never raises `OSError`."""
         try:
-            found = runs(self._disk, self._root)
+            names = self._names()
         except OSError as problem:
             self._seen.clear()
             return Listing(problem=f"{self._root} cannot be read: {problem.strerror or type(problem).__name__}")
         self._turn = (self._turn + 1) % _ROUND
-        self._seen = {
-            run_dir.name: self._look(run_dir, ask, anew=run_dir.name == watched or number % _ROUND == self._turn)
-            for number, run_dir in enumerate(found)
+        found = {
+            name: self._look(name, ask, anew=name == watched or number % _ROUND == self._turn)
+            for number, name in enumerate(names)
         }
+        self._seen = {name: seen for name, seen in found.items() if seen is not None}
         return Listing(tuple(seen.view for seen in self._seen.values()))
+
+    def _names(self) -> list[str]:
+        try:
+            return self._disk.listdir(self._root)
+        except FileNotFoundError:
+            return []
 
     def read(self, run_dir: Path, ask: AskSession | None = None) -> RunView:
         """The run in `run_dir`, read anew; UNKNOWN where that fails."""
         return self._read(run_dir, ask, None).view
 
-    def _look(self, run_dir: Path, ask: AskSession | None, *, anew: bool) -> _Seen:
-        stamp = self._stamp(run_dir)
-        seen = self._seen.get(run_dir.name)
-        if seen is None or anew or stamp is None or seen.stamp != stamp or seen.alive != _is_alive(seen.view, ask):
-            return self._read(run_dir, ask, stamp)
-        return seen
+    def _look(self, name: str, ask: AskSession | None, *, anew: bool) -> _Seen | None:
+        """The run of that name, read anew where it may have changed; `None` for what is no run."""
+        path = f"{self._root}/{name}"
+        stamp = self._stamp(path)
+        seen = self._seen.get(name)
+        same = seen is not None and stamp is not None and seen.stamp == stamp
+        if seen is not None and same and not anew and seen.alive == _is_alive(seen.view, ask):
+            return seen
+        return self._read(Path(path), ask, stamp) if is_run(self._disk, path) else None
 
-    def _stamp(self, run_dir: Path) -> FileInfo | None:
+    def _stamp(self, path: str) -> FileInfo | None:
         """What tells of a change of the directory; `None` where nothing does yet."""
         try:
-            found = self._disk.info(run_dir)
+            found = self._disk.info(path)
         except OSError:
             return None
         return found if found is not None and self._clock.wall() - found.modified > _FRESH_S else None

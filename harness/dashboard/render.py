@@ -19,7 +19,11 @@ from harness.record import Attempt, Badge, Event, Hint, RunState, RunStatus, Sta
 
 __all__ = [
     "GLYPHS",
+    "PHASE_GLYPHS",
+    "PHASE_STYLES",
     "STYLES",
+    "age",
+    "event_fields",
     "events_table",
     "header",
     "header_text",
@@ -27,7 +31,9 @@ __all__ = [
     "list_screen",
     "list_text",
     "literal",
+    "progress",
     "screen",
+    "session_words",
     "status_line",
     "task_table",
 ]
@@ -54,7 +60,7 @@ STYLES: Mapping[RunStatus, str] = {
 }
 """One per status, for terminals that have colours."""
 
-_PHASE_GLYPHS: Mapping[TaskPhase, str] = {
+PHASE_GLYPHS: Mapping[TaskPhase, str] = {
     TaskPhase.PENDING: "·",
     TaskPhase.RUNNING: "▶",
     TaskPhase.VERIFYING: "?",
@@ -63,7 +69,7 @@ _PHASE_GLYPHS: Mapping[TaskPhase, str] = {
     TaskPhase.ESCALATED: "!",
 }
 
-_PHASE_STYLES: Mapping[TaskPhase, str] = {
+PHASE_STYLES: Mapping[TaskPhase, str] = {
     TaskPhase.RUNNING: "cyan",
     TaskPhase.VERIFYING: "cyan",
     TaskPhase.DONE: "green",
@@ -90,7 +96,7 @@ def status_line(status: Status, *, keys: bool = True) -> Text:
     if status.see:
         parts.append(f"see {literal(status.see)}")
     if keys and Hint.ATTACH in status.hints:
-        parts.append("press a to attach and answer" if status.name is RunStatus.PAUSED else "press a to attach")
+        parts.append("press a to attach and answer" if status.pending else "press a to attach")
     if keys and Hint.RESUME in status.hints:
         parts.append("press e to resume")
     return Text(" - ".join(parts), style=STYLES[status.name])
@@ -101,7 +107,7 @@ def list_row(status: Status, state: RunState | None, run_id: str = "") -> Text:
     row = Text(no_wrap=True, overflow="ellipsis")
     row.append(f"{GLYPHS[status.name]} {status.name.value:<11}", STYLES[status.name])
     row.append(f"  {literal(state.run_id if state is not None else run_id, 60):<22}")
-    row.append(f"  {_progress(state):<12}")
+    row.append(f"  {progress(state):<12}")
     for badge in status.badges:
         row.append(f"  [{badge.value}]", "yellow")
     told = _last_known(status) or status.reason
@@ -140,8 +146,10 @@ def _details(status: Status, state: RunState | None) -> list[str]:
     last_known = _last_known(status)
     if last_known:
         lines.append(last_known)
+    if status.name is not RunStatus.RUNNING:
+        lines += [f"pending decision: {literal(one.task)} asks: {literal(one.asks)}" for one in status.pending]
     if state is not None:
-        lines.append(f"tasks: {_progress(state)}")
+        lines.append(f"tasks: {progress(state)}")
         if Badge.DEGRADED in status.badges and state.degraded_since is not None:
             lines.append(f"degraded: the multiplexer has not answered since {timestamp(state.degraded_since)}")
         if Badge.ORPHANED in status.badges:
@@ -173,7 +181,8 @@ def age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _progress(state: RunState | None) -> str:
+def progress(state: RunState | None) -> str:
+    """How many tasks are done, and how many were put off or handed to a person."""
     if state is None:
         return "?"
     done = sum(task.phase is TaskPhase.DONE for task in state.tasks)
@@ -193,15 +202,16 @@ def task_table(tasks: Iterable[TaskState]) -> Table:
         last = task.attempts[-1] if task.attempts else None
         table.add_row(
             Text(literal(task.key)),
-            Text(f"{_PHASE_GLYPHS[task.phase]} {task.phase.value}", style=_PHASE_STYLES.get(task.phase, "")),
+            Text(f"{PHASE_GLYPHS[task.phase]} {task.phase.value}", style=PHASE_STYLES.get(task.phase, "")),
             Text(str(sum(attempt.counted for attempt in task.attempts))),
-            Text(_session(last)),
+            Text(session_words(last)),
             Text(literal(task.reason or (last.reason if last is not None else "") or task.summary)),
         )
     return table
 
 
-def _session(attempt: Attempt | None) -> str:
+def session_words(attempt: Attempt | None) -> str:
+    """How a session went, or that it is under way; nothing where there was none."""
     if attempt is None:
         return ""
     words = [attempt.outcome.value if attempt.outcome is not None else "under way"]
@@ -230,13 +240,17 @@ def _event_rows(events: Sequence[Event], count: int) -> list[tuple[str, str, str
     for event in events[-count:] if count > 0 else []:
         at = event.get("at")
         when = timestamp(at) if isinstance(at, int | float) and 0 <= at < 4e9 else "?"
-        fields = " ".join(
-            f"{literal(key, 40)}={literal(value, 120)}"
-            for key, value in event.items()
-            if key not in _OWN_EVENT_FIELDS and value not in (None, "", [])
-        )
-        rows.append((f"{event['seq']:>5}", when, literal(event["event"], 60), fields))
+        rows.append((f"{event['seq']:>5}", when, literal(event["event"], 60), event_fields(event)))
     return rows
+
+
+def event_fields(event: Event) -> str:
+    """What a line of the journal says besides its number, time and name."""
+    return " ".join(
+        f"{literal(key, 40)}={literal(value, 120)}"
+        for key, value in event.items()
+        if key not in _OWN_EVENT_FIELDS and value not in (None, "", [])
+    )
 
 
 def screen(view: RunView, events: int = 10, *, keys: bool = True) -> RenderableType:

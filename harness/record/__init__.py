@@ -31,9 +31,10 @@ from harness.record.status import (
     classify,
     exit_code,
     gather,
+    reason_of,
     status_of,
 )
-from harness.record.store import CrashFiling, Loaded, RunStore, runs
+from harness.record.store import CrashFiling, Loaded, RunStore, is_run, runs
 
 __all__ = [
     "Attempt",
@@ -75,8 +76,10 @@ __all__ = [
     "describe",
     "exit_code",
     "gather",
+    "is_run",
     "read_holder",
     "read_journal",
+    "reason_of",
     "runs",
     "status_of",
     "survey",

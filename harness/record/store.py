@@ -29,10 +29,10 @@ from harness.record.lock import Holder, RunLock, take_lock
 from harness.record.plain import encode
 from harness.record.redact import Redactor
 from harness.record.replay import rebuild, replay
-from harness.record.state import Crashed, CrashRef, RunState, decode_state, encode_state
+from harness.record.state import CrashRef, RunState, decode_state, encode_state
 from harness.record.status import Evidence
 
-__all__ = ["CrashFiling", "Loaded", "RunStore", "runs"]
+__all__ = ["CrashFiling", "Loaded", "RunStore", "is_run", "runs"]
 
 _RECORD = ("state.json", "state.json.bak", "journal.jsonl")
 DIRECTORIES = ("events", "tasks", "logs", "crash")
@@ -387,13 +387,14 @@ def runs(disk: Disk, root: Path | str) -> list[Path]:
         names = disk.listdir(root)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [Path(root, name) for name in names if _is_run(disk, f"{os.fspath(root)}/{name}")]
+    return [Path(root, name) for name in names if is_run(disk, f"{os.fspath(root)}/{name}")]
 
 
 _MARKS = ("state.json", "state.json.bak", "journal.jsonl", "plan.toml", "run.lock")
 
 
-def _is_run(disk: Disk, path: str) -> bool:
+def is_run(disk: Disk, path: str) -> bool:
+    """Whether `path` is a directory that holds a run, readable or not."""
     try:
         found = disk.info(path)
         return found is not None and found.is_dir and any(disk.info(f"{path}/{mark}") is not None for mark in _MARKS)

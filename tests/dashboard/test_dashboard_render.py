@@ -92,7 +92,7 @@ def test_where_crash_txt_is_missing_nobody_is_sent_there() -> None:
         (judged(None, lock_held=True), "▶ running"),
         (judged(None, lock_held=True, session=Liveness.ALIVE), "▶ running - press a to attach"),
         (judged(None), "↯ interrupted - press e to resume"),
-        (judged(Paused("why"), session=Liveness.ALIVE), "‖ paused - press a to attach and answer - press e to resume"),
+        (judged(Paused("why"), session=Liveness.ALIVE), "‖ paused - press a to attach - press e to resume"),
         (judged(Paused("why")), "‖ paused - press e to resume"),
         (judged(Stopped("SIGTERM", 15)), "■ stopped - press e to resume"),
         (judged(Finished()), "✔ finished"),

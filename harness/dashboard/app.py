@@ -1,0 +1,366 @@
+"""The full screen application: runs on the left, the chosen one on the right. It only observes, and launches commands.
+
+All reading happens in a worker thread and all questions to a multiplexer in another, so the interface waits for neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.terminal_theme import SVG_EXPORT_THEME
+from rich.text import Text
+from textual import events
+from textual.app import App, ComposeResult, SuspendNotSupported
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widgets import Footer, Input, Static
+from textual.worker import get_current_worker
+
+from harness.dashboard.observer import Snapshot
+from harness.dashboard.panes import (
+    HELP,
+    ROW_HEIGHT,
+    Outcome,
+    Verb,
+    detail,
+    empty_detail,
+    fitting,
+    question,
+    row,
+    title,
+    verbs,
+)
+from harness.dashboard.reader import RunView
+from harness.dashboard.render import literal
+
+__all__ = ["Dashboard"]
+
+_REFRESH_S = 1.0
+_WIDE = 100
+"""Columns from which on the list is given more room."""
+
+
+class RunList(ScrollView, can_focus=True):
+    """The runs, two lines each; only what is visible is drawn. The chosen run stays chosen while others come and go."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "up", show=False),
+        Binding("down,j", "move(1)", "down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("home", "move(-1000000)", "first", show=False),
+        Binding("end", "move(1000000)", "last", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"runs--chosen"}
+
+    class Chosen(Message):
+        """Another run is chosen, or none."""
+
+    def __init__(self) -> None:
+        super().__init__(id="runs")
+        self._views: list[RunView] = []
+        self._number = 0
+
+    @property
+    def chosen(self) -> RunView | None:
+        """The run that keys act on."""
+        return self._views[self._number] if self._views else None
+
+    def fill(self, views: list[RunView]) -> None:
+        """Show these runs; where the chosen one is gone, the one that took its place is chosen."""
+        before = self.chosen
+        names = [view.run_id for view in views]
+        if before is not None and before.run_id in names:
+            self._number = names.index(before.run_id)
+        self._number = max(0, min(self._number, len(views) - 1))
+        self._views = views
+        self._resize()
+        self.refresh()
+        if before is None or self.chosen is None or before.run_id != self.chosen.run_id:
+            self.post_message(self.Chosen())
+
+    def action_move(self, count: int) -> None:
+        """Choose the run that stands so many below."""
+        self._choose(self._number + count)
+
+    def action_page(self, count: int) -> None:
+        """Choose the run that stands so many pages below."""
+        self._choose(self._number + count * max(1, self.size.height // ROW_HEIGHT))
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the run that was clicked at."""
+        number = (event.y + self.scroll_offset.y) // ROW_HEIGHT
+        if number < len(self._views):
+            self._choose(number)
+
+    def on_resize(self) -> None:
+        """Keep the chosen run visible."""
+        self._resize()
+        self._show_chosen()
+
+    def _choose(self, number: int) -> None:
+        number = max(0, min(number, len(self._views) - 1))
+        if number != self._number:
+            self._number = number
+            self._show_chosen()
+            self.refresh()
+            self.post_message(self.Chosen())
+
+    def _resize(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self._views) * ROW_HEIGHT)
+
+    def _show_chosen(self) -> None:
+        place = Region(0, self._number * ROW_HEIGHT, 1, ROW_HEIGHT)
+        self.scroll_to_region(place, animate=False, force=True, immediate=True)
+
+    def render_line(self, y: int) -> Strip:
+        """See `Widget.render_line`."""
+        number, line = divmod(y + self.scroll_offset.y, ROW_HEIGHT)
+        width = self.scrollable_content_region.width
+        if number >= len(self._views):
+            return Strip.blank(width, self.rich_style)
+        chosen = number == self._number
+        text = row(self._views[number], width, chosen=chosen)[line]
+        text.end = ""
+        style = self.get_component_rich_style("runs--chosen") if chosen else self.rich_style
+        strip = Strip(text.render(self.app.console)).adjust_cell_length(width)
+        return strip.apply_style(style)
+
+
+class _Page(ModalScreen[bool]):
+    """A text in the middle of the screen: to be read, or to be answered with `y` or `n`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes"),
+        Binding("n", "answer(False)", "no"),
+        Binding("escape,q,question_mark,enter", "answer(False)", "close"),
+    ]
+
+    def __init__(self, text: str, *, asks: bool) -> None:
+        super().__init__()
+        self._text = f"{text}\n\ny  yes      n  no" if asks else f"{text}\n\nescape closes this"
+        self._asks = asks
+
+    def compose(self) -> ComposeResult:
+        """See `Screen.compose`."""
+        yield Static(Text(self._text), id="page")
+
+    def action_answer(self, agreed: bool) -> None:
+        """Go back, with the answer."""
+        self.dismiss(agreed and self._asks)
+
+
+class Dashboard(App[None]):
+    """Shows what `look` answers; `launch` carries a command out, and `attach` hands the terminal to one."""
+
+    TITLE = "seamripper"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    * { scrollbar-color: $primary; scrollbar-background: $background; scrollbar-color-hover: $primary; }
+    Screen { background: $background; }
+    #title { height: 1; padding: 0 1; background: $panel; }
+    #runs { width: 26; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    #runs.wide { width: 40; }
+    #runs:focus > .runs--chosen { background: $primary-darken-3; text-style: bold; }
+    .runs--chosen { background: $panel; }
+    #side { border-left: solid $panel; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    #side:focus { border-left: solid $primary; }
+    #detail { width: 1fr; }
+    #message { height: auto; max-height: 3; padding: 0 1; display: none; }
+    #words { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
+    #words.asked { display: block; }
+    _Page { align: center middle; }
+    #page { width: auto; max-width: 90%; height: auto; padding: 1 2; background: $panel; border: round $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", f"do('{Verb.ATTACH}')", "attach"),
+        Binding("e", f"do('{Verb.RESUME}')", "resume"),
+        Binding("x", f"do('{Verb.STOP}')", "stop"),
+        Binding("c", f"do('{Verb.CLEANUP}')", "clean up"),
+        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("question_mark", "help", "help", key_display="?"),
+        Binding("q", "quit", "quit"),
+        Binding("ctrl+c", "quit", "quit", show=False, priority=True),
+        Binding("escape", "all", "all runs", show=False),
+    ]
+
+    def __init__(
+        self,
+        look: Callable[[str], Snapshot],
+        *,
+        root: str,
+        launch: Callable[[Verb, RunView], Outcome],
+        attach: Callable[[RunView], Outcome],
+    ) -> None:
+        super().__init__()
+        self.ansi_theme_dark = SVG_EXPORT_THEME
+        self._look = look
+        self._root = root
+        self._launch = launch
+        self._hand_over = attach
+        self._snapshot = Snapshot()
+        self._looking = False
+        self.failure: Exception | None = None
+        """What was raised in here, if anything was."""
+
+    def compose(self) -> ComposeResult:
+        """See `App.compose`."""
+        yield Static(Text("seamripper"), id="title")
+        with Horizontal():
+            yield RunList()
+            with VerticalScroll(id="side", can_focus=True):
+                yield Static(id="detail")
+        yield Static(id="message")
+        yield Input(placeholder="filter; enter keeps it, escape ends it", id="words", compact=True)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        self.query_one(RunList).focus()
+        self._look_again()
+        self.set_interval(_REFRESH_S, self._look_again)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Give the list more room where there is some."""
+        self.query_one(RunList).set_class(event.size.width >= _WIDE, "wide")
+
+    def on_run_list_chosen(self) -> None:
+        """Show the run that was chosen, and read what else there is about it."""
+        self._show_detail()
+        self.query_one("#side", VerticalScroll).scroll_home(animate=False)
+        self._look_again()
+
+    def on_input_changed(self) -> None:
+        """Show the runs that fit."""
+        self._show_runs()
+
+    def on_input_submitted(self) -> None:
+        """Keep the filter, and go back to the list."""
+        self.query_one(RunList).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key is there while it applies to the chosen run."""
+        if action == "do":
+            return not self._is_typing() and parameters[0] in verbs(self._chosen)
+        return not self._is_typing() if action in ("filter", "help") else True
+
+    def action_filter(self) -> None:
+        """Let somebody type what runs are to be shown."""
+        words = self.query_one("#words", Input)
+        words.add_class("asked")
+        words.focus()
+        self.refresh_bindings()
+
+    def action_all(self) -> None:
+        """Show all runs again."""
+        words = self.query_one("#words", Input)
+        words.value = ""
+        words.remove_class("asked")
+        self._say("")
+        self.query_one(RunList).focus()
+        self.refresh_bindings()
+
+    def action_help(self) -> None:
+        """Say what the keys do."""
+        self.push_screen(_Page(HELP, asks=False))
+
+    def action_do(self, verb: str) -> None:
+        """Carry it out on the chosen run, once it was agreed to where that is asked for."""
+        view = self._chosen
+        if view is None or verb not in verbs(view):
+            return
+        asked = question(Verb(verb), view)
+        if asked:
+            self.push_screen(
+                _Page(asked, asks=True), lambda agreed: self._carry_out(Verb(verb), view) if agreed else None
+            )
+        else:
+            self._carry_out(Verb(verb), view)
+
+    @property
+    def _chosen(self) -> RunView | None:
+        return self.query_one(RunList).chosen if self.is_running and self.query(RunList) else None
+
+    def _is_typing(self) -> bool:
+        return isinstance(self.focused, Input)
+
+    def _carry_out(self, verb: Verb, view: RunView) -> None:
+        if verb is Verb.ATTACH:
+            try:
+                with self.suspend():
+                    outcome = self._hand_over(view)
+            except SuspendNotSupported:
+                outcome = Outcome(False, "error: this terminal cannot be handed on")
+            self._tell(outcome)
+            return
+        self._say(f"{verb} {literal(view.run_id, 60)} ...")
+
+        def in_the_background() -> None:
+            outcome = self._launch(verb, view)
+            if not get_current_worker().is_cancelled:
+                self.call_from_thread(self._tell, outcome)
+
+        self.run_worker(in_the_background, thread=True, exit_on_error=True)
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._say(literal(outcome.line, 300), "green" if outcome.done else "bold red")
+        self._look_again()
+
+    def _say(self, line: str, style: str = "") -> None:
+        message = self.query_one("#message", Static)
+        message.update(Text(line, style=style))
+        message.display = bool(line)
+
+    def _look_again(self) -> None:
+        """Have a snapshot made, unless one is being made already."""
+        if not self._looking:
+            self._looking = True
+            chosen = self._chosen
+            watched = "" if chosen is None else chosen.run_id
+            self.run_worker(lambda: self._look_from_thread(watched), thread=True, exit_on_error=True, group="look")
+
+    def _look_from_thread(self, watched: str) -> None:
+        snapshot = self._look(watched)
+        if not get_current_worker().is_cancelled:
+            self.call_from_thread(self.show, snapshot)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show that snapshot in place of the last one."""
+        self._looking = False
+        self._snapshot = snapshot
+        self._show_runs()
+        chosen = self._chosen
+        if chosen is not None and chosen.run_id != snapshot.watched:
+            self._look_again()
+
+    def _show_runs(self) -> None:
+        words = self.query_one("#words", Input).value
+        found = fitting(self._snapshot.views, words)
+        self.query_one(RunList).fill(found)
+        self.query_one("#title", Static).update(title(self._snapshot, self._root, len(found), words))
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        chosen, snapshot = self._chosen, self._snapshot
+        shown = self.query_one("#detail", Static)
+        if chosen is None:
+            shown.update(empty_detail(snapshot, self._root, self.query_one("#words", Input).value))
+        else:
+            details = snapshot.details if snapshot.watched == chosen.run_id else type(snapshot.details)()
+            shown.update(detail(chosen, details))
+        self.refresh_bindings()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Leave the screen as it was found; whoever runs this says what happened, as for every other command."""
+        self.failure = self.failure or error
+        if self.is_headless:
+            super()._handle_exception(error)
+        else:
+            self._return_code = 70
+            self._close_messages_no_wait()
