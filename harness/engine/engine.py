@@ -19,6 +19,7 @@ from harness.engine.core import LONGEST_OUTAGE, STOP_FILE, Core, SeamWatch, Surr
 from harness.engine.endings import Captured, Isolation, capture
 from harness.engine.events import EventReader
 from harness.engine.nested import absorb_child, child_id, plan_of_deferred
+from harness.engine.notices import Notices
 from harness.engine.plan import RunPlan
 from harness.engine.recovery import recover
 from harness.engine.signals import StopSwitch, stop_signals
@@ -43,6 +44,8 @@ from harness.record import (
     Stopped,
     TaskPhase,
     TaskState,
+    reason_of,
+    status_of,
 )
 
 __all__ = ["Engine", "Parent"]
@@ -54,6 +57,7 @@ class Parent:
 
     run_id: str
     switch: StopSwitch
+    notices: Notices
 
 
 class Engine:
@@ -102,6 +106,7 @@ class Engine:
             events=EventReader(outside.disk, run_dir / "events"),
         )
         self.commands = Commands(self.core)
+        self.notices = Notices(self.core, said=resume) if parent is None else parent.notices
         self.windows = self._windows()
 
     def request_stop(self, by: str = "request", signum: int | None = None) -> None:
@@ -117,6 +122,8 @@ class Engine:
             recording = Isolation(self.store.describe)
             try:
                 self.summary = self._record(captured, recording)
+                if self._parent is None:
+                    recording.step("notify", self._tell_of_the_end)
             finally:
                 self._release(recording)
         error = captured.error
@@ -128,6 +135,10 @@ class Engine:
         if recording.foreign is not None:
             raise recording.foreign
         return self.summary
+
+    def _tell_of_the_end(self) -> None:
+        assert self.summary is not None
+        self.notices.end(status_of(self.summary.ending), reason_of(self.summary.ending))
 
     def _refuse(self, error: BaseException) -> None:
         """Raise what came up before this run was ours to record, and leave the record as it is.
@@ -149,7 +160,7 @@ class Engine:
             self.run_dir / "nested" / run_id,
             self.outside,
             run_id=run_id,
-            parent=Parent(self.run_id, self.switch),
+            parent=Parent(self.run_id, self.switch, self.notices),
         )
 
     def run_nested(self, child: Engine) -> RunSummary:
@@ -180,7 +191,7 @@ class Engine:
         core = self.core
         self._open()
         core.checkpoint("begin")
-        supervisor = Supervisor(core, self.windows, self.commands)
+        supervisor = Supervisor(core, self.windows, self.commands, self.notices)
         if self._resume:
             core.checkpoint("reconcile")
             paused = recover(core, self.windows, supervisor)
@@ -225,6 +236,7 @@ class Engine:
         core.journal("run-resumed", source=loaded.source, notes=loaded.notes)
         self._approve(before)
         core.save()
+        self.notices.say(None)
         core.checkpoint("load")
 
     def _fill_in(self, state: RunState) -> None:
@@ -258,7 +270,7 @@ class Engine:
         core = self.core
         core.checkpoint("pause")
         core.journal("run-paused", reason=paused.reason, stage=paused.stage, task=paused.task)
-        self.store.attention(f"paused: {paused.reason}")
+        self.notices.say(f"paused: {paused.reason}")
         core.checkpoint("record")
         return paused
 
@@ -277,6 +289,7 @@ class Engine:
                 core.state.commands_done = number
                 core.state.commands_failed += [] if problem is None else [command]
                 core.save()
+        self.notices.say(None)
         core.checkpoint("complete")
         failed = list(core.state.commands_failed)
         deferred = [task.key for task in core.state.tasks if task.phase is not TaskPhase.DONE]
@@ -297,6 +310,7 @@ class Engine:
         saved = recording.step("state", self.core.save)
         if isinstance(ending, Stopped):
             self._tear_down(recording)
+            recording.step("attention", lambda: self.notices.say(None))
         elif not saved and recording.first is not None:
             return self._record_crash(recording.first, recording)
         return self._summarize(ending, recording.problems)

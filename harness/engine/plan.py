@@ -163,6 +163,13 @@ def _command(value: object) -> str:
     return text
 
 
+def _argv(value: object) -> tuple[str, ...]:
+    words = _list_of(_text)(value)
+    if words and not words[0].strip():
+        raise ValueError("its first word names no program")
+    return words
+
+
 def _agents(value: object) -> dict[str, dict[str, Any]]:
     if not isinstance(value, Mapping):
         raise ValueError(_got(value))
@@ -222,6 +229,7 @@ FIELDS_OF_RUN: Mapping[str, Field] = {
     "stop_grace_s": _FROM_ZERO,
     "retry_deferred": Field('"end" or "never"', _choice("end", "never")),
     "post_run": _COMMANDS,
+    "notify": Field("a list of texts: a program and its arguments", _argv),
     "poll_s": _ABOVE_ZERO,
     "call_timeout_s": Field(_ABOVE_ZERO.expected, _ABOVE_ZERO.check, optional=True),
     "project": Field("the path of a directory", _line),
@@ -267,7 +275,8 @@ class TaskPlan:
 class RunPlan:
     """Tasks, and how their sessions are run; the numbers are seconds, attempts, nudges, sessions at once.
 
-    `project` is the directory that agents work in. `agents` describes agents by name, as plain tables with a `kind`.
+    `project` is the directory that agents work in. `notify` is a program that is run whenever a person is needed, and when the
+    run has ended; see `harness.engine.notices`. `agents` describes agents by name, as plain tables with a `kind`.
     """
 
     tasks: tuple[TaskPlan, ...]
@@ -283,6 +292,7 @@ class RunPlan:
     stop_grace_s: float = 10.0
     retry_deferred: str = "end"
     post_run: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
     poll_s: float = 1.0
     call_timeout_s: float | None = None
     project: str = "."

@@ -14,6 +14,7 @@ from harness.engine.hearing import Hearing
 from harness.engine.launching import launch_context, write_prompt
 from harness.engine.leaving import Leaving
 from harness.engine.living import Living
+from harness.engine.notices import Notices
 from harness.engine.plan import TaskPlan
 from harness.engine.sessions import Phase, Session
 from harness.engine.settling import Settling
@@ -37,9 +38,10 @@ _FAST_S = 5.0
 class Supervisor:
     """Carries the tasks of a plan through their sessions until none is left, or until somebody has to be asked."""
 
-    def __init__(self, core: Core, windows: Windows, commands: Commands) -> None:
+    def __init__(self, core: Core, windows: Windows, commands: Commands, notices: Notices) -> None:
         self.core = core
         self.windows = windows
+        self.notices = notices
         windows.between = self._between_calls
         self.settling = Settling(core, commands)
         self.hearing = Hearing(core)
@@ -61,6 +63,7 @@ class Supervisor:
             if self.sessions:
                 self._tick()
             self.settling.advance()
+            self.notices.look((s.task.key, s.attempt.pending) for s in self.sessions if s.attempt.pending)
             self.core.note_seam()
             if not self._busy() and not unfinished(self.core.state):
                 return self._pause

@@ -31,6 +31,7 @@ from harness.record.status import (
     classify,
     exit_code,
     gather,
+    reason_of,
     status_of,
 )
 from harness.record.store import CrashFiling, Loaded, RunStore, is_run, runs
@@ -78,6 +79,7 @@ __all__ = [
     "is_run",
     "read_holder",
     "read_journal",
+    "reason_of",
     "runs",
     "status_of",
     "survey",

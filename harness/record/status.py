@@ -22,6 +22,7 @@ __all__ = [
     "classify",
     "exit_code",
     "gather",
+    "reason_of",
     "status_of",
 ]
 
@@ -199,7 +200,8 @@ def _driven(evidence: Evidence) -> RunStatus:
     return RunStatus.INTERRUPTED if evidence.driver is Liveness.DEAD else RunStatus.UNKNOWN
 
 
-def _reason(name: RunStatus, ending: Ending | None, evidence: Evidence) -> str:
+def reason_of(ending: Ending) -> str:
+    """Why a run ended so, in one line; empty where nothing is to be said."""
     match ending:
         case Crashed(error=error):
             return error
@@ -210,6 +212,11 @@ def _reason(name: RunStatus, ending: Ending | None, evidence: Evidence) -> str:
         case Finished(deferred=deferred, failed=failed):
             told = [f"{len(deferred)} deferred: {', '.join(deferred)}"] if deferred else []
             return "; ".join(told + [f"failed: {command}" for command in failed])
+
+
+def _reason(name: RunStatus, ending: Ending | None, evidence: Evidence) -> str:
+    if ending is not None:
+        return reason_of(ending)
     driver = evidence.driver_text or "its driver"
     if name is RunStatus.INTERRUPTED:
         return f"{driver} is gone" if evidence.witnesses else f"{driver} is gone, and had not begun"
