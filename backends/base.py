@@ -41,6 +41,9 @@ class TerminalMultiplexer(ABC):
     capabilities: Mapping[str, Unsupported] = {}
     """What this backend cannot do: names of operations or features, each with the reason."""
 
+    requirement: str = ""
+    """What a host must have for `available` to answer yes, in words; nothing where that is not said."""
+
     def __init__(self, *, clock: Clock | None = None, call_timeout_s: float | None = None) -> None:
         """Take the time from `clock`; give every call `call_timeout_s` instead of 5 s (30 s for changes)."""
         self._seam = Seam(clock or SystemClock(), call_timeout_s)

@@ -103,6 +103,8 @@ class PsmuxMultiplexer(TerminalMultiplexer):
         }
     )
 
+    requirement = "psmux {}.{}.{} or newer, and PowerShell 7 (pwsh), on PATH".format(*FLOOR)
+
     def __init__(
         self,
         socket_dir: Path | None = None,

@@ -89,12 +89,23 @@ def known_multiplexers() -> list[BackendInfo]:
 
 def _info(name: str, source: str) -> BackendInfo:
     try:
-        available = _factory(name)().available()
+        made = _factory(name)()
+        available = made.available()
+        problem = None if available else _missing(made)
     except BackendNotFound as missing:
         return BackendInfo(name, source, False, missing.message)
     except (Exception, SystemExit) as broken:
         return BackendInfo(name, source, False, f"cannot be made: {_why(broken)}")
-    return BackendInfo(name, source, available, None if available else "this host cannot run it")
+    return BackendInfo(name, source, available, problem)
+
+
+def _missing(multiplexer: TerminalMultiplexer) -> str:
+    """Why this host cannot run it: what it needs, and what was found instead."""
+    requirement = getattr(multiplexer, "requirement", "")
+    if not requirement:
+        return "this host cannot run it"
+    found = multiplexer.version()
+    return f"needs {requirement}" + (f"; found {found}" if found else "")
 
 
 def _factory(name: str) -> Factory:

@@ -36,6 +36,8 @@ _VERSION = re.compile(r"tmux (?:next-)?(\d{1,3})\.(\d{1,3})([a-z]?)")
 class TmuxMultiplexer(TmuxFamily):
     """One private tmux server for each run root, in a directory that nobody else can enter."""
 
+    requirement = "tmux {}.{}{} or newer".format(*FLOOR)
+
     def __init__(
         self,
         socket_dir: Path | None = None,

@@ -24,6 +24,7 @@ from harness.conformance.report_table import level_table, problem_lines
 from harness.conformance.results import Level, Outcome, Result
 from harness.conformance.subjects import SubjectError, spec_of, tried
 from harness.conformance.waivers import Waiver, WaiverError, waivers_of
+from harness.dashboard import literal
 from harness.engine.signals import StopSwitch, stop_signals
 
 __all__ = ["conform", "interruptible", "level_of_word"]
@@ -35,6 +36,8 @@ _BAD = (Outcome.FAILED, Outcome.ERROR, Outcome.STALE_WAIVER, Outcome.NOT_RUN)
 def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Check a backend; see `seamripper conform --help`. Exit code 1 where it does not keep its promises."""
     output = Output(host)
+    for option, name in (("--json", arguments.json), ("--html", arguments.html)):
+        _refuse_unwritable(host, option, name)
     waivers = _waivers(host, arguments.waive)
     if ":" in arguments.mux and str(host.cwd) not in sys.path:
         # Last, so that folders of the author's that are called as ours do not come before them.
@@ -60,6 +63,23 @@ def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
         page = matrix_page([Column(arguments.mux, certificate)])
         output.aside(f"written {put_file(host, '--html', arguments.html, page)}")
     return 1 if any(result.outcome in _BAD for result in certificate.results) else 0
+
+
+def _refuse_unwritable(host: Host, option: str, name: str | None) -> None:
+    """Raise `CommandError` where no file can be put: before minutes of checks, not after them."""
+    if name is None:
+        return
+    path = host.cwd / name
+    try:
+        there, above = host.disk.info(path), host.disk.info(path.parent)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CommandError(f"{option}: {literal(name)} cannot be written: {why}", "name a file", EXIT_USAGE) from error
+    if there is not None and not there.is_file:
+        raise CommandError(f"{option}: {literal(name)} is no regular file", "choose another name", EXIT_USAGE)
+    if above is None or not above.is_dir:
+        why = "its directory does not exist" if above is None else "what it is in is no directory"
+        raise CommandError(f"{option}: {literal(name)} cannot be written: {why}", "choose another place", EXIT_USAGE)
 
 
 @contextmanager

@@ -89,7 +89,8 @@ def require_available(multiplexer: TerminalMultiplexer) -> None:
     name = type(multiplexer).__name__.removesuffix("Multiplexer").lower()
     version = multiplexer.version()
     what = f"{version} cannot be used here" if version else f"there is no {name} that can be run here"
-    raise CommandError(what, "`seamripper backends` says what is missing; for tmux, install 3.2a or newer")
+    install = f"; install {multiplexer.requirement}" if multiplexer.requirement else ""
+    raise CommandError(what, f"`seamripper backends` says what is missing{install}")
 
 
 def has_no_server(host: Host, multiplexer: TerminalMultiplexer) -> bool:

@@ -39,7 +39,8 @@ class BackendSpec:
     the kit look for it. `capabilities` names operations or features (`fault.frozen`, `text.long`) that are not simply
     there. `transport_of` answers the transport of a backend, for `factory(transport=...)` to get another one around it.
     `binary` is the command that it runs, by name; `None` for one that runs nothing. `world` makes the kind of host that
-    it lives on, where that is neither this one nor known by the factory's parameter `server`.
+    it lives on, where that is neither this one nor known by the factory's parameter `server`. `advice` says what to do
+    where this host cannot run it.
     """
 
     factory: Callable[..., Any]
@@ -49,6 +50,7 @@ class BackendSpec:
     name: str = ""
     binary: str | None = "tmux"
     world: Callable[[], World] | None = None
+    advice: str = ""
 
 
 def described(capability: Capability | None) -> str:

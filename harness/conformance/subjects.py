@@ -18,9 +18,11 @@ from harness.world import WORLDS
 
 __all__ = ["SubjectError", "spec_of", "tried"]
 
+_DOUBLE = 'put its double first: PATH="$(python -c "from backends.psmux_double import BIN; print(BIN)"):$PATH"'
+
 _OURS: Mapping[str, BackendSpec] = {
     "fake": BackendSpec(FakeMultiplexer, name="fake", binary=None, world=WORLDS["fake"]),
-    "psmux": PSMUX,
+    "psmux": dataclasses.replace(PSMUX, advice=_DOUBLE),
     "simulated-tmux": BackendSpec(TmuxMultiplexer, name="simulated-tmux", binary=None, world=WORLDS["simulated-tmux"]),
     "tmux": BackendSpec(TmuxMultiplexer, name="tmux", world=WORLDS["tmux"]),
 }
@@ -85,7 +87,9 @@ def tried(spec: BackendSpec) -> None:
             )
         answer = bench.attempt(bench.mux, "available")
         if answer.value is False:
-            raise SubjectError(f"{spec.name} says that this host cannot run it", "install what it runs")
+            requirement = getattr(bench.mux, "requirement", "") or "what it runs"
+            install = f"install {requirement}" + (f", or {spec.advice}" if spec.advice else "")
+            raise SubjectError(f"{spec.name} says that this host cannot run it", install)
     except SubjectError:
         raise
     except (Exception, SystemExit) as broken:

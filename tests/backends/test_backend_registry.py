@@ -114,3 +114,17 @@ def test_the_package_exports_its_public_names() -> None:
     assert all(hasattr(backends, name) for name in backends.__all__)
     assert {"TerminalMultiplexer", "OPERATIONS", "FakeMultiplexer", "TmuxMultiplexer"} <= set(backends.__all__)
     assert {"get_multiplexer", "register_multiplexer", "Clock", "SystemClock", "VirtualClock"} <= set(backends.__all__)
+
+
+def test_a_backend_that_this_host_cannot_run_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version floor, and what was found instead of it."""
+    old = tmp_path / "tmux"
+    old.write_text("#!/bin/sh\necho tmux 3.1c\n")
+    old.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    known = {info.name: info for info in known_multiplexers()}
+
+    assert known["tmux"].problem == "needs tmux 3.2a or newer; found tmux 3.1c"
+    assert str(known["psmux"].problem).startswith("needs psmux 3.3.8 or newer, and PowerShell 7 (pwsh), on PATH")

@@ -38,6 +38,23 @@ class Absent(FakeMultiplexer):
         return False
 """
 
+OK_MUX += """
+
+NUMBER = 7
+
+
+def nothing():
+    return None
+
+
+class TwoOperations:
+    def has_session(self, name):
+        return True
+
+    def list_sessions(self):
+        return []
+"""
+
 STOPPING = """
 
 
@@ -74,6 +91,17 @@ class TestBadMux(MultiplexerConformance):
 """
 
 
+WAIVER = '[[waiver]]\ncheck = "{}"\nreason = "x"\nreference = "x"\nexpires = {}\n'
+WAIVED = {
+    "unknown.toml": WAIVER.format("SEAM-X-001", "2999-01-01").encode(),
+    "honesty.toml": WAIVER.format("SEAM-PROBE-001", "2999-01-01").encode(),
+    "ended.toml": WAIVER.format("SEAM-ENV-001", "2001-01-01").encode(),
+    "stale.toml": WAIVER.format("SEAM-SHAPE-001", "2999-01-01").encode(),
+    "junk.toml": b"\xff\xfe\x00",
+    "huge.toml": b"#" * 1_000_001,
+}
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """Somebody's repository, with packages that are called as ours."""
@@ -83,7 +111,11 @@ def repository(tmp_path: Path) -> Path:
     (tmp_path / "tests" / "__init__.py").unlink()
     (tmp_path / "conftest.py").write_text("")
     (tmp_path / "okmux.py").write_text(OK_MUX)
+    (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "garbled.py").write_text("def (:\n")
     (tmp_path / "tests" / "test_okmux.py").write_text(THIN)
+    for name, waived in WAIVED.items():
+        (tmp_path / name).write_bytes(waived)
     return tmp_path
 
 
@@ -134,47 +166,76 @@ def test_conformance_door_of_a_thin_file(repository: Path) -> None:
     assert f"1 failed, {2 * len(CHECKS) - 17 + 4} passed, 16 skipped" in said
 
 
+NO_BACKEND: dict[str, str] = {
+    "nowhere.at_all:Mux": "ModuleNotFoundError",
+    "nosuch": "no backend named nosuch",
+    "tmx": "did you mean tmux?",
+    "okmux:Nothing": "has no attribute 'Nothing'",
+    "os:path": "no class, no factory",
+    "okmux:NUMBER": "is no backend: a int, no class",
+    "okmux:nothing": "is no backend: a NoneType with 0 of the contract's operations",
+    "okmux:TwoOperations": "is no backend: a TwoOperations with 2 of the contract's operations",
+    "okmux:Broken": "cannot be made: RuntimeError: no licence",
+    "okmux:Absent": "says that this host cannot run it",
+    "exits:Mux": "SystemExit: 3",
+    "garbled:Mux": "SyntaxError",
+    "psmux": "psmux_double import BIN",
+}
+"""What is no backend that could be checked here, and what is said of it at each door."""
+
 BAD: dict[tuple[str, ...], str] = {
-    ("--mux", "nowhere.at_all:Mux"): "ModuleNotFoundError",
-    ("--mux", "nosuch"): "no backend named nosuch",
-    ("--mux", "tmx"): "did you mean tmux?",
-    ("--mux", "okmux:Nothing"): "has no attribute 'Nothing'",
-    ("--mux", "os:path"): "no class, no factory",
+    **{("--mux", name): said for name, said in NO_BACKEND.items()},
     ("--mux", "collections:OrderedDict"): "is no backend: a OrderedDict with 0 of the contract's operations",
-    ("--mux", "okmux:Broken"): "cannot be made: RuntimeError: no licence",
-    ("--mux", "okmux:Absent"): "says that this host cannot run it",
     ("--mux", "fake", "--mux-error", "os:path"): "names no exception",
     ("--mux", "fake", "--only", "SEAM-LIFE-0005"): "did you mean SEAM-LIFE-00",
     ("--mux", "fake", "--level", "L9"): "known are L0, L1, L2, L3, L4",
     ("--mux", "fake", "--waive", "nothing.toml"): "cannot be read",
-    ("--mux", "fake", "--waive", "bad.toml"): "there is no check",
+    ("--mux", "fake", "--waive", "unknown.toml"): "there is no check",
+    ("--mux", "fake", "--waive", "honesty.toml"): "which cannot be waived",
+    ("--mux", "fake", "--waive", "ended.toml"): "ended on 2001-01-01",
+    ("--mux", "fake", "--waive", "junk.toml"): "cannot be read",
+    ("--mux", "fake", "--waive", "huge.toml"): "longer than 1000000 bytes",
+    ("--mux", "fake", "--waive", "tests"): "cannot be read",
     ("--mux", "fake", "--json", "."): "is no regular file",
+    ("--mux", "fake", "--json", "nowhere/out.json"): "its directory does not exist",
+    ("--mux", "fake", "--html", "okmux.py/out.html"): "cannot be written",
     (): "--mux",
 }
 
 
 @pytest.mark.parametrize("words", BAD, ids=" ".join)
 def test_conformance_of_nothing_is_one_line(repository: Path, words: tuple[str, ...]) -> None:
-    """Whatever is wrong with the question: one line that says so, and exit code 2."""
-    (repository / "bad.toml").write_text('[[waiver]]\ncheck = "SEAM-X-001"\nreason = "x"\nreference = "x"\n')
+    """Whatever is wrong with the question: one line that says so, and exit code 2, before anything is checked."""
     done = run(repository, "harness.cli", "conform", *words)
 
     said = done.stderr.decode()
-    assert done.status == 2, said
+    assert (done.status, done.stdout) == (2, b""), said
     assert BAD[words] in said
     assert said.startswith("error: ")
     assert said.count("\n") == 1
 
 
-def test_conformance_of_nothing_ends_pytest_at_once(repository: Path) -> None:
+# A bare name that nobody knows is a wrong option already, which pytest ends with its own exit code for that.
+@pytest.mark.parametrize("name", [name for name in NO_BACKEND if name not in ("nosuch", "tmx")])
+def test_conformance_of_nothing_ends_pytest_at_once(repository: Path, name: str) -> None:
     """A backend that there is not ends the session with one line, before anything runs."""
-    done = run(
-        repository, "pytest", "-p", "no:cacheprovider", "--pyargs", "scenarios.conformance", "--mux", "okmux:Absent"
-    )
+    words = ("-p", "no:cacheprovider", "--pyargs", "scenarios.conformance", "--mux", name)
+    done = run(repository, "pytest", *words)
 
-    assert done.status == 2
-    assert b"says that this host cannot run it" in done.stdout + done.stderr
-    assert b"Traceback" not in done.stdout + done.stderr
+    said = (done.stdout + done.stderr).decode()
+    assert done.status == 2, said
+    assert NO_BACKEND[name] in said
+    assert "Traceback" not in said
+    assert " passed" not in said
+
+
+def test_conformance_of_a_stale_waiver_fails(repository: Path) -> None:
+    """A promise that is kept although it is waived: that is told as the check's outcome, and the level is not reached."""
+    done = run(repository, "harness.cli", "conform", "--mux", "fake", "--level", "L0", "--waive", "stale.toml")
+
+    assert done.status == 1
+    assert b"passes, although x (x) says that it fails: take that away" in done.stdout
+    assert b"fake: no level\n" in done.stdout
 
 
 def test_conformance_cannot_be_hidden_by_a_subclass() -> None:

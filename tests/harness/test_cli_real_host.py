@@ -42,7 +42,7 @@ def test_a_host_without_tmux_says_what_to_install(plan: str) -> None:
 
     assert code == 1
     assert said.startswith("error: there is no tmux that can be run here; ")
-    assert "install 3.2a or newer" in said
+    assert "install tmux 3.2a or newer" in said
     assert said.count("\n") == 1
     assert not (Path(plan).parent / "runs").exists()
 
