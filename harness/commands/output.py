@@ -135,6 +135,11 @@ class Output:
             self._out.write(f"{shown.plain}\n")
             self._out.flush()
 
+    def raw(self, line: str) -> None:
+        """One line as it is, for a program that reads it: a shell, for one."""
+        self._out.write(f"{line}\n")
+        self._out.flush()
+
     def aside(self, line: str) -> None:
         """One line beside what was asked for: on standard output, or where that is for JSON on standard error."""
         if self.as_json:

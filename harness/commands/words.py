@@ -7,7 +7,8 @@ import importlib.metadata
 
 from harness.agents import DRIVEN_KINDS
 from harness.commands.backends import backends
-from harness.commands.care_words import add_attach, add_cleanup, add_doctor, add_stop
+from harness.commands.care_words import add_attach, add_cleanup, add_diagnose, add_doctor, add_stop
+from harness.commands.completion import add_completion
 from harness.commands.conform_words import add_conform
 from harness.commands.divergences import add_divergences
 from harness.commands.fault_words import add_faults
@@ -58,11 +59,13 @@ def parser() -> argparse.ArgumentParser:
     add_tui(commands)
     _add_probe(commands)
     _add_backends(commands)
+    add_diagnose(commands)
     add_doctor(commands)
     add_faults(commands)
     add_conform(commands)
     add_divergences(commands)
     add_report(commands)
+    add_completion(commands, top)
     return top
 
 
@@ -95,9 +98,11 @@ def _add_resume(commands: Commands) -> None:
         "go on with a run that crashed, was stopped or interrupted, or waits for approval",
         "  seamripper resume 20260101-120000-3f9a2c\n"
         "  seamripper resume 3f9a2c            a unique beginning or end of the id will do\n"
-        "  seamripper resume ./runs/my-run     so will a path\n",
+        "  seamripper resume ./runs/my-run     so will a path\n"
+        "  seamripper resume 3f9a2c --detach\n",
     )
     made.add_argument("run", metavar="RUN", help="the run: its id, a unique beginning or end of it, or its directory")
+    made.add_argument("--detach", action="store_true", help="drive the run in a window of its own")
     add_place(made)
 
 
