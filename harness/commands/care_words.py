@@ -49,8 +49,8 @@ def add_attach(commands: Commands) -> None:
         "attach",
         attach,
         "show a run's session in this terminal, where it is proven to be there",
-        "  seamripper attach 3f9a2c               detach again with the multiplexer's own keys: C-b d\n"
-        "  seamripper attach 3f9a2c --task build  the window that this task is at work in\n",
+        "  seamripper attach 3f9a2c                detach again with the multiplexer's own keys: C-b d\n"
+        "  seamripper attach 3f9a2c --task build   the window that this task is at work in\n",
         _EXIT_CODES_OF_ATTACH,
     )
     _add_run(made)

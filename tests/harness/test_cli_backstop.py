@@ -1,0 +1,89 @@
+"""What nobody expected, outside of the engine: one line, exit code 70, and where there is a run a record in it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from harness.agents import plan_of, task, works
+from harness.commands.staged import Answer, CommandLine
+from harness.record import RunStatus
+from harness.world import FakeWorld
+
+
+@pytest.fixture
+def seamripper() -> CommandLine:
+    """A simulated host with a plan, and a run that waits for a word."""
+    made = CommandLine(FakeWorld())
+    agent = works(1).then_completes()
+    project = str(made.world.project)
+    made.plan(plan_of(task("1-1", agent), project=project))
+    made("run", made.plan(plan_of(task("1-1", agent, gate="a word"), project=project), "paused.toml"))
+    return made
+
+
+def fails(*given: object, **options: object) -> Any:
+    """What nobody expected."""
+    raise RuntimeError("nobody expected\nthis")
+
+
+class BadTerminal(io.StringIO):
+    """Fails when the end of a run is shown on it, and not by an error of the system."""
+
+    def write(self, text: str) -> int:
+        """Take it, or fail."""
+        if "FINISHED" in text:
+            raise RuntimeError("nobody expected\nthis")
+        return super().write(text)
+
+
+def assert_told(answer: Answer) -> None:
+    """Exit code 70 and one line."""
+    assert (answer.code, answer.stderr.count("\n")) == (70, 1)
+    assert answer.stderr.startswith("error: RuntimeError: nobody expected\\nthis")
+
+
+@pytest.mark.parametrize("words", [("status",), ("resume", "2026"), ("cleanup", "--all"), ("stop", "2026")])
+def test_a_host_that_cannot_be_asked_is_told_in_one_line(seamripper: CommandLine, words: tuple[str, ...]) -> None:
+    """Whatever part of it fails first; nothing is said as if it were an answer."""
+    world = seamripper.world
+
+    class NoTable:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.processes, name) if name == "me" else fails
+
+    assert_told(seamripper(*words, processes=NoTable(), multiplexer=fails))
+
+
+def test_before_there_is_a_run_nothing_is_recorded(seamripper: CommandLine) -> None:
+    """The backend cannot even be made."""
+    before = seamripper.world.disk.listdir(seamripper.root)
+
+    assert_told(seamripper("run", "plan.toml", multiplexer=fails))
+    assert seamripper.world.disk.listdir(seamripper.root) == before
+
+
+@pytest.mark.parametrize("broken", [{"multiplexer": fails}, {"profiles": fails}], ids=lambda broken: next(iter(broken)))
+def test_a_run_that_is_there_is_crashed_with_its_record(seamripper: CommandLine, broken: dict[str, Any]) -> None:
+    """It would otherwise seem to wait, although nobody can go on with it as it was tried."""
+    answer = seamripper("resume", "2026", **broken)
+
+    assert_told(answer)
+    assert "crash.txt" in answer.stderr
+    run = seamripper("status", "--json").document["run"]
+    assert (run["status"], run["reason"]) == (RunStatus.CRASHED, "RuntimeError: nobody expected\\nthis")
+    assert "attach" not in run["hints"]
+    assert [seamripper("resume", "2026").code for _ in range(2)] == [75, 0], "the word is asked for again"
+
+
+@pytest.mark.parametrize(
+    "broken", [{"stdout": BadTerminal()}, {"notify": fails}], ids=lambda broken: next(iter(broken))
+)
+def test_a_run_whose_end_cannot_be_told_is_crashed_as_well(seamripper: CommandLine, broken: dict[str, Any]) -> None:
+    """Rendering and notification are part of the command: its exit code and the status say the same."""
+    answer = seamripper("run", "plan.toml", "--run-id", "told", **broken)
+
+    assert_told(answer)
+    assert seamripper("status", "told", "--json").document["run"]["status"] == RunStatus.CRASHED
