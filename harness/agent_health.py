@@ -146,7 +146,7 @@ def _version_of(path: str, processes: ProcessTable, environment: Mapping[str, st
     version = version_in(done.stdout) or version_in(done.stderr)
     if version is not None:
         return version, ""
-    said = printable((done.stdout or done.stderr).decode("utf-8", "replace").strip(), 60)
+    said = (done.stdout or done.stderr).decode("utf-8", "replace").strip()[:60]
     return (
         None,
         f"--version ended with {done.status} and said {said!r}" if said else f"--version ended with {done.status}",

@@ -103,7 +103,7 @@ class Transcripts:
         for _ in range(_CHUNKS):
             try:
                 info = self._disk.info(tail.path)
-                if info is None or not info.is_file:
+                if info is None:
                     return
                 if info.size < tail.offset:
                     # Written anew: what is in it may be old, and an old failure must not end a turn that goes on.

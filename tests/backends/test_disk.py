@@ -72,6 +72,10 @@ MISUSES: dict[str, tuple[Misuse, int]] = {
     "read a link": (lambda d, r: d.read(f"{r}/link"), errno.ELOOP),
     "read too much": (lambda d, r: d.read(f"{r}/file", 6), errno.EFBIG),
     "read a long name": (lambda d, r: d.read(f"{r}/{'n' * 256}"), errno.ENAMETOOLONG),
+    "read a part of nothing": (lambda d, r: d.read_part(f"{r}/none", 0, 1), errno.ENOENT),
+    "read a part of a directory": (lambda d, r: d.read_part(f"{r}/full", 0, 1), errno.EINVAL),
+    "read a part of a fifo": (lambda d, r: d.read_part(f"{r}/fifo", 0, 1), errno.EINVAL),
+    "read a part of a link": (lambda d, r: d.read_part(f"{r}/link", 0, 1), errno.ELOOP),
     "write over a file": (lambda d, r: d.write(f"{r}/file", b""), errno.EEXIST),
     "write over a directory": (lambda d, r: d.write(f"{r}/full", b""), errno.EEXIST),
     "write over a dangling link": (lambda d, r: d.write(f"{r}/dangling", b""), errno.EEXIST),
@@ -148,6 +152,13 @@ def test_a_file_is_read_as_it_was_written_and_appended_to(place: Place) -> None:
 
     assert place.disk.read(place / "log") == b"one\ntwo\n"
     assert place.disk.read(place / "data", 300_000) == b"\0" * 300_000
+
+
+def test_a_part_of_a_file_is_what_lies_between(place: Place) -> None:
+    """Less at the end of the file, nothing behind it."""
+    parts = [place.disk.read_part(place / "file", start, 4) for start in (0, 4, 7, 99)]
+
+    assert parts == [b"cont", b"ent", b"", b""]
 
 
 def test_truncate_shortens_and_lengthens_with_zeros(place: Place) -> None:

@@ -84,7 +84,7 @@ def test_a_torn_line_is_read_when_it_is_whole() -> None:
     disk = MemoryDisk()
     disk.mkdir("/home/user")
     transcripts = following(disk)
-    disk.append(PATH, FAILED[:9])
+    disk.append(PATH, ENDED + FAILED[:9])
     assert kinds(transcripts) == []
 
     disk.append(PATH, FAILED[9:])
@@ -106,7 +106,7 @@ def test_a_line_without_an_end_is_passed_over() -> None:
     disk = MemoryDisk()
     disk.mkdir("/home/user")
     transcripts = following(disk)
-    disk.append(PATH, b"x" * (2 * CHUNK + 7))
+    disk.append(PATH, b"x" * (2 * CHUNK))
     assert kinds(transcripts) == []
 
     disk.append(PATH, FAILED + FAILED)

@@ -25,7 +25,7 @@ def tool(directory: Path, name: str, does: str) -> None:
 
 def health(directory: Path, **environment: str) -> dict[str, AgentHealth]:
     """What is found where `directory` alone is searched for tools."""
-    told = {"PATH": f"{directory}", **environment}
+    told = {"PATH": f"{directory}:/usr/bin:/bin", **environment}
     return {one.name: one for one in agent_health(PROCESSES, RealDisk(), SystemEntropy(), told, directory / "scratch")}
 
 
@@ -57,6 +57,7 @@ def test_a_tool_that_is_not_there_is_no_trouble(tmp_path: Path) -> None:
         ("echo no idea", "--version ended with 0 and said 'no idea'"),
         ("printf '\\377\\033[2J'; exit 1", "--version ended with 1 and said"),
         ("kill -9 $$", "--version ended with -9"),
+        ("head -c 9000 /dev/zero | tr '\\0' x", "--version ended with 0 and said 'xxx"),
         ("exec /nowhere", "--version ended with 127 and said"),
     ],
 )
@@ -68,6 +69,7 @@ def test_whatever_a_tool_says_is_an_answer(tmp_path: Path, does: str, note: str)
     assert (found.installed, found.version) == (True, None)
     assert found.note.startswith(note)
     assert found.line().isprintable()
+    assert len(found.note) < 120
 
 
 @pytest.mark.parametrize(
