@@ -99,7 +99,8 @@ class Launcher:
 
     def attach(self, view: RunView) -> Outcome:
         """Hand this terminal to the run's session until it is left; why not, where that fails."""
-        code = self._host.processes.foreground(self._argv(Verb.ATTACH, view), self._host.environment)
+        argv = self._argv(Verb.ATTACH, view, *_window_of(view))
+        code = self._host.processes.foreground(argv, self._host.environment)
         if code == 0:
             return Outcome(True, "")
         why = self._run(Verb.ATTACH, view, "--json")
@@ -120,6 +121,13 @@ class Launcher:
         except OSError as error:
             return Outcome(False, f"error: {verb} cannot be started: {error.strerror or type(error).__name__}")
         return _outcome(verb, view, ended)
+
+
+def _window_of(view: RunView) -> tuple[str, ...]:
+    """The words that show the window in which an agent waits for a person; none where that is no task of this run."""
+    keys = set() if view.state is None else {task.key for task in view.state.tasks}
+    asking = [pending.task for pending in view.status.pending if pending.task in keys]
+    return (f"--task={asking[0]}",) if asking else ()
 
 
 def _outcome(verb: Verb, view: RunView, ended: Completed) -> Outcome:

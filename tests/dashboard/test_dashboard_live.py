@@ -1,0 +1,126 @@
+"""The dashboard in a real terminal, beside real runs: what it shows, which keys it offers, and a server that is frozen."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+from live_screen import Screen
+
+from harness.agents import works
+from harness.commands.shells import Shell
+from harness.record import RunStatus
+from harness.world import World
+
+pytestmark = pytest.mark.live(scale=1)
+
+FIRST_GREY = 232
+"""Of the 256 colours of a terminal, from this number on all are grey."""
+LONG = works(60).then_completes()
+SOON = works(0.3).then_completes()
+ASKING = works(0.3).then_waits("may I run the tests?")
+
+
+@pytest.fixture
+def shell(mux_world: World) -> Iterator[Shell]:
+    """A shell whose runs and server end with the test."""
+    made = Shell(mux_world)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def screens(shell: Shell) -> Iterator[list[Screen]]:
+    """Screens that are put in here end with the test."""
+    made: list[Screen] = []
+    try:
+        yield made
+    finally:
+        for screen in made:
+            screen.close()
+
+
+def test_a_run_is_stopped_and_resumed_from_the_dashboard(shell: Shell, screens: list[Screen]) -> None:
+    """It appears while it goes on; a stop is asked about first; what a key did is said, and the next key is offered."""
+    screens.append(Screen(shell))
+    screens[0].shows("no runs in", "q quit")
+    assert shell.run("run", shell.plan(LONG), "--detach").status == 0
+    shown = screens[0].shows("RUNNING", "press a to attach", "x stop")
+    assert "e resume" not in shown
+
+    screens[0].press("x")
+    screens[0].shows("Stop 2", "y  yes")
+    screens[0].press("n")
+    screens[0].shows("RUNNING")
+    screens[0].press("x", "y")
+    stopped = screens[0].shows("STOPPED", "press e to resume", "e resume", ": done")
+    assert "a attach" not in stopped
+    screens[0].press("e")
+    screens[0].shows("RUNNING", "epoch 2", "x stop")
+
+
+def test_it_goes_on_while_the_server_of_the_runs_is_frozen(shell: Shell, screens: list[Screen]) -> None:
+    """It says since when there is no answer, offers no attach, still moves, and is back once the server is."""
+    assert shell.run("run", shell.plan(LONG), "--detach").status == 0
+    shell.wait_for_start("1-1")
+    screens.append(Screen(shell, 120, 40))
+    screens[0].shows("RUNNING", "press a to attach", "a attach")
+    seen = shell.multiplexer.server_identity()
+    server = None if seen is None else shell.world.processes.identify(seen.pid)
+    assert server is not None
+    shell.world.processes.signal(server, signal.SIGSTOP)
+    try:
+        frozen = screens[0].shows("multiplexer not answering since", "RUNNING")
+        screens[0].press("?")
+        screens[0].shows("quit; runs go on")
+        screens[0].press("escape")
+    finally:
+        shell.world.processes.signal(server, signal.SIGCONT)
+
+    assert "press a" not in frozen
+    assert "a attach" not in frozen
+    screens[0].shows("multiplexer answered", "press a to attach", "a attach")
+
+
+def test_somebody_who_is_asked_attaches_and_answers(shell: Shell, screens: list[Screen]) -> None:
+    """A pending decision is shown with its question; the key shows the session, and detaching comes back."""
+    assert shell.run("run", shell.plan(ASKING), "--detach").status == 0
+    screens.append(Screen(shell, 120, 40))
+    screens[0].shows("! asks", "may I run the tests?", "press a to attach and answer")
+
+    screens[0].press("a")
+    screens[0].shows("0:shell", "1:1-1")
+    screens[0].press("C-b", "d")
+
+    screens[0].shows("press a to attach and answer")
+    screens[0].press("q")
+    shell.eventually(screens[0].has_ended)
+
+
+def test_a_crash_is_explained_without_colours_too(shell: Shell, screens: list[Screen]) -> None:
+    """In the words of engine.md, in bold red; with NO_COLOR everything is grey."""
+    assert shell.run("run", shell.plan(SOON), "--faults", "engine.outcome=1*raise(ValueError)").status == 70
+    line = "✖ engine crashed - see crash.txt - press e to resume"
+    screens.append(Screen(shell))
+    shown = screens[0].shows(line, "ValueError: injected", "e resume")
+    assert "a attach" not in shown
+    assert "x stop" not in shown
+
+    screens.append(Screen(shell, NO_COLOR="1"))
+    screens[1].shows(line)
+    colours = {int(number) for number in re.findall(r"[34]8;5;(\d+)", screens[1].text(styled=True))}
+    assert colours
+    assert min(colours) >= FIRST_GREY
+    assert shell.status()["status"] == RunStatus.CRASHED
+
+
+def test_what_is_not_a_terminal_is_told_what_to_use(shell: Shell) -> None:
+    """One line, exit code 2."""
+    answer = shell.run("tui")
+
+    assert (answer.status, answer.stdout) == (2, b"")
+    assert answer.stderr == b"error: the dashboard needs a terminal; `seamripper list` prints the runs\n"
