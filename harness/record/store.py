@@ -25,6 +25,7 @@ from harness.record.errors import NewerSchema, RecordError
 from harness.record.evidence import Survey, add_crashes, collect, crash_witnesses, read_attention, survey
 from harness.record.files import is_temporary, make_directory, put
 from harness.record.journal import Event, Journal, JournalReading, read_journal
+from harness.record.junk import DIRECTORIES, set_aside
 from harness.record.lock import Holder, RunLock, take_lock
 from harness.record.plain import encode
 from harness.record.redact import Redactor
@@ -35,7 +36,6 @@ from harness.record.status import Evidence
 __all__ = ["CrashFiling", "Loaded", "RunStore", "is_run", "runs"]
 
 _RECORD = ("state.json", "state.json.bak", "journal.jsonl")
-DIRECTORIES = ("events", "tasks", "logs", "crash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,8 @@ class RunStore:
     def load(self) -> Loaded:
         """The newest state that can be read, rolled forward by what the journal and the crash records say came after it.
 
-        `RecordError` if there is nothing, or if a newer version wrote it. Who holds the lock has leftovers removed, too.
+        `RecordError` if there is nothing, or if a newer version wrote it. Who holds the lock has leftovers removed, and what is
+        in the way of the record set aside.
         """
         notes: list[str] = []
         found = [(self._snapshot(name, notes), name) for name in ("state.json", "state.json.bak")]
@@ -198,6 +199,7 @@ class RunStore:
         self.journal.at_least(max(state.seq, reading.last[1]))
         self.journal.epoch = state.epoch
         if holding:
+            notes += set_aside(self._disk, self._dir, [task.key for task in state.tasks])
             self._remove_leftovers(notes)
         return Loaded(state, source, notes, max(state.epoch, reading.last[0]))
 
