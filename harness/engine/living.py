@@ -113,6 +113,9 @@ class Living:
     def act(self, session: Session) -> None:
         """Decide what is to be done about the session by what was seen of it, and do it."""
         core = self.core
+        if session.enter_due_s is not None and core.now >= session.enter_due_s:
+            session.enter_due_s = None
+            self.windows.type(session.window_id, "")
         core.checkpoint("decide")
         decision = decide(session.observation(core.now), session.budget(core.plan))
         if isinstance(decision, Crash | TimeOut | Stall | Park):
@@ -129,8 +132,7 @@ class Living:
         make = session.profile.nudge_text if kind is NudgeKind.RESULT else session.profile.wake_text
         error = self.windows.type(session.window_id, make(session.context))
         if error is None and session.profile.enter_again_s > 0:
-            core.wait(session.profile.enter_again_s)
-            error = self.windows.type(session.window_id, "")
+            session.enter_due_s = core.now + session.profile.enter_again_s
         session.asked(kind, core.now, confirmed=not isinstance(error, TransportError))
         core.save()
         outcome = "sent" if error is None else f"unconfirmed: {type(error).__name__}"

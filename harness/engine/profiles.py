@@ -70,8 +70,9 @@ class AgentProfile(Protocol):
 
     @property
     def enter_again_s(self) -> float:
-        """Seconds after which Enter is pressed once more, 0 for never: some tools take an Enter that follows text at once for
-        a part of it.
+        """Seconds after which Enter is pressed once more, unless a prompt was heard of by then; 0 for never.
+
+        Some tools take an Enter that follows text at once for a part of it.
         """
 
     def launch(self, context: LaunchContext) -> Launch:

@@ -77,6 +77,8 @@ class Session:
     waiting: bool = False
     """Whether the agent waits for a person to decide something."""
     asked_s: float | None = None
+    enter_due_s: float | None = None
+    """When Enter is to be pressed once more, unless the agent shows before that it has heard."""
     unsure: NudgeKind | None = None
     """The nudge of which nobody knows whether it arrived; it counts once the agent shows any sign of life."""
     repeated: set[NudgeKind] = field(default_factory=set)
@@ -117,6 +119,8 @@ class Session:
         self._arrived()
         if self.session_ended or self._from_subagent(event):
             return
+        if event.kind in (EventKind.PROMPT, EventKind.WAITING):
+            self.enter_due_s = None
         if event.kind is EventKind.WAITING:
             self.waiting = True
             return
