@@ -86,6 +86,8 @@ class AgentsStage:
         self.clock = SystemClock()
         self.processes = SystemProcessTable(self.clock)
         self.root = base / "the root"
+        self.changes: dict[str, Any] = {}
+        """What the plan's agent has in place of what `ABOUT` says."""
         self.environment = self._environment()
         for name in ("home", "claude", "codex", "copilot", "a project"):
             (base / name).mkdir()
@@ -113,7 +115,7 @@ class AgentsStage:
 
     def agent(self) -> dict[str, Any]:
         """The agent of the plan."""
-        about = {"kind": self.kind, **ABOUT[self.kind]}
+        about = {"kind": self.kind, **ABOUT[self.kind], **self.changes}
         if self.kind == "codex":
             provider = _PROVIDER.format(url=self.model.url)
             about["args"] = ["-c", 'model_provider="stub"', "-c", provider]
@@ -188,17 +190,29 @@ class AgentsStage:
 
     def kill_window(self) -> None:
         """End the agent's window as a person would."""
-        asked = self.multiplexer()
+        self.multiplexer().kill_window(self.window())
+
+    def press_enter(self) -> None:
+        """Answer a dialog with what it suggests."""
+        self.multiplexer().send_text(self.window(), "")
+
+    def window(self) -> str:
+        """The id of the first task's window."""
         session = json.loads((self.run_dir() / "state.json").read_text("utf-8"))["mux_session"]
-        for window_id, name in asked.list_windows(session, ("window_id", "window_name")):
-            if name.startswith("t1-"):
-                asked.kill_window(window_id)
+        rows = self.multiplexer().list_windows(session, ("window_id", "window_name"))
+        return next(window_id for window_id, name in rows if name.startswith("t1-"))
+
+    def heard(self, event: str) -> bool:
+        """Whether the first task's agent has reported that event."""
+        files = self.root.glob("*/events/*.json")
+        return any(json.loads(path.read_text("utf-8"))["event"] == event for path in files)
 
 
 @contextmanager
 def agents_stage(kind: str, behaviour: str) -> Iterator[AgentsStage]:
     """A stage for one test, gone afterwards with everything that was started on it."""
-    base = Path(tempfile.mkdtemp(prefix="sr agents "))
+    # Not below /tmp: Gemini CLI heeds no settings file below a directory that others can write to.
+    base = Path(tempfile.mkdtemp(prefix="a stage ", dir=Path(INSTALLED).resolve()))
     try:
         with ModelServer(behaviour) as model:
             stage = AgentsStage(base, kind, model)
