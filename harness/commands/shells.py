@@ -22,7 +22,7 @@ from harness.world import World
 
 __all__ = ["Shell"]
 
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 """Seconds of the host that anything is waited for."""
 SEAMRIPPER = (sys.executable, "-P", "-m", "harness")
 

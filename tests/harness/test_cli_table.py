@@ -174,7 +174,7 @@ def called(seamripper: CommandLine, command: str, case: str) -> Answer:
     )[0]
     reference = {"unknown run": "nowhere", "ambiguous run": "2026"}.get(case, run_dir.name)
     words = {"RUN": reference, "PLAN": "plan.toml"}
-    changes = HOSTS.get(case, lambda seamripper, run_dir: {})(seamripper, run_dir)
+    changes = HOSTS[case](seamripper, run_dir) if case in HOSTS else {}
     return seamripper(command, *(words.get(word, word) for word in CALLS[command]), **{"stdout": Terminal(), **changes})
 
 
