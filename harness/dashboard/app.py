@@ -39,7 +39,7 @@ from harness.dashboard.panes import (
 from harness.dashboard.reader import RunView
 from harness.dashboard.render import literal
 
-__all__ = ["Dashboard"]
+__all__ = ["Dashboard", "RunList"]
 
 _REFRESH_S = 1.0
 _WIDE = 100
@@ -82,7 +82,7 @@ class RunList(ScrollView, can_focus=True):
         self._views = views
         self._resize()
         self.refresh()
-        if before is None or self.chosen is None or before.run_id != self.chosen.run_id:
+        if _name_of(before) != _name_of(self.chosen):
             self.post_message(self.Chosen())
 
     def action_move(self, count: int) -> None:
@@ -131,6 +131,10 @@ class RunList(ScrollView, can_focus=True):
         style = self.get_component_rich_style("runs--chosen") if chosen else self.rich_style
         strip = Strip(text.render(self.app.console)).adjust_cell_length(width)
         return strip.apply_style(style)
+
+
+def _name_of(view: RunView | None) -> str | None:
+    return None if view is None else view.run_id
 
 
 class _Page(ModalScreen[bool]):
@@ -204,36 +208,40 @@ class Dashboard(App[None]):
         self._root = root
         self._launch = launch
         self._hand_over = attach
+        self._list = RunList()
+        self._title = Static(Text("seamripper"), id="title")
+        self._detail = Static(id="detail")
+        self._side = VerticalScroll(self._detail, id="side", can_focus=True)
+        self._message = Static(id="message")
+        self._words = Input(placeholder="filter; enter keeps it, escape ends it", id="words", compact=True)
         self._snapshot = Snapshot()
+        self._offered: frozenset[Verb] = frozenset()
         self._looking = False
         self.failure: Exception | None = None
         """What was raised in here, if anything was."""
 
     def compose(self) -> ComposeResult:
         """See `App.compose`."""
-        yield Static(Text("seamripper"), id="title")
-        with Horizontal():
-            yield RunList()
-            with VerticalScroll(id="side", can_focus=True):
-                yield Static(id="detail")
-        yield Static(id="message")
-        yield Input(placeholder="filter; enter keeps it, escape ends it", id="words", compact=True)
+        yield self._title
+        yield Horizontal(self._list, self._side)
+        yield self._message
+        yield self._words
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.query_one(RunList).focus()
+        self._list.focus()
         self._look_again()
         self.set_interval(_REFRESH_S, self._look_again)
 
     def on_resize(self, event: events.Resize) -> None:
         """Give the list more room where there is some."""
-        self.query_one(RunList).set_class(event.size.width >= _WIDE, "wide")
+        self._list.set_class(event.size.width >= _WIDE, "wide")
 
     def on_run_list_chosen(self) -> None:
         """Show the run that was chosen, and read what else there is about it."""
         self._show_detail()
-        self.query_one("#side", VerticalScroll).scroll_home(animate=False)
+        self._side.scroll_home(animate=False)
         self._look_again()
 
     def on_input_changed(self) -> None:
@@ -242,7 +250,7 @@ class Dashboard(App[None]):
 
     def on_input_submitted(self) -> None:
         """Keep the filter, and go back to the list."""
-        self.query_one(RunList).focus()
+        self._list.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key is there while it applies to the chosen run."""
@@ -252,18 +260,16 @@ class Dashboard(App[None]):
 
     def action_filter(self) -> None:
         """Let somebody type what runs are to be shown."""
-        words = self.query_one("#words", Input)
-        words.add_class("asked")
-        words.focus()
+        self._words.add_class("asked")
+        self._words.focus()
         self.refresh_bindings()
 
     def action_all(self) -> None:
         """Show all runs again."""
-        words = self.query_one("#words", Input)
-        words.value = ""
-        words.remove_class("asked")
+        self._words.value = ""
+        self._words.remove_class("asked")
         self._say("")
-        self.query_one(RunList).focus()
+        self._list.focus()
         self.refresh_bindings()
 
     def action_help(self) -> None:
@@ -285,7 +291,7 @@ class Dashboard(App[None]):
 
     @property
     def _chosen(self) -> RunView | None:
-        return self.query_one(RunList).chosen if self.is_running and self.query(RunList) else None
+        return self._list.chosen
 
     def _is_typing(self) -> bool:
         return isinstance(self.focused, Input)
@@ -309,17 +315,18 @@ class Dashboard(App[None]):
         self.run_worker(in_the_background, thread=True, exit_on_error=True)
 
     def _tell(self, outcome: Outcome) -> None:
+        if not self.screen_stack:
+            return
         self._say(literal(outcome.line, 300), "green" if outcome.done else "bold red")
         self._look_again()
 
     def _say(self, line: str, style: str = "") -> None:
-        message = self.query_one("#message", Static)
-        message.update(Text(line, style=style))
-        message.display = bool(line)
+        self._message.update(Text(line, style=style))
+        self._message.display = bool(line)
 
     def _look_again(self) -> None:
         """Have a snapshot made, unless one is being made already."""
-        if not self._looking:
+        if not self._looking and self.screen_stack:
             self._looking = True
             chosen = self._chosen
             watched = "" if chosen is None else chosen.run_id
@@ -333,6 +340,9 @@ class Dashboard(App[None]):
     def show(self, snapshot: Snapshot) -> None:
         """Show that snapshot in place of the last one."""
         self._looking = False
+        if not self.screen_stack:
+            # It has been left meanwhile.
+            return
         self._snapshot = snapshot
         self._show_runs()
         chosen = self._chosen
@@ -340,21 +350,22 @@ class Dashboard(App[None]):
             self._look_again()
 
     def _show_runs(self) -> None:
-        words = self.query_one("#words", Input).value
+        words = self._words.value
         found = fitting(self._snapshot.views, words)
-        self.query_one(RunList).fill(found)
-        self.query_one("#title", Static).update(title(self._snapshot, self._root, len(found), words))
+        self._list.fill(found)
+        self._title.update(title(self._snapshot, self._root, len(found), words))
         self._show_detail()
 
     def _show_detail(self) -> None:
         chosen, snapshot = self._chosen, self._snapshot
-        shown = self.query_one("#detail", Static)
         if chosen is None:
-            shown.update(empty_detail(snapshot, self._root, self.query_one("#words", Input).value))
+            self._detail.update(empty_detail(snapshot, self._root, self._words.value))
         else:
             details = snapshot.details if snapshot.watched == chosen.run_id else type(snapshot.details)()
-            shown.update(detail(chosen, details))
-        self.refresh_bindings()
+            self._detail.update(detail(chosen, details))
+        if verbs(chosen) != self._offered:
+            self._offered = verbs(chosen)
+            self.refresh_bindings()
 
     def _handle_exception(self, error: Exception) -> None:
         """Leave the screen as it was found; whoever runs this says what happened, as for every other command."""
