@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.conformance.bench import Bench
+from harness.conformance.bench import Bench, CannotCheck
 from harness.conformance.listing import Listing
 from harness.conformance.results import Level
-from harness.conformance.troubles import CannotBreak, shown_argv
+from harness.conformance.troubles import shown_argv
 
 __all__ = ["FIDELITY"]
 
@@ -221,7 +221,7 @@ def environment_unseen(bench: Bench) -> Iterator[str]:
     place = str(bench.world.project)
     answer, shown = shown_argv(bench, "new_window", "run-1", "agent", place, {"TOKEN": secret}, "sleep 1000")
     if not shown:
-        raise CannotBreak("no client was seen at all: give a BackendSpec whose factory takes a transport")
+        raise CannotCheck("no client was seen at all: run every one by the `transport` that its factory is given")
     if answer.error is not None:
         yield f"{answer}"
     if secret in shown:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from backends.operations import OPERATIONS, Kind, Operation
 from harness.conformance.bench import Answer, Bench
 from harness.conformance.listing import Listing
+from harness.conformance.places import ForeignWorld
 from harness.conformance.results import Level
+from harness.conformance.safety import muted, require_reached
 from harness.conformance.troubles import TROUBLES, FailingTransport, RaisingHook, Seen, Trouble, Trying, seen_under
 
 __all__ = ["HONESTY"]
@@ -153,7 +156,9 @@ def not_retried(bench: Bench) -> Iterator[str]:
 )
 def swallowed_is_visible(bench: Bench) -> Iterator[str]:
     """Kills that failed without anybody having been told."""
-    failed = (one for one in TROUBLES if one.trying in (Trying.LATE, Trying.EXIT if bench.has_clients else Trying.LATE))
+    require_reached(bench)
+    ways = (Trying.LATE, Trying.EXIT) if bench.has_transport else (Trying.LATE,)
+    failed = [one for one in TROUBLES if one.trying in ways]
     for trouble, name in itertools.product(failed, ("kill_session", "kill_window")):
         mux = _mux_in_trouble(bench, trouble)
         calls: list[object] = []
@@ -167,7 +172,7 @@ def _mux_in_trouble(bench: Bench, trouble: Trouble) -> Any:
     """A backend that nobody answers: by its transport, or below its guard where it has none."""
     failing = FailingTransport(trouble)
     mux = bench.make(wrap=lambda inner: failing)
-    if bench.ours and not bench.has_clients:
+    if bench.ours and not bench.has_transport:
         mux.hook = RaisingHook(trouble)
     return mux
 
@@ -193,13 +198,27 @@ _INVALID: tuple[tuple[str, dict[str, object]], ...] = (
 )
 def invalid_arguments(bench: Bench) -> Iterator[str]:
     """What came of arguments that no process can be started with."""
-    for name, arguments in _INVALID:
-        if not callable(getattr(bench.mux, name, None)):
-            continue
-        answer = bench.attempt(bench.mux, name, **arguments)
-        if answer.late or not bench.knows_of(answer.error):
-            shown = ", ".join(f"{value!a:.30}" for value in arguments.values())
-            yield f"{answer} for ({shown}), where it had to be refused"
+    with _asked_in_vain(bench) as mux:
+        for name, arguments in _INVALID:
+            if not callable(getattr(mux, name, None)):
+                continue
+            answer = bench.attempt(mux, name, **arguments)
+            if answer.late or not bench.knows_of(answer.error):
+                shown = ", ".join(f"{value!a:.30}" for value in arguments.values())
+                yield f"{answer} for ({shown}), where it had to be refused"
+
+
+@contextmanager
+def _asked_in_vain(bench: Bench) -> Iterator[Any]:
+    """A backend whose clients all succeed and do nothing, so that what is not refused is seen; one of ours as it is."""
+    if isinstance(bench.world, ForeignWorld):
+        with muted(bench, lambda inner: FailingTransport(_NOTHING), 0) as mux:
+            yield mux
+    else:
+        yield bench.mux
+
+
+(_NOTHING,) = (trouble for trouble in TROUBLES if trouble.trying is Trying.EMPTY)
 
 
 _TELLING: tuple[tuple[str, dict[str, object]], ...] = (
@@ -221,13 +240,24 @@ _TELLING: tuple[tuple[str, dict[str, object]], ...] = (
 def no_secret_in_errors(bench: Bench) -> Iterator[str]:
     """Errors that show what was given in confidence."""
     for name, arguments in _TELLING:
-        answer = bench.attempt(_mux_in_trouble(bench, TROUBLES[0]), name, **arguments)
+        with _unanswered(bench) as mux:
+            answer = bench.attempt(mux, name, **arguments)
         if _shows(answer.error, SECRET):
             yield f"{name} raised {type(answer.error).__name__}, which shows what was given"
     for seen in seen_under(bench, Trying.LATE):
         given = {"new_window": "A=1", "send_text": "hello"}.get(seen.answer.operation)
         if given is not None and _shows(seen.answer.error, given):
             yield f"{seen.answer.operation} raised {type(seen.answer.error).__name__}, which shows what was given"
+
+
+@contextmanager
+def _unanswered(bench: Bench) -> Iterator[Any]:
+    """A backend that nobody answers."""
+    if isinstance(bench.world, ForeignWorld):
+        with muted(bench, lambda inner: FailingTransport(TROUBLES[0]), 1, b"lost server\n") as mux:
+            yield mux
+    else:
+        yield _mux_in_trouble(bench, TROUBLES[0])
 
 
 def _shows(error: BaseException | None, secret: str) -> bool:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from backends.operations import OPERATIONS, Kind
-from harness.conformance.bench import Bench
+from harness.conformance.bench import Bench, CannotCheck
 from harness.conformance.listing import Listing
+from harness.conformance.places import ForeignWorld
 from harness.conformance.results import Level
+from harness.conformance.safety import ClientsEnding, muted
 
 __all__ = ["SHAPE"]
 
 SHAPE = Listing(Level.L0, shared=True)
+
+_NO_SERVER = b"no server running on /tmp/tmux-0/default\n"
+"""What a client says then; tmux-facts.md."""
+
+_ASKING = frozenset(
+    {"list_sessions", "session_options", "list_windows", "show_window_option", "version"}
+    | {"current_pane_id", "current_window_id", "current_session"}
+)
+"""Courtesies that change nothing, whichever server answers them."""
 
 
 @SHAPE.check(
@@ -74,12 +87,29 @@ def signatures(bench: Bench) -> Iterator[str]:
 )
 def sentinels(bench: Bench) -> Iterator[str]:
     """Courtesies that raise, or answer something of another type, where there is nobody to ask."""
-    for name, operation in OPERATIONS.items():
-        if operation.kind is not Kind.COURTESY or not callable(getattr(bench.mux, name, None)):
-            continue
-        answer = bench.attempt(bench.mux, name, **operation.sample)
-        if answer.late or answer.error is not None or not operation.answers(answer.value):
-            yield f"{answer}, where {operation.due} was due"
+    with _where_no_server_is(bench) as (mux, names):
+        for name in names:
+            operation = OPERATIONS[name]
+            if operation.kind is not Kind.COURTESY or not callable(getattr(mux, name, None)):
+                continue
+            answer = bench.attempt(mux, name, **operation.sample)
+            if answer.late or answer.error is not None or not operation.answers(answer.value):
+                yield f"{answer}, where {operation.due} was due"
+
+
+@contextmanager
+def _where_no_server_is(bench: Bench) -> Iterator[tuple[Any, Iterable[str]]]:
+    """A backend that finds no server, and what is asked of it: questions only, where its server may be somebody's."""
+    if not isinstance(bench.world, ForeignWorld):
+        yield bench.mux, OPERATIONS
+        return
+    with ExitStack() as ending:
+        try:
+            mux = ending.enter_context(muted(bench, lambda inner: ClientsEnding(1, _NO_SERVER), 1, _NO_SERVER))
+        except CannotCheck:
+            yield bench.mux, sorted(_ASKING)
+        else:
+            yield mux, OPERATIONS
 
 
 @SHAPE.check(

@@ -11,13 +11,13 @@ from subprocess import SubprocessError
 
 from backends.base import Unsupported
 from backends.clock import Clock
-from harness.conformance.bench import Bench, Refused, Unexpected, captured
+from harness.conformance.bench import Bench, CannotCheck, Refused, Unexpected, captured
 from harness.conformance.checks import CHECKS
 from harness.conformance.listing import Item
 from harness.conformance.places import on_path, world_for
 from harness.conformance.results import Certificate, Host, Level, Outcome, Result, Subject, level_reached
+from harness.conformance.safety import without_private_server
 from harness.conformance.spec import BackendSpec, Capability, KnownBug, described
-from harness.conformance.troubles import CannotBreak
 from harness.conformance.waivers import Waiver
 
 __all__ = ["CONTRACT", "Kit", "Opened", "chosen", "explained"]
@@ -92,6 +92,8 @@ class Kit:
             return self._carried_out(item, shared)
         if missing := lacking(item, shared):
             return Outcome.UNSUPPORTED, missing
+        if unsafe := without_private_server(shared):
+            return Outcome.NOT_RUN, unsafe
         bench, error = captured(self._bench)
         if bench is None:
             return Outcome.FAILED, f"it could not be made once more: {type(error).__name__}: {error}"
@@ -112,7 +114,7 @@ class Kit:
             return self._judged(item, bench, [str(refused)], refused=True)
         except Unexpected as wrong:
             return self._judged(item, bench, [str(wrong)])
-        except CannotBreak as why:
+        except CannotCheck as why:
             return Outcome.NOT_RUN, str(why)
         except (LookupError, OSError, SubprocessError) as broken:
             return Outcome.ERROR, f"{type(broken).__name__}: {broken}"

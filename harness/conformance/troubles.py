@@ -25,12 +25,13 @@ from backends.operations import OPERATIONS, Kind
 from backends.posix_signals import SIGKILL
 from backends.processes import Completed
 from backends.transport import Transport
-from harness.conformance.bench import Answer, Bench, captured
-from harness.conformance.places import ForeignWorld, on_path
+from harness.conformance.bench import Answer, Bench, CannotCheck
+from harness.conformance.outside import ending, real_binary, replaced
+from harness.conformance.places import ForeignWorld
+from harness.conformance.safety import made_amid, require_reached
 
 __all__ = [
     "TROUBLES",
-    "CannotBreak",
     "FailingTransport",
     "LosingTransport",
     "RaisingHook",
@@ -38,7 +39,6 @@ __all__ = [
     "Trouble",
     "Trying",
     "lost",
-    "replaced",
     "seen_under",
     "shown_argv",
 ]
@@ -52,10 +52,6 @@ class Trying(Enum):
     EXIT = "the client fails without saying anything about the target"
     GARBAGE = "bytes that are no text"
     EMPTY = "success, and nothing else"
-
-
-class CannotBreak(Exception):
-    """The kit found no way to make it happen to this backend."""
 
 
 Raw = Callable[[tuple[str, ...], float], BaseException]
@@ -161,7 +157,7 @@ class FailingTransport:
 def seen_under(bench: Bench, trying: Trying) -> list[Seen]:
     """What comes of every operation in every trouble of that class, by every way there is; asked once for each bench.
 
-    Raises `CannotBreak` where there is none.
+    Raises `CannotCheck` where there is none.
     """
     if trying not in bench.kept:
         bench.kept[trying] = [
@@ -175,11 +171,12 @@ def _ways(bench: Bench, trouble: Trouble) -> Iterator[Seen]:
     if bench.ours and trouble.trying is not Trying.EXIT:
         yield from _below_the_guard(bench, trouble)
     if bench.has_transport:
+        require_reached(bench)
         yield from _in_the_transport(bench, trouble)
     elif isinstance(bench.world, ForeignWorld) and bench.spec.binary is not None:
         yield from _from_outside(bench, bench.world, bench.spec.binary, trouble)
     elif not bench.ours:
-        raise CannotBreak("it runs no binary and takes no transport: give a BackendSpec with one of them")
+        raise CannotCheck("it runs no binary and takes no transport: give a BackendSpec with one of them")
 
 
 def _asked_of(bench: Bench) -> list[str]:
@@ -210,11 +207,11 @@ def _in_the_transport(bench: Bench, trouble: Trouble) -> Iterator[Seen]:
 def _from_outside(bench: Bench, world: ForeignWorld, binary: str, trouble: Trouble) -> Iterator[Seen]:
     if trouble.trying is Trying.HOST and trouble.name not in _OUTSIDE_HOST:
         return
+    require_reached(bench)
     names = [name for name in _asked_of(bench) if OPERATIONS[name].kind is not Kind.LOCAL or name == "available"]
     before = bench.make()
-    with _misbehaving(world, binary, trouble) as log:
-        # One that looks for its binary, or at PATH, when it is made is made now; one that is not made without a binary, before.
-        mux = (captured(bench.make)[0] or before) if trouble.trying is Trying.HOST else bench.make()
+    with _misbehaving(world, binary, trouble):
+        mux = made_amid(bench, before)
         answers: dict[str, Answer] = {}
 
         def ask(name: str) -> None:
@@ -229,9 +226,6 @@ def _from_outside(bench: Bench, world: ForeignWorld, binary: str, trouble: Troub
         else:
             for name in names:
                 ask(name)
-        spawned = world.disk.read(log).count(b"\n") if world.disk.info(log) is not None else 0
-    if trouble.trying is not Trying.HOST and not spawned:
-        raise CannotBreak(f"it does not find {binary} on PATH: give a BackendSpec whose factory takes a transport")
     for name in names:
         yield Seen(trouble, f"{binary} replaced on PATH", answers[name], 0)
 
@@ -250,34 +244,6 @@ def _misbehaving(world: ForeignWorld, binary: str, trouble: Trouble) -> Iterator
                 identity = world.processes.identify(pid)
                 if identity is not None:
                     world.processes.signal(identity, SIGKILL)
-
-
-@contextmanager
-def replaced(
-    world: ForeignWorld,
-    binary: str,
-    script: Callable[[Path], bytes | None],
-    *,
-    runs: bool = True,
-    alone: bool = False,
-) -> Iterator[Path]:
-    """Within, what `script` makes of the path of a log is first on PATH as `binary`; answers that path.
-
-    `runs` is whether it may be executed, `alone` whether nothing else is on PATH then.
-    """
-    place = world.base / f"bin{len(world.disk.listdir(world.base))}"
-    world.disk.mkdir(place)
-    log, path = place / "log", os.environ.get("PATH", os.defpath)
-    text = script(log)
-    if text is not None:
-        world.disk.write(place / binary, text)
-        if runs:
-            world.processes.run(("chmod", "700", str(place / binary)), timeout_s=10)
-    os.environ["PATH"] = str(place) if alone else f"{place}{os.pathsep}{path}"
-    try:
-        yield log
-    finally:
-        os.environ["PATH"] = path
 
 
 class LosingTransport:
@@ -333,9 +299,11 @@ def lost(bench: Bench, *call: Any) -> Answer:
         mux.hook = _LosingHook()
         return bench.attempt(mux, *call)
     assert isinstance(bench.world, ForeignWorld)
-    real = _real(bench)
+    real = real_binary(bench)
+    require_reached(bench)
+    before = bench.make()
     with replaced(bench.world, str(bench.spec.binary), lambda log: _losing_script(real, log)):
-        return bench.attempt(bench.mux, *call)
+        return bench.attempt(made_amid(bench, before), *call)
 
 
 def _losing_script(real: str, log: Path) -> bytes:
@@ -354,9 +322,11 @@ def shown_argv(bench: Bench, *call: Any) -> tuple[Answer, str]:
         answer = bench.attempt(bench.make(wrap=wrap), *call)
         return answer, "\n".join(word for one in made for word in one.argv)
     assert isinstance(bench.world, ForeignWorld)
-    real = _real(bench)
+    real = real_binary(bench)
+    require_reached(bench)
+    before = bench.make()
     with replaced(bench.world, str(bench.spec.binary), lambda log: _spying_script(real, log)) as log:
-        answer = bench.attempt(bench.mux, *call)
+        answer = bench.attempt(made_amid(bench, before), *call)
         return answer, bench.read(log).decode("utf-8", "backslashreplace")
 
 
@@ -364,33 +334,13 @@ def _spying_script(real: str, log: Path) -> bytes:
     return f"#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{log}'\nexec '{real}' \"$@\"\n".encode()
 
 
-def _real(bench: Bench) -> str:
-    """Where the binary is that a backend of this bench runs. Raises `CannotBreak` where it cannot be found."""
-    found = on_path(str(bench.spec.binary))
-    if found is None:
-        raise CannotBreak(f"{bench.spec.binary} is not on PATH")
-    return found
-
-
 def _script(trouble: Trouble, log: Path) -> bytes:
     if trouble.trying is Trying.HOST:
         return b"\x7fnot a program\n"
-    lines = ["#!/bin/sh", f"echo $$ >> '{log}'"]
-    if trouble.trying is Trying.LATE:
-        lines.append("exec sleep 120")
-    elif trouble.status < 0:
-        lines.append(f"kill -{-trouble.status} $$")
-    else:
-        lines += [
-            f"printf '{_octal(trouble.stdout)}'",
-            f"printf '{_octal(trouble.stderr)}' >&2",
-            f"exit {trouble.status}",
-        ]
-    return "\n".join(lines).encode() + b"\n"
-
-
-def _octal(data: bytes) -> str:
-    return "".join(f"\\{byte:03o}" for byte in data)
+    if trouble.trying is not Trying.LATE and trouble.status >= 0:
+        return ending(log, trouble.status, trouble.stdout, trouble.stderr)
+    last = "exec sleep 120" if trouble.trying is Trying.LATE else f"kill -{-trouble.status} $$"
+    return f"#!/bin/sh\necho $$ >> '{log}'\n{last}\n".encode()
 
 
 def _pids(world: ForeignWorld, log: Path) -> list[int]:
