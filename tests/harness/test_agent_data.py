@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ def test_every_profile_that_is_shipped_can_be_launched_and_hears_a_turn(kind: st
     assert {EventKind.SESSION_START, EventKind.PROMPT, EventKind.STOP} <= {hook.event for hook in data.hooks}
     assert data.measured
     assert "${prompt}" in data.argv
+
+
+def test_what_make_agents_installs_is_what_was_measured() -> None:
+    """The newest version in each profile is the one that is pinned there."""
+    packages = {
+        "claude": "@anthropic-ai/claude-code",
+        "codex": "@openai/codex",
+        "gemini": "@google/gemini-cli",
+        "copilot": "@github/copilot",
+    }
+    pinned = json.loads((Path(__file__).parents[1] / "agents" / "package.json").read_text("utf-8"))["dependencies"]
+
+    assert pinned == {packages[kind]: built_in(kind)["measured"][-1] for kind in KINDS}
 
 
 def test_every_built_in_agent_has_a_profile() -> None:
