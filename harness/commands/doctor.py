@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import locale
 import os
 import platform
 import sys
@@ -185,13 +184,11 @@ def _try(disk: Disk, path: Path) -> None:
 
 
 def _locale(host: Host) -> Finding:
+    """Whether programs in windows, which inherit it, can show any character."""
     told = next((host.environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if host.environment.get(name)), "")
-    encoding = locale.getpreferredencoding(False)
-    if encoding.replace("-", "").lower() == "utf8":
-        return Finding("locale", Level.OK, f"{told or 'not set'}, {encoding}")
-    return Finding(
-        "locale", Level.WARN, f"{told or 'not set'}, {encoding}", "set LC_ALL=C.UTF-8, or names may be garbled"
-    )
+    if "utf8" in told.replace("-", "").lower():
+        return Finding("locale", Level.OK, told)
+    return Finding("locale", Level.WARN, told or "not set", "set LC_ALL=C.UTF-8, or what agents show may be garbled")
 
 
 def _agents(host: Host, root: Path) -> Iterator[Finding]:

@@ -19,7 +19,9 @@ IN_ENVIRONMENT = "correct-horse-battery"
 IN_PROMPT = "swordfish4711xyz"
 BY_SHAPE = "ghp_" + "a1B2" * 8
 PROMPT = f"Log in with {IN_PROMPT} and\nthen delete the staging database, please"
-OUTPUT = f"token {IN_ENVIRONMENT}\n> then delete the staging database, please\n$ login {IN_PROMPT} {BY_SHAPE}\nALL-IS-WELL\n"
+OUTPUT = (
+    f"token {IN_ENVIRONMENT}\n> then delete the staging database, please\n$ login {IN_PROMPT} {BY_SHAPE}\nALL-IS-WELL\n"
+)
 SECRETS = (IN_ENVIRONMENT, IN_PROMPT, BY_SHAPE, "delete the staging database")
 
 

@@ -128,11 +128,14 @@ def test_an_agent_is_told_with_its_version_and_whether_that_was_measured(place: 
     assert found["codex"][1] == "codex is not on the PATH"
 
 
-def test_a_locale_without_unicode_is_a_warning(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names and prompts may hold any character."""
-    monkeypatch.setattr("locale.getpreferredencoding", lambda *given: "ANSI_X3.4-1968")
+@pytest.mark.parametrize(("told", "level"), [("de_DE.ISO-8859-1", "warn"), ("C", "warn"), ("en_US.utf8", "ok")])
+def test_a_locale_without_unicode_is_a_warning(
+    place: Path, monkeypatch: pytest.MonkeyPatch, told: str, level: str
+) -> None:
+    """What agents show may hold any character."""
+    monkeypatch.setenv("LC_ALL", told)
 
-    assert examined(place)[1]["locale"][0] == "warn"
+    assert examined(place)[1]["locale"][0] == level
 
 
 def test_a_relay_that_does_not_answer_fails(place: Path) -> None:
