@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backends.memory_disk import MemoryDisk
-from harness.agent_data import KINDS, built_in, profile_data, secrets_in, user_file, user_tables
+from harness.agent_data import KINDS, ProfileData, built_in, profile_data, secrets_in, user_file, user_tables
 from harness.agents import profiles_for
 from harness.command_profile import CommandProfile
 from harness.engine.events import EventKind
 from harness.engine.plan import BUILT_IN_AGENTS, PlanError, RunPlan, TaskPlan
 
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "agents.md").read_text("utf-8")
 OWN = Path("/home/user/.config/seamripper/agents.toml")
 HOME = {"HOME": "/home/user", "API_KEY": "sk"}
 
@@ -150,3 +153,18 @@ def test_a_value_that_sounds_secret_is_none_for_a_plan(name: str) -> None:
     """A plan is copied into the run's directory; in the user's own configuration it may stand."""
     assert secrets_in({"env": {name: "x", "CLAUDE_CODE_MAX_RETRIES": "1"}}) == [name]
     assert profile({"kind": "claude"}, configured(f'[agents.claude.env]\n{name} = "x"')).data.env[name] == "x"
+
+
+def test_what_the_documentation_shows_can_be_launched() -> None:
+    """In a plan, where a table has a kind, and in the user's own configuration."""
+    shown = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)]
+    tables = [{"kind": name, **table} for each in shown for name, table in each["agents"].items()]
+
+    assert [profile(table).data.binary for table in tables] == ["claude", "claude"]
+
+
+def test_the_documentation_describes_every_key() -> None:
+    """And no other one."""
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", DOCUMENT, re.MULTILINE)
+
+    assert {key for row in rows for key in re.findall("[a-z_]+", row)} == set(ProfileData.__struct_fields__)
