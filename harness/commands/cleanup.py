@@ -75,16 +75,19 @@ class _Sweep:
             elif since < self.remove_older_s:
                 self.left.append((run.run_dir.name, f"it ended {age(since)} ago"))
             else:
-                yield Leftover("directory", str(run.run_dir), run.run_dir.name, lambda one=run: self._remove(one))  # type: ignore[misc]  # bound now
+                yield self._directory(run.run_dir)
 
-    def _remove(self, run: Over) -> bool:
-        self.host.disk.remove_tree(run.run_dir)
-        return True
+    def _directory(self, run_dir: Path) -> Leftover:
+        def remove() -> bool:
+            self.host.disk.remove_tree(run_dir)
+            return True
+
+        return Leftover("directory", str(run_dir), run_dir.name, remove, run_dir)
 
     def carry_out(self, found: Iterable[Leftover]) -> None:
         """End each of them, or note that it would be."""
         for one in found:
-            self.done.append((one, "would end" if self.dry else _outcome(one)))
+            self.done.append((one, "would end" if self.dry else _outcome(self.host, one)))
 
     @property
     def failed(self) -> bool:
@@ -139,29 +142,13 @@ def _multiplexer(host: Host, mux: str | None, root: Path) -> TerminalMultiplexer
 def _sweep(sweep: _Sweep, run_dirs: Iterable[Path]) -> None:
     """Do it all; while anything is ended nobody begins or resumes a run here."""
     host = sweep.host
-    with contextlib.ExitStack() as held:
-        if not sweep.dry:
-            held.enter_context(claim(host, sweep.root))
+    with contextlib.nullcontext() if sweep.dry else claim(host, sweep.root):
         over = sweep.over(run_dirs)
-        if not sweep.dry:
-            over = [run for run in over if _hold(sweep, run, held)]
         found = list(sweep.find(over))
         last = _server(sweep, found, over)
         sweep.carry_out(found)
-    sweep.carry_out(last)
-
-
-def _hold(sweep: _Sweep, run: Over, held: contextlib.ExitStack) -> bool:
-    """Keep everybody from driving the run meanwhile; false where somebody does."""
-    try:
-        held.enter_context(sweep.host.disk.lock(run.run_dir / "run.lock"))
-    except LockHeld:
-        sweep.left.append((run.run_dir.name, "it is running"))
-        return False
-    except OSError as error:
-        sweep.left.append((run.run_dir.name, f"it cannot be locked: {error.strerror or type(error).__name__}"))
-        return False
-    return True
+    if not sweep.failed:
+        sweep.carry_out(last)
 
 
 def _server(sweep: _Sweep, found: Sequence[Leftover], over: Sequence[Over]) -> list[Leftover]:
@@ -182,9 +169,13 @@ def _server(sweep: _Sweep, found: Sequence[Leftover], over: Sequence[Over]) -> l
     return [Leftover("server", str(socket), "", end)]
 
 
-def _outcome(one: Leftover) -> str:
+def _outcome(host: Host, one: Leftover) -> str:
+    """End it, while nobody drives the run that it is of; what came of it."""
     try:
-        gone = one.end()
+        with host.disk.lock(one.run_dir / "run.lock") if one.run_dir is not None else contextlib.nullcontext():
+            gone = one.end()
+    except LockHeld:
+        return "left: somebody drives the run"
     except OSError as error:
         return f"failed: {error.strerror or type(error).__name__}"
     except MultiplexerError as error:

@@ -34,12 +34,16 @@ _LOOK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """One thing that is left; `end` ends it: true once it is proven gone, false if it is still there, `None` if unknown."""
+    """One thing that is left; `end` ends it: true once it is proven gone, false if it is still there, `None` if unknown.
+
+    Nobody may drive the run in `run_dir` meanwhile.
+    """
 
     kind: str
     name: str
     run_id: str
     end: Callable[[], bool | None]
+    run_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def left_by(host: Host, multiplexer: TerminalMultiplexer, over: Iterable[Over]) 
         for state in run.states:
             if owners.get(state.mux_session) == state.run_id and state.backend == multiplexer.backend_name:
                 inside |= _processes_in(host, multiplexer, state.mux_session)
-                yield _session(multiplexer, state.mux_session, state.run_id)
+                yield _session(multiplexer, state.mux_session, state.run_id, run.run_dir)
     for identity in host.processes.carrying(_TOKEN, *tokens) if tokens else ():
         if identity.pid not in inside and identity != host.processes.me():
             yield Leftover("process", f"pid {identity.pid}", "", lambda one=identity: _end_process(host, one))  # type: ignore[misc]  # bound now
@@ -109,8 +113,8 @@ def _processes_in(host: Host, multiplexer: TerminalMultiplexer, session: str) ->
     return {one.pid for identity in identities for one in table.tree(identity)}
 
 
-def _session(multiplexer: TerminalMultiplexer, session: str, run_id: str) -> Leftover:
-    return Leftover("session", session, run_id, Windows(multiplexer, session, run_id, "/").kill_session)
+def _session(multiplexer: TerminalMultiplexer, session: str, run_id: str, run_dir: Path | None = None) -> Leftover:
+    return Leftover("session", session, run_id, Windows(multiplexer, session, run_id, "/").kill_session, run_dir)
 
 
 def _end_process(host: Host, identity: ProcessIdentity) -> bool | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cli_drivers import Driver, killed_run
 
 from backends.base import TerminalMultiplexer
+from backends.disk import Disk, LockHandle
 from backends.errors import CommandRejected
 from backends.guard import Call
 from backends.memory_disk import MemoryDisk
@@ -235,6 +237,61 @@ def test_what_can_still_be_resumed_is_not_removed(seamripper: CommandLine) -> No
     seamripper("cleanup", "--all", "--remove", "--older-than", "0d")
 
     assert [seamripper.world.disk.info(run_dir) is None for run_dir in kept] == [False, False]
+
+
+class FewLocks:
+    """A disk on which two locks can be held at once, as on a host that has hardly any file descriptors left."""
+
+    def __init__(self, base: Disk) -> None:
+        self.base = base
+        self.held: set[LockHandle] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.base, name)
+
+    def lock(self, path: str) -> LockHandle:
+        """Hold it."""
+        if len(self.held) == 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        inner, held = self.base.lock(path), self.held
+
+        class Held(LockHandle):
+            def release(self) -> None:
+                held.discard(self)
+                inner.release()
+
+        handle = Held()
+        held.add(handle)
+        return handle
+
+
+def test_many_runs_are_tidied_up_one_after_the_other() -> None:
+    """A root may hold thousands; nothing is held open for each of them."""
+    seamripper = CommandLine(FakeWorld())
+    for number in range(4):
+        finished(seamripper, f"{number}.toml")
+
+    words = ("cleanup", "--all", "--remove", "--older-than", "0d", "--json")
+    answer = seamripper(*words, disk=cast(Disk, FewLocks(seamripper.world.disk)))
+
+    assert [(one["kind"], one["outcome"]) for one in answer.document["found"]] == [("directory", "ended")] * 4
+
+
+def test_a_run_that_is_resumed_meanwhile_is_left(seamripper: CommandLine) -> None:
+    """It was over when it was looked at, and somebody drives it when its turn comes."""
+    run_dir = killed_run(seamripper)
+    multiplexer = multiplexer_of(seamripper)
+
+    def resume(call: Call) -> None:
+        if call.operation.name == "session_options" and not seamripper.world.disk.locked(run_dir / "run.lock"):
+            seamripper.world.disk.lock(run_dir / "run.lock")
+
+    multiplexer.observe(resume)
+    answer = seamripper("cleanup", run_dir.name, "--json", multiplexer=lambda name, root, **options: multiplexer)
+
+    assert answer.code == 1
+    assert [one["outcome"] for one in answer.document["found"]] == ["left: somebody drives the run"]
+    assert multiplexer.has_session(run_dir.name)
 
 
 def test_which_runs_are_meant_has_to_be_said(seamripper: CommandLine) -> None:

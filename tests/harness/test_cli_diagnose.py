@@ -34,7 +34,7 @@ def seamripper() -> CommandLine:
     plan = plan_of(task("1-1", works(1).then_completes(f"used {IN_ENVIRONMENT}")), project=str(made.world.project))
     tasks = tuple(dataclasses.replace(one, prompt=PROMPT) for one in plan.tasks)
     path = made.plan(dataclasses.replace(plan, tasks=tasks))
-    made("run", path, "--faults", f"engine.settle=1*raise(RuntimeError)")
+    made("run", path, "--faults", "engine.settle=1*raise(RuntimeError)")
     log = run_dir(made) / "logs" / "1-1.log"
     if made.world.disk.info(log) is not None:
         made.world.disk.remove(log)
