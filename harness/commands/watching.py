@@ -97,6 +97,8 @@ class Watch:
             head.append("  the multiplexer does not answer", "yellow")
         if self._engine.switch.by is not None:
             head.append("  stopping; once more forces it", "magenta")
+        elif self._engine.switch.winding_down:
+            head.append("  stops when its sessions have ended; Ctrl-C stops it now", "magenta")
         else:
             head.append("  Ctrl-C stops it", "dim")
         table = task_table([_cleaned(task, self._engine.store) for task in state.tasks])

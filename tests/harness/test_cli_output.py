@@ -11,6 +11,7 @@ from harness.agents import plan_of, task, works
 from harness.commands.host import Host
 from harness.commands.output import Output, OutputGone
 from harness.commands.staged import CommandLine
+from harness.engine.core import STOP_FILE
 from harness.record import RunStatus
 from harness.world import FakeWorld
 
@@ -87,6 +88,17 @@ def test_a_run_on_a_terminal_shows_its_tasks_while_it_goes_on(
         assert word in answer.stdout
     assert answer.stdout.rindex("\x1b[?25h") > answer.stdout.rindex("\x1b[?25l")
     assert ("\x1b[36m" in answer.stdout) is not bool(environment)
+
+
+def test_a_run_that_is_to_stop_gracefully_says_so_on_its_terminal(seamripper: CommandLine) -> None:
+    """Whoever watches it learns why nothing new begins."""
+    disk = seamripper.world.disk
+    known = {"SEAMRIPPER_ROOT": str(seamripper.root), "TERM": "xterm-256color"}
+    seamripper.world.at(1, lambda: disk.write(seamripper.root / "watched" / STOP_FILE, b""))
+
+    answer = seamripper("run", "plan.toml", "--run-id", "watched", stdout=Terminal(), environment=known)
+
+    assert "stops when its sessions have ended" in answer.stdout
 
 
 def test_a_dumb_terminal_gets_a_line_an_event(seamripper: CommandLine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_drivers import Driver, killed_run
@@ -128,6 +129,19 @@ def test_the_driver_on_another_host_is_not_signalled(seamripper: CommandLine, ru
     driver.say(host="elsewhere")
 
     assert_refused(seamripper("stop", run_dir.name), "on elsewhere", "on its own host")
+    assert driver.signals == []
+
+
+def test_a_driver_that_is_another_user_s_cannot_be_told(seamripper: CommandLine, run_dir: Path) -> None:
+    """The host refuses the signal: that is said, and not waited for."""
+    driver = Driver(seamripper, run_dir)
+    table = seamripper.world.processes
+
+    class Denied:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(table, name) if name != "signal" else lambda identity, signum: False
+
+    assert_refused(seamripper("stop", run_dir.name, processes=Denied()), "belongs to somebody else", "as that user")
     assert driver.signals == []
 
 
