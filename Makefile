@@ -4,7 +4,7 @@
 #   PYTHON=PATH   the interpreter it is made with (default: the newest python3.11 .. python3.14 found)
 #   ARGS='...'    handed on to pytest, for example: make scenarios ARGS='-k nested --mux fake'
 #                 (for 'make mutants' the modules to mutate, for example: make mutants ARGS='guard decide')
-#                 (for 'make bench' its own options, for example: make bench ARGS='--rounds 3 --json')
+#                 (for 'make bench' options of the first, for example: make bench ARGS='--rounds 3 --json')
 #   JOBS=N        how many mutants are tried at once (default 2)
 
 VENV ?= .venv
@@ -61,6 +61,7 @@ format: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python tests/bench/bench_engine.py $(ARGS)
+	@$(BIN)/python tests/bench/bench_dashboard.py
 
 # Every run begins anew: a verdict that was kept could be older than the tests.
 mutants: $(MUTABLE)

@@ -273,4 +273,4 @@ def list_screen(views: Iterable[RunView]) -> RenderableType:
 
 def list_text(views: Iterable[RunView]) -> Text:
     """All runs as text of any width, one line each."""
-    return Text("\n").join(list_row(view.status, view.state, view.run_id) for view in views)
+    return Text("\n".join(list_row(view.status, view.state, view.run_id).plain for view in views))

@@ -69,6 +69,9 @@ def parse_journal(data: bytes) -> JournalReading:
 
     A line that was cut off, and that the next one closed off and tells of, was never acknowledged: it is not noted.
     """
+    whole = _parse_whole(data)
+    if whole is not None:
+        return JournalReading(whole)
     events: list[Event] = []
     odd: dict[int, str] = {}
     lines = data.split(b"\n")
@@ -90,13 +93,27 @@ def parse_journal(data: bytes) -> JournalReading:
     return JournalReading(events, list(odd.values()), bool(tail), damaged)
 
 
+def _parse_whole(data: bytes) -> list[Event] | None:
+    """The events of a journal in which every line is one and has its end, read at once; `None` for any other."""
+    if not data.endswith(b"\n"):
+        return None
+    try:
+        events = _DECODER.decode_lines(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+    return events if len(events) == data.count(b"\n") and all(map(_is_event, events)) else None
+
+
 def _parse(line: bytes) -> Event | None:
     try:
         event = _DECODER.decode(line)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
-    told = _is_number(event.get("seq")) and _is_number(event.get("epoch")) and type(event.get("event")) is str
-    return event if told else None
+    return event if _is_event(event) else None
+
+
+def _is_event(event: Event) -> bool:
+    return _is_number(event.get("seq")) and _is_number(event.get("epoch")) and type(event.get("event")) is str
 
 
 def _is_number(value: object) -> bool:

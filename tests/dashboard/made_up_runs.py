@@ -96,7 +96,7 @@ class MadeUpRuns:
             for key, phase in tasks.items()
         ]
         state = RunState(
-            name, "/work/shop", "TmuxMultiplexer", f"sr-{name}", self.clock.wall(), tasks=states, driver=driver
+            name, "/home/you/shop", "TmuxMultiplexer", f"sr-{name}", self.clock.wall(), tasks=states, driver=driver
         )
         store = self.store(name)
         store.create(state, "")
@@ -121,10 +121,7 @@ class MadeUpRuns:
         store, state = self.make("20260101-140000-f6c8d0", {"plan": done, "build": running}, driven=True)
         state.tasks[1].attempts = [Attempt(1, "u" * 32, "@2", pending="permission to run `make deploy`")]
         store.save(state)
-        self.disk.write(
-            store.path("logs", "build.log"),
-            b"$ claude\r\nReading src/shop.py ...\r\n" + HOSTILE.encode("utf-8", "replace"),
-        )
+        self.log(store, b"$ claude\r\nReading src/shop.py ...\r\nThe deployment is described in the Makefile.\r\n")
         self.locks.append(self.disk.lock(store.path("run.lock")))
         self.crashed("20260101-150000-07d9e2")
         self.answer("20260101-140000-f6c8d0", "20260101-110000-c3d905", "20260101-100000-b27e41")
@@ -143,6 +140,10 @@ class MadeUpRuns:
         head = b"\n".join(self.disk.read(path).split(b"\n")[:2])
         self.disk.remove(path)
         self.disk.write(path, head + _TRACEBACK)
+
+    def log(self, store: RunStore, content: bytes) -> None:
+        """Let an agent of that run have written so much."""
+        self.disk.write(store.path("logs", "build.log"), content)
 
     def _damaged(self, name: str) -> None:
         store, _ = self.make(name, {"plan": TaskPhase.DONE})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from made_up_runs import HOSTILE, MadeUpRuns
+from screenshots import PICTURES, dashboard, picture
 from textual.pilot import Pilot
 
 from harness.dashboard.app import Dashboard, RunList
@@ -320,6 +321,7 @@ def test_nothing_that_was_said_reaches_the_terminal_as_a_command() -> None:
     state.project, state.tasks[0].reason = HOSTILE, HOSTILE
     store.save(state)
     store.attention(HOSTILE)
+    stage.runs.log(store, HOSTILE.encode(errors="surrogatepass"))
     stage.play(story, (120, 60))
 
 
@@ -335,3 +337,15 @@ def test_the_help_tells_every_key(size: tuple[int, int]) -> None:
         assert "escape closes this" not in screen.text
 
     Stage().play(story, size)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_pictures_in_the_readme_can_be_drawn_again(name: str) -> None:
+    """From made-up runs, with the words that stand in their description, and nothing that is fetched from elsewhere."""
+    runs = MadeUpRuns("/home/you/.local/state/seamripper")
+    runs.one_of_each()
+
+    drawn = asyncio.run(picture(dashboard(runs), *PICTURES[name])).replace("&#160;", " ")
+
+    assert ("press a to attach and answer" if name == "dashboard" else "press e to resume") in drawn
+    assert "url(http" not in drawn
