@@ -139,6 +139,7 @@ def _check_fails_once(stage: Stage) -> None:
     if not isinstance(processes, SimulatedProcessTable):
         raise TypeError("this story needs a simulated host, where a command can be made to fail once")
     processes.commands["check"] = check
+    processes.lasting["check"] = 2.0
 
 
 _DONE = works(1).then_completes()
@@ -172,6 +173,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "asked",
                 "an agent asks a person, and goes on once that is decided",
                 (task("1-1", agent=works(1).then_waits("permission to write", 2).then_completes()),),
+                {"notify": ("true",)},
             ),
             Story(
                 "retried",
