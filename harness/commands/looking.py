@@ -17,12 +17,13 @@ from rich.text import Text
 from backends.base import TerminalMultiplexer
 from backends.errors import MultiplexerError, TargetMissing
 from backends.processes import Liveness
+from harness.commands.asking import EverySession
 from harness.commands.drivers import driver_of
 from harness.commands.driving import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
 from harness.commands.server import has_no_server
-from harness.dashboard import RunView, list_screen, list_text, literal, read_run, read_runs, screen
+from harness.dashboard import AskSession, RunView, list_screen, list_text, literal, read_run, read_runs, screen
 from harness.record import Hint, Holder, RunState, RunStatus, TaskPhase
 from harness.runs import RunNotFound, find_run, resolve_root, root_of
 
@@ -73,7 +74,7 @@ def list_runs(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Show every run, one line each; see `seamripper list --help`."""
     output = Output(host, as_json=arguments.json)
     root = resolve_root(arguments.root, host.environment, host.cwd)
-    views = _views(host, root, SessionAsker(host, root, arguments.mux))
+    views = _views(host, root, EverySession(host, root, arguments.mux, _PATIENCE_S))
     if output.as_json:
         output.document({"root": str(root), "runs": [view_document(view) for view in views]})
     elif views:
@@ -99,7 +100,7 @@ def status(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     return 1 if view.status.name is RunStatus.UNKNOWN else 0
 
 
-def _views(host: Host, root: Path, asker: SessionAsker | None) -> list[RunView]:
+def _views(host: Host, root: Path, asker: AskSession | None) -> list[RunView]:
     """Every run below `root`, the oldest first."""
     found = host.disk.info(root)
     if found is not None and not found.is_dir:
