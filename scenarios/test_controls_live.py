@@ -80,7 +80,7 @@ def test_a_stopped_detached_run_leaves_no_window_and_no_server(shell: Shell) -> 
 
 def test_a_graceful_stop_lets_the_agent_finish_and_a_resume_does_the_rest(shell: Shell) -> None:
     """The task at work is done, the next one was never begun."""
-    run_id = detached(shell, works(3).then_completes(), SOON)
+    run_id = detached(shell, works(15).then_completes(), SOON)
 
     assert shell.run("stop", run_id, "--graceful").status == 0
 
@@ -216,7 +216,7 @@ def test_a_crash_in_a_window_that_is_killed_at_once_is_recorded(shell: Shell) ->
 
 def test_a_run_is_resumed_in_a_window_of_its_own(shell: Shell) -> None:
     """The command answers as soon as the run goes on; the window beside it has the rest."""
-    run_id = detached(shell, works(3).then_completes(), SOON)
+    run_id = detached(shell, works(10).then_completes(), SOON)
     assert shell.run("stop", run_id).status == 0
 
     answer = shell.run("resume", run_id, "--detach")
@@ -244,7 +244,7 @@ def test_ctrl_c_while_the_command_begins_is_quiet(shell: Shell) -> None:
 
 def test_twelve_tasks_run_four_at_a_time_are_stopped_and_resumed(shell: Shell) -> None:
     """Never a fifth beside four; `stop` ends it within the grace; `resume` does the rest; nothing is left."""
-    run_id = detached(shell, *[works(2).then_completes()] * 12, at_work="1-6", max_parallel=4)
+    run_id = detached(shell, *[works(4).then_completes()] * 12, at_work="1-6", max_parallel=4)
     began = shell.world.clock.monotonic()
     assert shell.run("stop", run_id).status == 0
     assert shell.world.clock.monotonic() - began < 3 + 10
