@@ -273,4 +273,5 @@ def list_screen(views: Iterable[RunView]) -> RenderableType:
 
 def list_text(views: Iterable[RunView]) -> Text:
     """All runs as text of any width, one line each."""
-    return Text("\n".join(list_row(view.status, view.state, view.run_id).plain for view in views))
+    rows = (list_row(view.status, view.state, view.run_id).plain for view in views)
+    return Text("\n".join(rows), no_wrap=True, overflow="ignore")

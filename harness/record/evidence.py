@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import msgspec
 
@@ -16,7 +17,7 @@ from harness.record.errors import NewerSchema, RecordError
 from harness.record.journal import Event, read_journal
 from harness.record.lock import Holder, read_holder
 from harness.record.plain import seconds
-from harness.record.replay import ending_of, rebuild, remember_crash, replay
+from harness.record.replay import ending_of, endings_in, rebuild, remember_crash, replay
 from harness.record.state import Crashed, CrashRef, Driver, RunState, decode_state
 from harness.record.status import Evidence, Pending, Witness
 
@@ -241,16 +242,12 @@ def _of_state(state: RunState, source: str) -> Witness:
     return Witness(source, state.epoch, state.seq, state.updated_at, ending)
 
 
-def _of_journal(events: Iterable[Event]) -> Witness | None:
-    newest: Event | None = None
-    for event in events:
-        if newest is None or (event["epoch"], event["seq"]) > (newest["epoch"], newest["seq"]):
-            newest = event
+def _of_journal(events: Sequence[Event]) -> Witness | None:
+    newest = max(events, key=itemgetter("epoch", "seq"), default=None)
     if newest is None:
         return None
-    endings = [
-        ending for event in events if event["epoch"] == newest["epoch"] and (ending := ending_of(event)) is not None
-    ]
+    told = (ending_of(event) for event in endings_in(events) if event["epoch"] == newest["epoch"])
+    endings = [ending for ending in told if ending is not None]
     crashed = [ending for ending in endings if isinstance(ending, Crashed)]
     ending = (crashed or endings or [None])[-1]
     return Witness("journal.jsonl", newest["epoch"], newest["seq"], seconds(newest.get("at")), ending)

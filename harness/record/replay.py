@@ -29,7 +29,7 @@ from harness.record.state import (
     TaskState,
 )
 
-__all__ = ["ENDING_EVENTS", "SESSION_EVENTS", "TASK_EVENTS", "ending_of", "rebuild", "remember_crash", "replay"]
+__all__ = ["ENDING_EVENTS", "SESSION_EVENTS", "TASK_EVENTS", "ending_of", "endings_in", "rebuild", "remember_crash", "replay"]
 
 ENDING_EVENTS: dict[str, type[Finished | Paused | Stopped | Crashed]] = {
     "run-complete": Finished,
@@ -57,6 +57,11 @@ _ATTEMPTS = 10**9
 """No attempt has that number: a line that says so is damaged."""
 
 _ATTEMPT_FIELDS = tuple(name for name in Attempt.__struct_fields__ if name not in ("number", "pids"))
+
+
+def endings_in(events: Iterable[Event]) -> list[Event]:
+    """The lines that may tell of an ending; `ending_of` says of which."""
+    return [event for event in events if "ending" in event or event["event"] in ENDING_EVENTS]
 
 
 def ending_of(event: Mapping[str, Any]) -> Ending | None:
@@ -99,7 +104,7 @@ def replay(state: RunState, events: Iterable[Event]) -> RunState:
     for event in events:
         if event["epoch"] >= state.epoch and event["seq"] > state.seq:
             state = _apply(state, event)
-    for event in events:
+    for event in endings_in(events):
         if event["epoch"] == state.epoch:
             _end(state, event)
     return state
