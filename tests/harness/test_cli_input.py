@@ -34,7 +34,6 @@ BAD_PLANS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "duplicate task": (TASK + TASK, ("plan.toml:4", "key of task 1")),
     "cycle in needs": (TASK + 'needs = ["b"]\n[[task]]\nkey = "b"\nneeds = ["a"]\n', ("a cycle: a -> b -> a",)),
     "no such agent": (f'[run]\nagent = "claud"\n{TASK}', ("did you mean claude",)),
-    "agent without a profile": (f'[run]\nagent = "claude"\n{TASK}', ("claude", "known: scripted")),
     "not TOML": ("[run\n", ("plan.toml:1", "not TOML")),
     "not UTF-8": (b"[run]\nagent = '\xff'\n", ("plan.toml:2", "not UTF-8")),
     "empty": ("", ("at least one task",)),
