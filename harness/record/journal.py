@@ -113,11 +113,10 @@ def _parse(line: bytes) -> Event | None:
 
 
 def _is_event(event: Event) -> bool:
-    return _is_number(event.get("seq")) and _is_number(event.get("epoch")) and type(event.get("event")) is str
-
-
-def _is_number(value: object) -> bool:
-    return type(value) is int and 0 <= value < _NUMBERS
+    seq, epoch = event.get("seq"), event.get("epoch")
+    if type(seq) is not int or type(epoch) is not int:
+        return False
+    return 0 <= seq < _NUMBERS and 0 <= epoch < _NUMBERS and type(event.get("event")) is str
 
 
 class Journal:
