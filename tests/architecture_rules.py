@@ -45,7 +45,7 @@ LAYERS: tuple[Layer, ...] = (
     ),
     Layer("seam", tuple(f"backends.{m}" for m in ("operations", "base", "guard")), ("ground",)),
     Layer("transport", ("backends.transport",), ("ground", "seam")),
-    Layer("registry", ("backends.registry",), ("ground", "seam", "transport", "backend")),
+    Layer("registry", ("backends.registry", "backends.outsiders"), ("ground", "seam", "transport", "backend")),
     Layer("backends", ("backends",), ("ground", "seam", "transport", "backend", "registry")),
     Layer("backend", ("backends.*",), ("ground", "seam", "transport")),
     Layer("faults", ("faults", "faults.*"), ("ground", "seam", "transport")),

@@ -6,11 +6,11 @@ import argparse
 import datetime
 import importlib.metadata
 import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 
+from backends.outsiders import look_in
 from harness.commands.choosing import put_file
 from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host
@@ -39,9 +39,7 @@ def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     for option, name in (("--json", arguments.json), ("--html", arguments.html)):
         _refuse_unwritable(host, option, name)
     waivers = _waivers(host, arguments.waive)
-    if ":" in arguments.mux and str(host.cwd) not in sys.path:
-        # Last, so that folders of the author's that are called as ours do not come before them.
-        sys.path.append(str(host.cwd))
+    look_in(host.cwd, arguments.mux)
     try:
         spec = spec_of(arguments.mux, arguments.mux_error)
         tried(spec)

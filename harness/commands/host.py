@@ -15,6 +15,7 @@ from backends.base import TerminalMultiplexer
 from backends.clock import Clock, SystemClock
 from backends.disk import Disk, RealDisk
 from backends.entropy import Entropy, SystemEntropy
+from backends.outsiders import look_in, outside_multiplexer
 from backends.processes import ProcessTable, SystemProcessTable
 from backends.registry import chosen_multiplexer, get_multiplexer
 from backends.transport import SubprocessTransport, Transport
@@ -100,18 +101,16 @@ def this_host() -> Host:
         call_timeout_s: float | None = None,
         wrap: Callable[[Transport], Transport] | None = None,
     ) -> TerminalMultiplexer:
+        chosen = chosen_multiplexer(name)
         options: dict[str, Any] = {"clock": clock, "call_timeout_s": call_timeout_s}
-        if chosen_multiplexer(name) == "tmux":
-            transport: Transport = SubprocessTransport(processes)
-            options |= {
-                "root": root,
-                "processes": processes,
-                "disk": disk,
-                "transport": transport if wrap is None else wrap(transport),
-            }
-        if chosen_multiplexer(name) == "psmux":
-            options |= {"root": root, "processes": processes, "disk": disk, "wrap": wrap}
-        return get_multiplexer(name, **options)
+        transport: Transport = SubprocessTransport(processes)
+        broken: dict[str, Any] = {"transport": transport if wrap is None else wrap(transport)}
+        if chosen == "tmux":
+            return get_multiplexer(name, root=root, processes=processes, disk=disk, **broken, **options)
+        if chosen == "psmux":
+            return get_multiplexer(name, root=root, processes=processes, disk=disk, wrap=wrap, **options)
+        look_in(_here(), chosen)
+        return outside_multiplexer(chosen, root, {"environment": os.environ, **broken, **options})
 
     return Host(
         stdout=stdout,

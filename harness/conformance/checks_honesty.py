@@ -91,7 +91,7 @@ def _look(area: str, trying: Trying, bench: Bench) -> Iterator[str]:
             came = type(seen.answer.error).__name__ if seen.answer.error else repr(seen.answer.value)
             told.setdefault((seen.answer.operation, came), []).append(wrong)
     for first, *others in told.values():
-        yield first + (f", and so in {len(others)} troubles more" if others else "")
+        yield first + (f", and so in {len(others)} more" if others else "")
 
 
 _AREAS = {

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from backends.base import TerminalMultiplexer
 from backends.disk import Disk
+from backends.outsiders import accepted
 from backends.posix_signals import SIGKILL
 from backends.processes import Liveness, ProcessIdentity
 from backends.transport import SubprocessTransport, Transport
 from harness.conformance.spec import BackendSpec
 from harness.world import FakeWorld, LiveTmuxWorld, World, Wrap
 
-__all__ = ["ForeignWorld", "accepted", "on_path", "sockets_of", "world_for"]
+__all__ = ["ForeignWorld", "on_path", "sockets_of", "world_for"]
 
 _ASK_S = 5.0
 """Seconds that a server is given to say its pid."""
 
 _HIDDEN = ("TMUX", "TMUX_PANE", "PSMUX_SESSION")
 """Variables that would lead a backend to the server of the user."""
-
-
-def accepted(factory: Callable[..., Any], options: Mapping[str, object]) -> dict[str, object]:
-    """Those of `options` that `factory` has parameters for; all of them if it takes any."""
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
-        return {}
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return dict(options)
-    named = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
-    return {name: value for name, value in options.items() if name in named}
 
 
 def on_path(binary: str) -> str | None:

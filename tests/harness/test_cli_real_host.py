@@ -54,6 +54,22 @@ def test_a_backend_that_nobody_knows_is_named_with_the_nearest(plan: str) -> Non
     assert "no_such_module" in answer("run", plan, "--mux", "no_such_module:Mux")[1]
 
 
+def test_a_backend_of_this_directory_is_made_with_what_it_takes(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found where the command was called, and need not take a clock, a transport or a root."""
+    monkeypatch.chdir(Path(plan).parent)
+    monkeypatch.syspath_prepend(str(Path(plan).parent / "nothing"))
+    text = "from backends import FakeMultiplexer\n\n\nclass Mine(FakeMultiplexer):\n    def __init__(self):\n"
+    Path("mine_here.py").write_text(
+        f"{text}        super().__init__()\n\n    def available(self):\n        return False\n"
+    )
+
+    code, said = answer("run", plan, "--mux", "mine_here:Mine")
+
+    assert (code, said.count("\n")) == (1, 1)
+    assert "fake 1 cannot be used here" in said
+    assert answer("run", plan, "--mux", "mine_here:text")[0] == 2
+
+
 def test_what_runs_are_there_is_told_without_tmux(plan: str) -> None:
     """Looking needs no multiplexer: what cannot be asked is unknown, not an error."""
     assert answer("list") == (0, "")
