@@ -20,7 +20,7 @@ from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Footer, Input, Static
-from textual.worker import get_current_worker
+from textual.worker import WorkerFailed, get_current_worker
 
 from harness.dashboard.observer import Snapshot
 from harness.dashboard.panes import (
@@ -217,7 +217,7 @@ class Dashboard(App[None]):
         self._snapshot = Snapshot()
         self._offered: frozenset[Verb] = frozenset()
         self._looking = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """What was raised in here, if anything was."""
 
     def compose(self) -> ComposeResult:
@@ -369,7 +369,7 @@ class Dashboard(App[None]):
 
     def _handle_exception(self, error: Exception) -> None:
         """Leave the screen as it was found; whoever runs this says what happened, as for every other command."""
-        self.failure = self.failure or error
+        self.failure = self.failure or (error.error if isinstance(error, WorkerFailed) else error)
         if self.is_headless:
             super()._handle_exception(error)
         else:
