@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,10 +21,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every check on every backend; one that is no backend ends the session before anything runs."""
     named = metafunc.config.getoption("--mux")
     names = list(dict.fromkeys(named or _DEFAULT))
-    here = str(metafunc.config.invocation_params.dir)
-    if here not in sys.path:
-        # Last, so that folders of the author's that are called as ours do not come before them.
-        sys.path.append(here)
     for name in names if named else ():
         try:
             tried(spec_of(name, metafunc.config.getoption("--mux-error")))

@@ -92,15 +92,16 @@ LAYERS: tuple[Layer, ...] = (
         ),
         ("ground", "seam", "transport", "backend", "faults", "record", "engine", "dashboard", "stage", "standalone"),
     ),
+    Layer("name", ("seamripper",), ()),
     Layer(
         "meeting",
         (
-            *("harness", "harness.cli", "harness.__main__", "harness.commands", "harness.commands.*"),
+            *("seamripper.*", "harness", "harness.cli", "harness.__main__", "harness.commands", "harness.commands.*"),
             *("harness.plugin", "harness.plugin.*", "harness.conformance", "harness.conformance.*"),
         ),
         (
             *("ground", "seam", "transport", "backend", "registry", "backends"),
-            *("faults", "record", "engine", "dashboard", "stage", "trials", "standalone"),
+            *("faults", "record", "engine", "dashboard", "stage", "trials", "standalone", "name"),
         ),
     ),
     Layer(
@@ -113,9 +114,9 @@ LAYERS: tuple[Layer, ...] = (
     ),
 )
 """From the ground up: `backend` is every concrete one, `stage` what a run is played on and shown by, `trials` carries runs out
-and judges them, `meeting` is where all meet."""
+and judges them, `meeting` is where all meet; `name` is what nobody else's package is called as."""
 
-PROJECT = ("backends", "faults", "harness", "scenarios")
+PROJECT = ("backends", "faults", "harness", "scenarios", "seamripper")
 
 
 def layer_of(name: str) -> Layer | None:

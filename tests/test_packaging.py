@@ -11,6 +11,8 @@ import pytest
 from architecture_rules import PROJECT, STANDALONE
 from source_tree import needs, read_modules
 
+import seamripper.plugin
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT_FILE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PINNED = re.compile(r"([A-Za-z0-9_.-]+)==([0-9][0-9A-Za-z.]*)")
@@ -73,8 +75,19 @@ def test_everything_declared_is_pinned_for_continuous_integration(group: str) ->
 
 def test_the_plugin_s_entry_point_is_named_as_its_module() -> None:
     """So that the plugin loaded in-tree and the installed one are one."""
-    assert PROJECT_FILE["project"]["entry-points"]["pytest11"] == {"harness.plugin": "harness.plugin"}
+    entries = PROJECT_FILE["project"]["entry-points"]["pytest11"]
+
+    assert entries == {"harness.plugin": "seamripper.plugin:plugin"}
+    assert seamripper.plugin.plugin is sys.modules["harness.plugin"]
     assert 'pytest_plugins = ["harness.plugin"]' in (ROOT / "conftest.py").read_text("utf-8")
+
+
+def test_every_package_is_installed_and_checked() -> None:
+    """What the architecture knows of is what the wheel holds and what is type-checked."""
+    built = PROJECT_FILE["tool"]["hatch"]["build"]["targets"]
+
+    assert built["wheel"]["packages"] == PROJECT_FILE["tool"]["mypy"]["packages"] == [*PROJECT]
+    assert {*PROJECT} <= {*built["sdist"]["include"]}
 
 
 def test_continuous_integration_skips_nothing_and_knows_no_address() -> None:

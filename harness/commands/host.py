@@ -27,8 +27,8 @@ from harness.record import RunStore
 
 __all__ = ["CommandError", "Host", "MakeMultiplexer", "forgiving", "this_host"]
 
-AGAIN = (sys.executable, "-P", "-m", "harness")
-"""Runs this command line again, in any directory: `-P` keeps a project's own `harness` out of it."""
+AGAIN = (sys.executable, "-P", "-m", "seamripper")
+"""Runs this command line again, in any directory, whichever folders lie there."""
 
 
 class CommandError(Exception):

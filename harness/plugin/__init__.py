@@ -20,7 +20,11 @@ from faults.plan import FaultPlan
 from harness.oracles import OracleViolation
 from harness.plugin import options, systems
 from harness.plugin.deeds import Deeds
+from harness.plugin.namesakes import look_here
+from harness.plugin.namesakes import pytest_load_initial_conftests as pytest_load_initial_conftests
+from harness.plugin.namesakes import pytest_report_header as pytest_report_header
 from harness.plugin.pictures import Failure, problems_in, put_page
+from harness.plugin.refusals import refusing
 from harness.plugin.selection import SelectionError
 from harness.plugin.session import Session
 from harness.plugin.sweeping import SWEEP_WORLDS, Step, failure_of, problems_of, steps, why_nothing
@@ -59,7 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse options that mean nothing, before anything is collected."""
     for line in MARKERS:
         config.addinivalue_line("markers", line)
-    options.check(config)
+    look_here(config)
+    with refusing(config):
+        options.check(config)
     session = config.stash[_SESSION] = Session(config)
     config.pluginmanager.register(session, "seamripper-session")
     config.pluginmanager.register(systems, "seamripper-systems")
@@ -93,6 +99,11 @@ def _steps(config: pytest.Config) -> list[Step]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse sweeps of nothing, markers that say nothing and fault plans that name nothing, before anything runs."""
+    with refusing(config):
+        _refuse_and_deselect(config, items)
+
+
+def _refuse_and_deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     if _REFUSED in config.stash:
         raise pytest.UsageError(f"--mux-sweep: {config.stash[_REFUSED]}")
     for item in items:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from argparse import ArgumentTypeError
 from pathlib import Path
@@ -22,12 +21,7 @@ _FILES = ("--mux-coverage", "--mux-coverage-html")
 
 
 def add_to(parser: pytest.Parser) -> None:
-    """Make the options known, and our `scenarios` the ones that `--pyargs` finds.
-
-    Looking for a module imports its package: afterwards a folder of that name in the user's repository, which a `conftest.py`
-    there puts first on the path, hides it no more.
-    """
-    importlib.util.find_spec("scenarios.conformance")
+    """Make the options known."""
     group = parser.getgroup("seamripper", "terminal multiplexers under fault")
     group.addoption(
         "--mux",
