@@ -179,8 +179,8 @@ class Dashboard(App[None]):
     #message { height: auto; max-height: 3; padding: 0 1; display: none; }
     #words { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
     #words.asked { display: block; }
-    _Page { align: center middle; }
-    #page { width: auto; max-width: 90%; height: auto; padding: 1 2; background: $panel; border: round $primary; }
+    _Page { align: center middle; background: $background 60%; }
+    #page { width: auto; max-width: 90%; height: auto; padding: 0 2; background: $panel; border: round $primary; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", f"do('{Verb.ATTACH}')", "attach"),

@@ -226,14 +226,14 @@ def _journal(events: Sequence[Event]) -> Table:
 
 
 HELP = """\
-a       attach to the run's session; C-b d comes back
-e       resume a run that crashed, was stopped or interrupted, or waits
-x       stop a run that is being driven (asks first)
-c       clean up what a run that is over has left (asks first)
-/       filter by name, status, badge, project or task; escape ends it
-tab     go to the other side; arrows, page up and down move there
-?       this help
-q       quit; runs go on
+a     attach to the run's session; C-b d comes back
+e     resume a run that crashed, was stopped or waits
+x     stop a run that is being driven (asks first)
+c     clean up what a run has left that is over (asks first)
+/     filter by name, status, project or task; escape ends it
+tab   go to the other side; arrows and pages move there
+?     this help
+q     quit; runs go on
 
 Keys are shown below while they apply to the chosen run.
 
@@ -241,5 +241,5 @@ Keys are shown below while they apply to the chosen run.
 ↯ interrupted: whoever drove it is gone   ? cannot be known
 ! asks: an agent waits for a person
 
-Times are UTC. Only what is proven is offered: an attach needs
-a session that the multiplexer has just confirmed."""
+Times are UTC. An attach is offered only while the
+multiplexer confirms that the session is there."""

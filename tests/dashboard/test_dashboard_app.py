@@ -333,6 +333,7 @@ def test_the_help_tells_every_key(size: tuple[int, int]) -> None:
         await screen.press("question_mark")
         assert "attach to the run's session" in screen.text
         assert "escape closes this" in screen.text
+        assert [char for line in screen.text.splitlines() for char in line if char in "╭╮╰╯"] == list("╭╮╰╯")
         await screen.press("escape")
         assert "escape closes this" not in screen.text
 
