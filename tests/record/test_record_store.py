@@ -779,9 +779,12 @@ def test_standard_error_gets_plain_letters() -> None:
 SINKS = ["json", "text", "journal"]
 
 
-@pytest.mark.parametrize("broken", [set(), {"json"}, {"text"}, {"journal"}, {"json", "text"}, {"json", "journal"},
-                                    {"text", "journal"}, {"json", "text", "journal"}], ids=str)  # fmt: skip
-def test_where_a_sink_fails_the_next_one_takes_the_record(broken: set[str]) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [[], ["json"], ["text"], ["journal"], ["json", "text"], ["json", "journal"], ["text", "journal"], SINKS],
+    ids=" and ".join,
+)
+def test_where_a_sink_fails_the_next_one_takes_the_record(broken: list[str]) -> None:
     """Whichever sinks fail, one holds the record, the failures are told, and the run is CRASHED if any file has it."""
     world = World()
     store, state = world.begun()
