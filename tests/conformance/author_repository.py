@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 import tomllib
@@ -61,9 +62,9 @@ class Author:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
 
-    def run(self, *words: str, here_first: bool = True) -> Completed:
+    def run(self, *words: str, here_first: bool = True, **environment: str) -> Completed:
         """`python -m WORDS` there; `here_first`: as it is typed, with that directory before all others on the path."""
         argv = [sys.executable, *(() if here_first else ("-P",)), "-m", *words]
         path = ":".join([str(self.site), str(ROOT), sysconfig.get_path("purelib")])
-        env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": path, "HOME": str(self.home), "TMUX_TMPDIR": str(self.site)}
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "HOME": str(self.home), **environment}
         return SystemProcessTable().run(argv, timeout_s=110, cwd=self.home, env=env)
