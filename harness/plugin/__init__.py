@@ -99,7 +99,7 @@ def _steps(config: pytest.Config) -> list[Step]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse sweeps of nothing, markers that say nothing and fault plans that name nothing, before anything runs."""
-    with refusing(config):
+    with refusing(config, items):
         _refuse_and_deselect(config, items)
 
 

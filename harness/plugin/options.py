@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from harness.plugin.files import refuse_irregular
 from harness.plugin.selection import DEFAULT, DEFAULT_CALLS, OFF, Selected, SelectionError, calls_from, selected
 from harness.plugin.worlds import refuse_unknown_worlds
 
-__all__ = ["add_to", "check", "coverage_file", "sweep_of", "timeline_directory"]
+__all__ = ["add_to", "check", "coverage_due", "coverage_file", "sweep_of", "timeline_directory"]
 
 _FILES = ("--mux-coverage", "--mux-coverage-html")
 
@@ -57,7 +56,6 @@ def add_to(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--mux-coverage-fail-under",
-        type=_percent,
         metavar="PERCENT",
         help="fail if fewer of a hundred cells of the fault coverage were exercised",
     )
@@ -67,6 +65,7 @@ def check(config: pytest.Config) -> None:
     """Raise `UsageError` for what means nothing."""
     refuse_unknown_worlds(config)
     sweep_of(config)
+    coverage_due(config)
     if config.getoption("--mux-sweep") and config.getoption("--mux-faults") is not None:
         raise pytest.UsageError("--mux-faults: a sweep has its own fault plans; leave out one of this and --mux-sweep")
     for option in _FILES:
@@ -130,11 +129,15 @@ def _check_file(option: str, path: Path) -> None:
         raise pytest.UsageError(f"{option} {shown}: no file can be written there: {why}; {advice}") from error
 
 
-def _percent(text: str) -> float:
+def coverage_due(config: pytest.Config) -> float | None:
+    """How many of a hundred cells have to be exercised; `None` if nobody says. Raises `UsageError` for any other."""
+    text = config.getoption("--mux-coverage-fail-under")
+    if text is None:
+        return None
     try:
         percent = float(text)
     except ValueError:
         percent = math.nan
     if not 0 <= percent <= 100:
-        raise ArgumentTypeError(f"{text!r:.80} is no number from 0 to 100")
+        raise pytest.UsageError(f"--mux-coverage-fail-under: {text!r:.80} is no number from 0 to 100")
     return percent

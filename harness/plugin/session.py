@@ -18,7 +18,7 @@ from harness.coverage_page import coverage_page
 from harness.engine.core import STEPS
 from harness.plugin.deeds import Deeds, Tally
 from harness.plugin.files import put_text
-from harness.plugin.options import coverage_file
+from harness.plugin.options import coverage_due, coverage_file
 from harness.plugin.summary import coverage_lines, progress_line, sweep_line, tally_lines
 
 __all__ = ["Session"]
@@ -107,7 +107,7 @@ class Session:
         coverage = self.coverage
         failed |= not self._written("--mux-coverage", json.dumps(coverage.as_json(), indent=1) + "\n")
         failed |= not self._written("--mux-coverage-html", coverage_page(coverage))
-        least = self._config.getoption("--mux-coverage-fail-under")
+        least = coverage_due(self._config)
         if least is not None and coverage.percent < least:
             self._notes.append(
                 f"FAILED: fault coverage is {coverage.percent:.2f} %, less than the {least:g} % required"

@@ -9,6 +9,7 @@ import pytest
 from faults.errors import nearest_name
 from faults.injector import Injector
 from faults.plan import FaultPlan
+from harness.plugin.refusals import refusing
 from harness.sut import Ability, Factory, UnknownSystem, system_of
 from harness.sut_bundled import BundledEngine
 from harness.sut_stage import SutStage
@@ -35,17 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", f"needs(*abilities): for orchestrators that declare all of these abilities: {_ABILITIES}"
     )
     reference = config.getoption("--sut")
-    try:
-        config.stash[_FACTORY] = BundledEngine if reference is None else system_of(reference)
-    except UnknownSystem as error:
-        raise pytest.UsageError(f"--sut: {error}") from error
+    with refusing(config):
+        try:
+            config.stash[_FACTORY] = BundledEngine if reference is None else system_of(reference)
+        except UnknownSystem as error:
+            raise pytest.UsageError(f"--sut: {error}") from error
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse markers that say nothing. Where an orchestrator is named, what is not about it is no test of it."""
-    for item in items:
-        _needed(item)
+    with refusing(config, items):
+        for item in items:
+            _needed(item)
     if config.getoption("--sut") is None:
         return
     others = [item for item in items if not _is_about_systems(item)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from backends.registry import multiplexer_names
 from backends.tmux import FLOOR, TmuxMultiplexer
 from faults.plan import FaultPlan
+from harness.dashboard import literal
 from harness.runner import catalog_of
 from harness.world import WORLDS, World
 
@@ -49,7 +51,9 @@ def refuse_unknown_worlds(config: pytest.Config) -> None:
     known = {*WORLDS, *multiplexer_names()}
     unknown = [name for name in config.getoption("--mux") or () if name not in known and ":" not in name]
     if unknown:
-        raise pytest.UsageError(f"--mux {unknown[0]}: there is no such world; known are {', '.join(WORLDS)}")
+        near = difflib.get_close_matches(unknown[0], sorted(known), 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(WORLDS)}"
+        raise pytest.UsageError(f"--mux {literal(unknown[0])}: there is no such world; {hint}")
 
 
 def selected_worlds(config: pytest.Config, *otherwise: str) -> list[str]:

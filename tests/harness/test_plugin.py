@@ -40,7 +40,7 @@ def test_an_unknown_point_is_an_error_at_collection_with_the_nearest_name(tmp_pa
     """A typing error in a fault plan stops the session before anything runs."""
     done = run_pytest(write(tmp_path, marker='@pytest.mark.faults("list_window_idz=timeout")'), "--mux", "fake")
 
-    assert done.status == 4
+    assert done.status == 2
     assert "list_window_ids" in text(done)
     assert "passed" not in text(done)
 
@@ -61,7 +61,7 @@ def test_a_marker_that_says_nothing_is_refused_with_the_test_it_is_on(tmp_path: 
     """Wrong arguments of a marker are one line before anything runs, whatever the worlds."""
     done = run_pytest(write(tmp_path, marker=f"@pytest.mark.{marker}"), "--mux", "fake")
 
-    assert done.status == 4
+    assert done.status == 2
     assert "test_it.py::test_story" in text(done)
     assert told in text(done)
     assert "INTERNALERROR" not in text(done)
@@ -95,12 +95,30 @@ def test_a_failure_explains_itself_and_how_to_repeat_it(tmp_path: Path) -> None:
     assert f"--mux-faults '{plan}' --mux-seed 7" in text(done)
 
 
-def test_an_unknown_world_is_refused_in_one_line(tmp_path: Path) -> None:
-    """`--mux` with a name that nobody knows says which names there are."""
-    done = run_pytest(write(tmp_path), "--mux", "screen")
+@pytest.mark.parametrize(
+    ("name", "hint"), [("screen", "known are fake, simulated-tmux, tmux"), ("tmx", "did you mean tmux?")]
+)
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "spread"])
+def test_an_unknown_world_is_refused_in_one_line(
+    tmp_path: Path, name: str, hint: str, workers: tuple[str, ...]
+) -> None:
+    """`--mux` with a name that nobody knows says which name was meant, or which there are."""
+    done = run_pytest(write(tmp_path), "--mux", name, *workers)
 
-    assert done.status == 4
-    assert "--mux screen: there is no such world; known are fake, simulated-tmux, tmux" in text(done)
+    assert (done.status, done.stdout) == (2, b"")
+    assert done.stderr.decode() == f"Exit: error: --mux {name}: there is no such world; {hint}\n"
+
+
+@pytest.mark.parametrize("words", [("--mux-faults", "junk"), ()], ids=["option", "marker"])
+def test_a_worker_tells_what_it_refuses(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Where tests are spread over processes, it is the failure of one test, and nothing runs."""
+    marker = "" if words else '@pytest.mark.live("fast")'
+    done = run_pytest(write(tmp_path, marker=marker), "--mux", "fake", "-n", "1", *words)
+
+    assert done.status == 1
+    assert "error: --mux-faults: " in text(done) or "takes one positive number" in text(done)
+    assert "1 failed in " in text(done)
+    assert "INTERNALERROR" not in text(done)
 
 
 def test_without_tmux_live_scenarios_are_skipped_and_the_summary_says_so(tmp_path: Path) -> None:
@@ -155,7 +173,7 @@ def test_a_fault_plan_without_a_stage_is_refused(tmp_path: Path) -> None:
     """Faults on a test that cannot run anything under them are an error at collection."""
     done = run_pytest(write(tmp_path, body=UNUSED, marker="mux"), "--mux", "fake")
 
-    assert done.status == 4
+    assert done.status == 2
     assert "faults(plan) is for tests that use mux_run or mux_faults" in text(done)
 
 

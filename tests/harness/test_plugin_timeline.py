@@ -104,10 +104,10 @@ def test_pages_go_into_a_directory_or_nowhere(pytester: pytest.Pytester, name: s
     (pytester.path / "file").write_text("here")
     os.mkfifo(pytester.path / "pipe")
     (pytester.path / "dangling").symlink_to("gone")
-    done = pytester.runpytest_inprocess(*QUIET, "--mux-timeline", name)
+    done = pytester.runpytest_inprocess(*QUIET, "--mux-timeline", name, no_reraise_ctrlc=True)
 
-    assert done.ret == 4
-    done.stderr.fnmatch_lines(["ERROR: --mux-timeline *; name a directory, or a new one"])
+    assert done.ret == 2
+    done.stderr.fnmatch_lines(["Exit: error: --mux-timeline *; name a directory, or a new one"])
     assert sorted(os.listdir(pytester.path)) == ["dangling", "file", "pipe"]
 
 
