@@ -40,7 +40,7 @@ class Layer:
 LAYERS: tuple[Layer, ...] = (
     Layer(
         "ground",
-        tuple(f"backends.{m}" for m in ("errors", "clock", "posix_signals", "processes", "disk", "entropy")),
+        tuple(f"backends.{m}" for m in ("errors", "clock", "posix_signals", "running", "processes", "disk", "entropy")),
         (),
     ),
     Layer("seam", tuple(f"backends.{m}" for m in ("operations", "base", "guard")), ("ground",)),
@@ -334,7 +334,7 @@ BANS: tuple[Ban, ...] = (
             "import os as o\no.system('x')",
         ),
         "import subprocess\ntry:\n    pass\nexcept subprocess.TimeoutExpired:\n    pass",
-        owners={"backends.processes": "the process table itself"},
+        owners={"backends.running": "what the process table runs commands by"},
     ),
     Ban(
         "commands go through a shell",
@@ -376,7 +376,10 @@ BANS: tuple[Ban, ...] = (
         ),
         ("import os\nos.kill(1, 9)", "process.send_signal(2)", "import psutil as p\np.Process(7).terminate()"),
         "table.signal(identity, 9)",
-        owners={"backends.processes": "checks the identity first"},
+        owners={
+            "backends.processes": "checks the identity first",
+            "backends.running": "ends a group whose leader it has not reaped, so that its pid is nobody else's",
+        },
     ),
     Ban(
         "signals are named that a host may lack",
@@ -453,6 +456,7 @@ BANS: tuple[Ban, ...] = (
         owners={
             "backends.disk": "the disk itself",
             "backends.processes": "reads the id of this boot, which is no file of ours",
+            "backends.running": "has commands write into files without a name, which nobody else can touch",
             "harness.world": "makes and removes the directory that a live story happens in",
         },
     ),
