@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import broken_backends
+import broken_engines
 import pytest
 from broken_backends import world_with
 from broken_things import BROKEN, BROKEN_BACKENDS, BROKEN_ENGINES, LEFT_TO_CHECKS, Broken
 
+from backends.base import TerminalMultiplexer
 from faults.plan import FaultPlan
 from faults.shrinker import shrink
+from harness.engine.engine import Engine
 from harness.oracles import COMPARISONS, ORACLES
 from harness.stories import STORIES
 from harness.trials import run_of
@@ -61,6 +65,20 @@ def test_enough_is_broken_and_in_different_ways() -> None:
     assert len(BROKEN_ENGINES) >= 8
     assert len(BROKEN_BACKENDS) + len(LEFT_TO_CHECKS) >= 12
     assert len(set(made)) == len(made) == len(BROKEN_ENGINES) + len(BROKEN_BACKENDS)
+
+
+def test_nothing_is_broken_that_is_caught_by_nothing() -> None:
+    """Every backend and every engine that is wrong on purpose stands in one of the lists."""
+    listed = {broken.backend for broken in BROKEN.values()} | {broken.options.get("make") for broken in BROKEN.values()}
+    listed |= {kind for kind, _ in LEFT_TO_CHECKS.values()}
+    made = {
+        kind
+        for module, base in ((broken_backends, TerminalMultiplexer), (broken_engines, Engine))
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, base) and kind.__module__ == module.__name__
+    }
+
+    assert made - listed == set()
 
 
 @pytest.mark.parametrize("name", list(LEFT_TO_CHECKS))
