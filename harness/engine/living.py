@@ -8,7 +8,7 @@ from pathlib import Path
 from backends.errors import MultiplexerError, TransportError
 from backends.processes import Liveness
 from harness.engine.core import Core
-from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, decide
+from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, Wait, decide
 from harness.engine.hearing import Hearing
 from harness.engine.launching import log_file
 from harness.engine.sessions import Phase, Session
@@ -113,9 +113,6 @@ class Living:
     def act(self, session: Session) -> None:
         """Decide what is to be done about the session by what was seen of it, and do it."""
         core = self.core
-        if session.enter_due_s is not None and core.now >= session.enter_due_s:
-            session.enter_due_s = None
-            self.windows.type(session.window_id, "")
         core.checkpoint("decide")
         decision = decide(session.observation(core.now), session.budget(core.plan))
         if isinstance(decision, Crash | TimeOut | Stall | Park):
@@ -123,8 +120,17 @@ class Living:
             decision = decide(session.observation(core.now), session.budget(core.plan))
         if isinstance(decision, Nudge):
             self._nudge(session, decision.kind)
+        elif isinstance(decision, Wait):
+            self._enter_again(session)
         else:
             self._end(session, decision)
+
+    def _enter_again(self, session: Session) -> None:
+        """Press Enter behind a nudge of which nothing was heard, where the agent is proven to be there."""
+        due_s = session.enter_due_s
+        if due_s is not None and self.core.now >= due_s and session.liveness is Liveness.ALIVE:
+            session.enter_due_s = None
+            self.windows.type(session.window_id, "")
 
     def _nudge(self, session: Session, kind: NudgeKind) -> None:
         core = self.core

@@ -321,13 +321,33 @@ def test_enter_is_pressed_once_more_where_nothing_was_heard(
 ) -> None:
     """For a tool that needs it, and only until it shows a prompt: to a dialog that it opens next, Enter is an answer."""
     agent = answers_when_asked(9).ignoring_nudges() if deaf else answers_when_asked(9)
+    report = driven_by(profile, agent, result_grace_s=15)
+
+    assert report.task("a").nudges == 1
+    assert sum(report.typed.values()) == lines
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [works(2).then_stops().then_works(11).then_completes(), works(2).then_stops().then_works(11).then_dies(code=3)],
+    ids=["has its result", "is dead"],
+)
+def test_enter_is_not_pressed_once_more_for_an_agent_that_is_over(agent: ScriptedAgent) -> None:
+    """Its end is acted upon at once, and what has its window's name by then is not typed to."""
+    report = driven_by(
+        HearsSlowly, agent.ignoring_nudges(), result_grace_s=8, faults="list_window_ids=11*pass->1*timeout"
+    )
+
+    assert report.task("a").nudges == 1
+    assert sum(report.typed.values()) == 1
+
+
+def driven_by(profile: type[ScriptedProfile], agent: ScriptedAgent, **settings: Any) -> Report:
+    """What came of a task whose agent has that profile, and is asked once for its result."""
 
     def make(plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> Engine:
         agents = {"script-1": profile("script-1", agent, outside.disk, "/sim/bin/python3")}
         return Engine(plan, run_dir, replace(outside, profiles=agents), **options)
 
     timing = {"nudges": 1, "stall_grace_s": 0, "max_attempts": 1, "retry_deferred": "never"}
-    report = fresh_stage()(task("a", agent=agent), make=make, verify=False, **timing)
-
-    assert report.task("a").nudges == 1
-    assert sum(report.typed.values()) == lines
+    return fresh_stage()(task("a", agent=agent), make=make, verify=False, **timing, **settings)
