@@ -62,6 +62,17 @@ def test_pending_decision_that_is_made_is_over(mux_run: Stage) -> None:
     assert report.task("1-1").outcomes == ["completed"]
 
 
+def test_pending_decision_that_ends_with_its_turn_is_over(mux_run: Stage) -> None:
+    """Where no hook tells that the person has ended the turn, the transcript does."""
+    asking = works(2).then_emits("Waiting", message=ASKS).then_works(4, silent=True)
+    agent = asking.then_notes_in_transcript(type="turn_aborted").then_works(6, silent=True).then_completes()
+    report = mux_run(task("1-1", agent=agent))
+
+    (ended,) = [line for line in report.events("event") if line.get("source") == "transcript"]
+    assert [line["seq"] for line in report.events("decision-made")] == [ended["seq"] + 1]
+    assert report.task("1-1").outcomes == ["completed"]
+
+
 def test_pending_decision_is_made_by_what_a_person_types(mux_run: Stage) -> None:
     """An answer that is typed into the window lets the agent finish, in its first attempt and without a nudge."""
 

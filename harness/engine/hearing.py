@@ -51,6 +51,7 @@ class Hearing:
             if session.turn_ended_s is None or session.turn_open:
                 session.take(event, self.core.now)
                 self.core.journal("event", task=session.task.key, kind=str(event.kind), source="transcript")
+                self._note_decision(session, event)
 
     def _note_decision(self, session: Session, event: Event) -> None:
         """Make durable what a person is asked, once for each question, and that nothing is asked any more."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+import msgspec
+
 from harness.engine.core import Core
 from harness.engine.plan import RunPlan
 from harness.record import RecordError, RunState, TaskPhase
@@ -44,14 +46,15 @@ def plan_of_deferred(core: Core, deferred: list[str]) -> RunPlan:
 
 
 def absorb_child(core: Core, child: RunState) -> None:
-    """Take over what a nested run has done, so that its finished tasks are finished here too."""
+    """Take over what a nested run that is over has done, so that its finished tasks are finished here too."""
     ours = {task.key: task for task in core.state.tasks}
     for inner in child.tasks:
         outer = ours.get(inner.key)
         if outer is None or outer.phase is TaskPhase.DONE:
             continue
         known = {attempt.token for attempt in outer.attempts}
-        outer.attempts.extend(attempt for attempt in inner.attempts if attempt.token not in known)
+        new = [attempt for attempt in inner.attempts if attempt.token not in known]
+        outer.attempts.extend(msgspec.structs.replace(attempt, pending="") for attempt in new)
         if inner.phase is TaskPhase.DONE:
             outer.phase = TaskPhase.DONE
         outer.reason = inner.reason

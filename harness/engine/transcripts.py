@@ -74,18 +74,18 @@ class Transcripts:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._tails: dict[str, _Tail] = {}
+        self._followed: dict[str, _Tail] = {}
+        self._tails: dict[tuple[str, str], _Tail] = {}
 
     def heed(self, event: Event) -> None:
-        """Learn from an event of a launch where its transcript lies; the newest word counts."""
+        """Learn from an event of a launch where its transcript lies; the newest word counts, and nothing is read twice."""
         path = event.transcript_path
-        known = self._tails.get(event.token)
-        if path and path.startswith("/") and (known is None or known.path != path):
-            self._tails[event.token] = _Tail(path)
+        if path and path.startswith("/"):
+            self._followed[event.token] = self._tails.setdefault((event.token, path), _Tail(path))
 
     def poll(self, token: str, rules: Sequence[TranscriptRule]) -> list[Event]:
         """What new lines of the launch's transcript mean, in their order; nothing where it cannot be read for now."""
-        tail = self._tails.get(token)
+        tail = self._followed.get(token)
         if tail is None or not rules:
             return []
         events: list[Event] = []

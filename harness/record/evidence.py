@@ -149,11 +149,11 @@ def add_crashes(state: RunState, witnesses: Iterable[Witness]) -> None:
 
 
 def _pending(disk: Disk, run_dir: str, state: RunState | None) -> tuple[Pending, ...]:
-    """What the agents of the run, and of the newest run inside it unless that has ended, wait for."""
+    """What the agents of the run wait for, and those of the newest run inside it if the same driver is at it now."""
     states = [] if state is None else [state]
     if state is not None and state.nested:
         inner, _ = _snapshot(disk, f"{run_dir}/nested/{state.nested[-1]}/state.json", [], [])
-        states += [] if inner is None or inner.ending is not None else [inner]
+        states += [] if inner is None or inner.ending is not None or inner.driver != state.driver else [inner]
     tasks = [task for one in states for task in one.tasks]
     return tuple(Pending(task.key, last.pending) for task in tasks for last in task.attempts[-1:] if last.pending)
 

@@ -29,7 +29,16 @@ from harness.record.state import (
     TaskState,
 )
 
-__all__ = ["ENDING_EVENTS", "SESSION_EVENTS", "TASK_EVENTS", "ending_of", "endings_in", "rebuild", "remember_crash", "replay"]
+__all__ = [
+    "ENDING_EVENTS",
+    "SESSION_EVENTS",
+    "TASK_EVENTS",
+    "ending_of",
+    "endings_in",
+    "rebuild",
+    "remember_crash",
+    "replay",
+]
 
 ENDING_EVENTS: dict[str, type[Finished | Paused | Stopped | Crashed]] = {
     "run-complete": Finished,

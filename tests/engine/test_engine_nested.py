@@ -9,7 +9,8 @@ from engine_setting import fresh_stage
 
 from harness.agents import dies, task
 from harness.engine.engine import Engine
-from harness.record import RunStatus
+from harness.engine.nested import absorb_child
+from harness.record import Attempt, RunState, RunStatus, TaskPhase, TaskState
 
 
 def family(name: str, depth: int = 4) -> list[str]:
@@ -47,3 +48,16 @@ def test_a_nested_run_whose_good_ending_cannot_be_recorded_fails_the_run_around_
     assert inner.status is RunStatus.CRASHED
     assert report.status is RunStatus.CRASHED
     assert stage.resume().status is RunStatus.FINISHED
+
+
+def test_what_was_asked_inside_a_run_that_is_over_is_asked_no_more() -> None:
+    """Its agents are gone, even where a kill has left the question standing in its record."""
+    stage = fresh_stage()
+    stage(task("a"))
+    assert stage.engine is not None
+    core = stage.engine.core
+    core.state.task("a").phase = TaskPhase.DEFERRED
+
+    absorb_child(core, RunState("inner", tasks=[TaskState("a", attempts=[Attempt(1, "inner", pending="to read")])]))
+
+    assert [attempt.pending for attempt in core.state.task("a").attempts if attempt.token == "inner"] == [""]

@@ -57,6 +57,21 @@ def test_a_failed_turn_is_told_once_as_an_event_of_its_launch() -> None:
     assert kinds(transcripts) == [EventKind.INTERRUPTED]
 
 
+def test_a_transcript_that_is_named_again_is_gone_on_with() -> None:
+    """Events of a sub-agent name another file; what was read of the first one is not news when it is its turn again."""
+    disk = MemoryDisk()
+    transcripts = following(disk)
+    disk.mkdir("/home/user")
+    disk.append(PATH, FAILED)
+    assert kinds(transcripts) == [EventKind.TURN_FAILED]
+
+    transcripts.heed(said("/home/user/other.jsonl"))
+    assert kinds(transcripts) == []
+    transcripts.heed(said())
+
+    assert kinds(transcripts) == []
+
+
 @pytest.mark.parametrize(
     ("where", "line", "fits"),
     [

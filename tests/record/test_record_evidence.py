@@ -87,12 +87,29 @@ def test_what_agents_wait_for_is_told_with_that_of_the_newest_run_inside() -> No
     state.nested = ["run-1-n1-1", "run-1-n1-2"]
     store.save(state)
     for name, asks, ending in (("run-1-n1-1", "earlier", None), ("run-1-n1-2", "to read", None)):
-        inner = RunState(name, tasks=[TaskState("b", attempts=[Attempt(1, "v", pending=asks)])], ending=ending)
+        tasks = [TaskState("b", attempts=[Attempt(1, "v", pending=asks)])]
+        inner = RunState(name, tasks=tasks, ending=ending, driver=state.driver)
         world.put(f"{RUN}/nested/{name}/state.json", encode_state(inner))
     assert world.store().evidence().pending == (Pending("a", "to write"), Pending("b", "to read"))
 
     world.put(f"{RUN}/nested/run-1-n1-2/state.json", encode_state(RunState("n", ending=Finished(), tasks=inner.tasks)))
     assert world.store().evidence().pending == (Pending("a", "to write"),)
+
+
+def test_what_was_asked_inside_of_an_earlier_epoch_is_not_asked_now() -> None:
+    """The driver of that run inside is gone, and so are its agents, although nobody has written that down."""
+    world = World()
+    store, state = world.begun()
+    inner = RunState(
+        "inner", tasks=[TaskState("b", attempts=[Attempt(1, "v", pending="to read")])], driver=state.driver
+    )
+    world.put(f"{RUN}/nested/inner/state.json", encode_state(inner))
+    state.nested = ["inner"]
+    state.rearm(2)
+    state.driver = Driver(pid=77, started=5.0, boot_id="boot-1", host="simhost")
+    store.save(state)
+
+    assert world.store().evidence().pending == ()
 
 
 def test_a_crash_is_told_by_its_record_with_its_child() -> None:
