@@ -100,3 +100,13 @@ def test_libtmux_and_the_scenarios_work_in_one_session(author: Author, place: st
     assert done.status == 0, said
     assert "libtmux-0" in said
     assert "1 passed" in said
+
+
+def test_fixtures_of_the_plugin_are_named_as_nobody_else_s(author: Author) -> None:
+    """Whatever the plugin offers begins with `mux`, so that it takes the place of no fixture of libtmux or of an author."""
+    done = author.run("pytest", "--fixtures", "-p", "no:cacheprovider", "tests/test_own.py")
+
+    said = done.stdout.decode()
+    names = [line.partition(" ")[0] for line in said.splitlines() if "harness/plugin/" in line and " -- " in line]
+    assert {"mux", "mux_run", "mux_engine"} <= {*names}, said
+    assert [name for name in names if not name.startswith("mux")] == []
