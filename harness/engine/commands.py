@@ -84,9 +84,9 @@ class Commands:
         """That command has ended."""
         self._started.remove(started)
 
-    def run(self, command: str) -> Outcome:
-        """Run `command` to its end."""
-        started = self.start(command)
+    def run(self, command: str, token: str = "") -> Outcome:
+        """Run `command` to its end; `token` as for `start`."""
+        started = self.start(command, token)
         while (outcome := started.poll()) is None:
             self.core.wait(_LOOK_S)
         self.over(started)

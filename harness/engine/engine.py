@@ -281,10 +281,11 @@ class Engine:
             patience_s = self.plan.session_timeout_s * LONGEST_OUTAGE
             core.state.teardown = tear_down_patiently(core, self.windows, self._attempts(), patience_s)
             core.journal("teardown", outcome=core.state.teardown)
+        token = next((attempt.token for attempt in reversed(self._attempts())), "")
         for number, command in enumerate(self.plan.post_run, start=1):
             if number > core.state.commands_done:
                 core.checkpoint("post-run")
-                problem = self.commands.run(command).problem
+                problem = self.commands.run(command, token).problem
                 core.journal("post-run", number=number, command=command, problem=problem)
                 core.state.commands_done = number
                 core.state.commands_failed += [] if problem is None else [command]

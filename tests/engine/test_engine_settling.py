@@ -93,6 +93,16 @@ def test_a_command_belongs_to_the_launch_that_it_verifies() -> None:
     assert stage.world.processes.started == [(("true",), {"SEAMRIPPER_TOKEN": attempt.token})]
 
 
+def test_a_command_after_the_last_task_belongs_to_the_newest_launch() -> None:
+    """A resume that carries it out again finds by that token what a killed engine has left of it, and ends that first."""
+    stage = fresh_stage()
+    report = stage(task("a", agent=DONE), post_run=["true"])
+
+    assert report.state is not None
+    (attempt,) = report.state.task("a").attempts
+    assert stage.world.processes.started == [(("true",), {"SEAMRIPPER_TOKEN": attempt.token})]
+
+
 def test_a_person_is_asked_although_the_engine_crashed_before_it_could_say_so() -> None:
     """An escalation that a resume finds pauses the run like any other."""
     stage = fresh_stage()
