@@ -18,7 +18,7 @@ __all__ = ["SHAPE"]
 
 SHAPE = Listing(Level.L0, shared=True)
 
-_NO_SERVER = b"no server running on /tmp/tmux-0/default\n"
+_NO_SERVER = b"no server running on /nowhere/default\n"
 """What a client says then; tmux-facts.md."""
 
 _ASKING = frozenset(

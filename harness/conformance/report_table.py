@@ -69,6 +69,19 @@ def problem_lines(certificate: Certificate) -> Iterator[tuple[str, str]]:
     """What did not hold, as lines each with its style: the check, what was expected and observed, and how to do it again."""
     for problem in problems_of(certificate):
         yield from _told(problem)
+    yield from _why_not_run(certificate)
+
+
+def _why_not_run(certificate: Certificate) -> Iterator[tuple[str, str]]:
+    """Each reason once, with the checks that it keeps from being made."""
+    kept: dict[str, list[str]] = {}
+    for result in certificate.results:
+        if result.outcome is Outcome.NOT_RUN:
+            kept.setdefault(result.observed, []).append(literal(result.check_id, 60))
+    for reason, names in kept.items():
+        yield f"{GLYPHS[Outcome.NOT_RUN]} {', '.join(names)}: {Outcome.NOT_RUN}", "bold red"
+        if reason:
+            yield f"  because   {literal(reason, 2000)}", ""
 
 
 def _told(problem: Result) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from plain_mux import HastyMux, TmuxError
 from backends.clock import SystemClock
 from harness.conformance.checks import CHECKS
 from harness.conformance.kit import Kit
+from harness.conformance.report_table import problem_lines
 from harness.conformance.results import Level, Outcome, Result
 from harness.conformance.spec import BackendSpec
 
@@ -114,6 +115,16 @@ def test_conformance_changes_nothing_where_a_backend_keeps_the_file_it_found() -
     assert found["SEAM-CHANGE-001"].outcome is Outcome.FAILED
     assert found["SEAM-CHANGE-002"].outcome is Outcome.NOT_RUN
     assert "look for `tmux` at each call" in found["SEAM-CHANGE-002"].observed
+
+
+def test_conformance_says_once_why_checks_were_not_run(canary: Canary) -> None:
+    """What their author can do about it is told where the checks are made, not in the certificate only."""
+    items = [item for item in CHECKS if item.check.id in ("SEAM-PROBE-001", "SEAM-CHANGE-001", "SEAM-SHAPE-001")]
+    spec = BackendSpec(backend(str(canary.path)), TmuxError, name="absolute")
+    head, reason = (line for line, _ in problem_lines(Kit(spec, SystemClock(), {}, "0.1.0").run(items)))
+
+    assert head == "· SEAM-PROBE-001, SEAM-CHANGE-001: not run"
+    assert "Run `tmux` by its bare name" in reason
 
 
 @pytest.mark.live
