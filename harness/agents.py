@@ -46,7 +46,7 @@ DRIVEN_KINDS = ("scripted", *KINDS)
 """Kinds of agents that have a profile."""
 
 TRANSCRIPT_RULES = (
-    TranscriptRule(EventKind.TURN_FAILED, {"type": "turn_failed"}),
+    TranscriptRule(EventKind.TURN_FAILED, {"type": "turn_failed"}, error="error"),
     TranscriptRule(EventKind.INTERRUPTED, {"type": "turn_aborted"}),
 )
 """What the lines of a scripted agent's transcript mean."""

@@ -86,6 +86,7 @@ def test_slow_tool_is_told_from_an_api_that_is_gone_after_a_turn(mux_run: Stage,
     assert report.task("1-1").nudges == 4
     assert report.elapsed_s < 5400 / 2
     assert "silent after its turn" in report.task("1-1").reason
+    assert ("failed: overloaded" in report.task("1-1").reason) == (turn == "failed")
 
 
 @pytest.mark.simulated("takes hours")

@@ -81,6 +81,16 @@ class Event:
             return message.strip()
         return f"permission to use {tool}" if isinstance(tool, str) and tool.strip() else "an answer"
 
+    @property
+    def failure(self) -> str:
+        """Why a turn failed, in the agent's own words, on one line; empty where it gives no reason."""
+        error = self.payload.get("error")
+        told = (
+            error.get("message") if isinstance(error, Mapping) else error,
+            self.payload.get("last_assistant_message"),
+        )
+        return ": ".join(" ".join(words.split()) for words in told if isinstance(words, str) and words.strip())
+
 
 @dataclass(frozen=True, slots=True)
 class Result:

@@ -24,6 +24,9 @@ _FREE_PARKS = 3
 Chosen: a limit that is lifted leads on; one that is reported again and again must come to an end some time.
 """
 
+_FAILURE = 300
+"""Characters of why a turn failed that are kept."""
+
 
 class Living:
     """Observes sessions, decides, and acts; the last act is to record how a session ended."""
@@ -144,14 +147,25 @@ class Living:
         outcome = "sent" if error is None else f"unconfirmed: {type(error).__name__}"
         core.journal("nudge", task=session.task.key, kind=kind.value, outcome=outcome)
 
+    def _besides(self, session: Session) -> str:
+        """What else is known that may explain why no result came."""
+        words = self.core.store.clean(session.failure, _FAILURE)
+        return f"; its last turn failed: {words}" if words else ""
+
+    def _why_timed_out(self, session: Session) -> str:
+        why = f"no result within {self.core.plan.session_timeout_s:g} s{self._besides(session)}"
+        if session.heard:
+            return why
+        return f"{why}; none of its hooks reported (`seamripper probe {session.profile.name}` shows more)"
+
     def _why_crashed(self, session: Session, decision: Crash) -> str:
         if decision.exit is None:
-            return decision.why
+            return decision.why + self._besides(session)
         meaning = {
             126: f": the directory {session.context.cwd} cannot be entered, or the agent not be executed",
             127: ": the agent's program was not found",
         }.get(-1 if decision.exit.code is None else decision.exit.code, "")
-        return f"{decision.why} ({decision.exit}{meaning})"
+        return f"{decision.why} ({decision.exit}{meaning}){self._besides(session)}"
 
     def _end(self, session: Session, decision: Decision) -> None:
         """Record how the session ended, if `decision` ends it; only then is anything done to its window."""
@@ -162,9 +176,10 @@ class Living:
             session.attempt.signal = None if decision.exit is None else decision.exit.signal
             self.close(session, SessionOutcome.CRASHED, self._why_crashed(session, decision))
         elif isinstance(decision, TimeOut):
-            self.close(session, SessionOutcome.TIMED_OUT, f"no result within {self.core.plan.session_timeout_s:g} s")
+            self.close(session, SessionOutcome.TIMED_OUT, self._why_timed_out(session))
         elif isinstance(decision, Stall):
-            self.close(session, SessionOutcome.STALLED, "silent after its turn, without a result")
+            why = "silent after its turn, without a result" + self._besides(session)
+            self.close(session, SessionOutcome.STALLED, why)
         elif isinstance(decision, Park):
             pause = decision.until_s - self.core.now
             session.state.not_before = self.core.outside.clock.wall() + pause

@@ -73,6 +73,8 @@ class Session:
     session_ended: bool = False
     turn_ended_s: float | None = None
     turn_failed: bool = False
+    failure: str = ""
+    """Why the newest turn that has ended failed, as the agent tells it; empty if it did not fail, or nobody tells."""
     turn_open: bool = False
     waiting: bool = False
     """Whether the agent waits for a person to decide something."""
@@ -137,7 +139,7 @@ class Session:
             if self.wakes_total < _WAKE_ROUNDS * self.nudges:
                 self.wakes_left = self.nudges
         elif event.kind in (EventKind.TURN_FAILED, EventKind.INTERRUPTED):
-            self._end_turn(now, failed=True, still_open=False)
+            self._end_turn(now, failed=True, still_open=False, failure=event.failure)
             pause = event.payload.get("retry_after_s")
             if isinstance(pause, int | float) and 0 < pause < 1e9:
                 self.parked_until_s = now + pause
@@ -145,9 +147,10 @@ class Session:
     def _from_subagent(self, event: Event) -> bool:
         return event.kind is EventKind.STOP and self.profile.stops_need_transcript and not event.transcript_path
 
-    def _end_turn(self, now: float, *, failed: bool, still_open: bool) -> None:
+    def _end_turn(self, now: float, *, failed: bool, still_open: bool, failure: str = "") -> None:
         self.turn_ended_s = now
         self.turn_failed = failed
+        self.failure = failure
         self.turn_open = still_open
 
     def grew(self, size: int, now: float) -> None:

@@ -29,15 +29,21 @@ class TranscriptRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which line of a transcript means `event`.
 
     `where` gives paths into the line, keys and list indices with dots between, each with the text that stands there; a
-    text that ends in `*` is a beginning, `true` is any value but null, `false` none or null.
+    text that ends in `*` is a beginning, `true` is any value but null, `false` none or null. `error` is the path of what
+    tells why a turn failed: a text, or a table with one called `message`.
     """
 
     event: EventKind
     where: dict[str, str | bool]
+    error: str = ""
 
     def fits(self, line: object) -> bool:
         """Whether the line, as JSON values, means that."""
         return all(_agrees(_at(line, path), expected) for path, expected in self.where.items())
+
+    def payload(self, line: object) -> dict[str, object]:
+        """What the event says, as a hook's would."""
+        return {"from": "transcript", **({"error": _at(line, self.error)} if self.error else {})}
 
 
 def _at(value: object, path: str) -> object:
@@ -92,7 +98,7 @@ class Transcripts:
         for line in self._lines(tail):
             found = _parsed(line)
             events += [
-                Event(0, rule.event, token, transcript_path=tail.path, payload={"from": "transcript"})
+                Event(0, rule.event, token, transcript_path=tail.path, payload=rule.payload(found))
                 for rule in rules
                 if rule.fits(found)
             ][:1]

@@ -13,6 +13,7 @@ from harness.agents import ScriptedAgent, ScriptedProfile, stalls, stops, task, 
 from harness.engine.core import Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
+from harness.engine.profiles import Launch, LaunchContext
 from harness.record import Paused, RunStatus
 from harness.report import Report
 
@@ -340,6 +341,53 @@ def test_enter_is_not_pressed_once_more_for_an_agent_that_is_over(agent: Scripte
 
     assert report.task("a").nudges == 1
     assert sum(report.typed.values()) == 1
+
+
+class Unheard(ScriptedProfile):
+    """A profile whose hooks lead nowhere."""
+
+    def launch(self, context: LaunchContext) -> Launch:
+        """See `AgentProfile`."""
+        made = super().launch(context)
+        return Launch(made.argv, {**made.env, "SEAMRIPPER_EVENTS": "/nowhere"})
+
+
+@pytest.mark.parametrize(("profile", "said"), [(Unheard, True), (ScriptedProfile, False)])
+def test_an_agent_that_was_never_heard_of_is_told_from_a_slow_one(profile: type[ScriptedProfile], said: bool) -> None:
+    """Whoever reads that it ran into its deadline learns that its hooks are the place to look."""
+    report = driven_by(profile, works(3).then_idles(), session_timeout_s=20)
+
+    hint = "; none of its hooks reported (`seamripper probe script-1` shows more)"
+    assert report.task("a").reason == "#1 timed_out: no result within 20 s" + (hint if said else "")
+
+
+ERROR = "no\ncredit\x1b[31m left for sk-abcdefghijklmnop " + "x" * 5000
+
+
+@pytest.mark.parametrize(("agent", "outcome"), [(works(1).then_stalls(), "stalled"), (works(1).then_dies(), "crashed")])
+@pytest.mark.parametrize("by", ["hook", "transcript"])
+def test_the_words_of_a_failed_turn_are_told_with_the_end_of_its_session(
+    by: str, agent: ScriptedAgent, outcome: str
+) -> None:
+    """On one line, printable, shortened, and without secrets."""
+    fails = works(1).then_fails_turn(error=ERROR)
+    if by == "transcript":
+        fails = works(1).then_notes_in_transcript(type="turn_failed", error={"message": ERROR})
+    report = driven_by(ScriptedProfile, replace(fails, steps=(*fails.steps, *agent.steps)), result_grace_s=0)
+
+    reason = report.task("a").reason
+    assert reason.startswith(f"#1 {outcome}: ")
+    assert "; its last turn failed: no credit\\x1b[31m left for <secret> xxx" in reason
+    assert len(reason) < 500
+    assert "\n" not in reason
+
+
+def test_a_failure_that_was_got_over_is_not_told() -> None:
+    """What ended the session is another matter."""
+    agent = works(1).then_fails_turn(error="overloaded").then_works(2).then_stops().then_idles()
+    report = driven_by(ScriptedProfile, agent, result_grace_s=15)
+
+    assert report.task("a").reason == "#1 stalled: silent after its turn, without a result"
 
 
 def driven_by(profile: type[ScriptedProfile], agent: ScriptedAgent, **settings: Any) -> Report:
