@@ -50,11 +50,13 @@ def write_prompt(disk: Disk, context: LaunchContext, prompt: str, feedback: str)
 
 
 def put_file(disk: Disk, path: PurePath, data: bytes) -> None:
-    """Make the file whole under its name, whatever an earlier launch left there."""
+    """Make the file whole under its name, whatever an earlier launch left there; no reader of it finds it missing."""
     draft = path.with_suffix(".draft")
-    if disk.info(draft) is not None:
-        disk.remove(draft)
+    _clear(disk, draft)
     disk.write(draft, data)
+    found = disk.info(path)
+    if found is not None and found.is_dir:
+        disk.remove_tree(path)
     disk.replace(draft, path)
 
 

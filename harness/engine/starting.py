@@ -23,8 +23,6 @@ _LOST_SESSIONS = 2
 
 Chosen: once, because the last window in it has just closed, and once more by chance; a third time somebody ends them.
 """
-_NOTES = 10
-"""Unreadable event files of one tick that are journaled each by itself; chosen so that a heap of them costs one line more."""
 _ABSENT_LOOKS = 2
 """Listings without the window, one poll apart, that prove that an unanswered launch came to nothing."""
 

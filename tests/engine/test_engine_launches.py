@@ -128,3 +128,20 @@ def test_a_multiplexer_that_refuses_every_launch_defers_the_task() -> None:
     assert report.task("a").attempts == 0
     assert report.task("a").reason == "could not be started: no space for a new pane"
     assert report.elapsed_s < 10
+
+
+def test_directories_where_files_of_the_next_launch_belong_are_no_obstacle() -> None:
+    """An agent writes there, too; what it leaves is taken away before the next one is launched."""
+    stage = fresh_stage()
+
+    def plant() -> None:
+        for name in ("prompt.md", "result.json", "a-2.json", "a-2.draft"):
+            path = stage.run_dir / "tasks" / "a" / name
+            if stage.world.disk.info(path) is not None:
+                stage.world.disk.remove(path)
+            stage.world.disk.mkdir(path / "inside")
+
+    stage.at(2.5, plant)
+    report = stage(task("a", agent=ScriptedAgent.attempts(works(4).then_dies(code=1), DONE)))
+
+    assert report.task("a").outcomes == ["crashed", "completed"]
