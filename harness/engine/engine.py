@@ -8,7 +8,6 @@ else's control flow (`SystemExit`, a test runner's own timeout).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from harness.engine.notices import Notices
 from harness.engine.plan import RunPlan
 from harness.engine.recovery import recover
 from harness.engine.signals import StopSwitch, stop_signals
+from harness.engine.states import approve, driver_on, fill_in, fresh_state
 from harness.engine.summary import RunSummary, TaskSummary
 from harness.engine.supervisor import Supervisor
 from harness.engine.teardown import TORN_DOWN, tear_down, tear_down_patiently
@@ -33,17 +33,14 @@ from harness.record import (
     Crashed,
     CrashFiling,
     CrashRef,
-    Driver,
     Ending,
     Finished,
     Loaded,
     Paused,
     RecordError,
     RunLock,
-    RunState,
     Stopped,
     TaskPhase,
-    TaskState,
     reason_of,
     status_of,
 )
@@ -100,7 +97,7 @@ class Engine:
             run_dir=run_dir,
             outside=outside,
             store=self.store,
-            state=self._fresh_state(),
+            state=fresh_state(plan, self.run_id, outside, None if parent is None else parent.run_id),
             switch=self.switch,
             seam=SeamWatch(),
             events=EventReader(outside.disk, run_dir / "events"),
@@ -225,34 +222,19 @@ class Engine:
     def _reopen(self, loaded: Loaded) -> None:
         core = self.core
         core.state = loaded.state
-        self._fill_in(core.state)
+        fill_in(core.state, self.plan, self.run_id)
         before = core.state.ending
         core.state.rearm(loaded.epoch + 1)
-        core.state.driver = self._driver()
+        core.state.driver = driver_on(self.outside.processes)
         self.store.journal.epoch = core.state.epoch
         self._begun = True
         self.windows = self._windows()
         self.windows.claimed = True
         core.journal("run-resumed", source=loaded.source, notes=loaded.notes)
-        self._approve(before)
+        approve(core.state, before)
         core.save()
         self.notices.say(None)
         core.checkpoint("load")
-
-    def _fill_in(self, state: RunState) -> None:
-        """Take from the plan what a record that has lost its beginning does not tell."""
-        state.mux_session = state.mux_session or self.run_id[:64]
-        known = {task.key: task for task in state.tasks}
-        state.tasks = [known.pop(task.key, TaskState(key=task.key)) for task in self.plan.tasks] + list(known.values())
-
-    def _approve(self, before: Ending | None) -> None:
-        """A resume is the approval of what the run was paused for."""
-        state = self.core.state
-        if isinstance(before, Paused) and before.stage == "gate" and before.task is not None:
-            state.approved.append(before.task)
-        for task in state.tasks:
-            if task.phase is TaskPhase.ESCALATED:
-                task.phase = TaskPhase.PENDING
 
     def _retry_deferred(self) -> Paused | None:
         core = self.core
@@ -405,26 +387,6 @@ class Engine:
 
     def _attempts(self) -> list[Attempt]:
         return [attempt for task in self.core.state.tasks for attempt in task.attempts]
-
-    def _driver(self) -> Driver:
-        table = self.outside.processes
-        me = table.me()
-        return Driver(pid=me.pid, started=me.started, boot_id=me.boot_id, host=table.host())
-
-    def _fresh_state(self) -> RunState:
-        now = self.outside.clock.wall()
-        return RunState(
-            run_id=self.run_id,
-            project=self.plan.project,
-            backend=self.outside.multiplexer.backend_name,
-            mux_session=self.run_id[:64],
-            created_at=now,
-            updated_at=now,
-            driver=self._driver(),
-            tasks=[TaskState(key=task.key) for task in self.plan.tasks],
-            parent=None if self._parent is None else self._parent.run_id,
-            plan_sha256=hashlib.sha256(self._plan_text.encode("utf-8")).hexdigest(),
-        )
 
 
 def _lines(told: object) -> list[str]:

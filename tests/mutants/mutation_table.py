@@ -68,12 +68,12 @@ class Subject:
 ENDING_PATH = (
     *("Engine._refuse", "Engine._record", "Engine._record_crash", "Engine._file", "Engine._child_record"),
     *("Engine._crash_context", "Engine._tear_down", "Engine._summarize", "Engine._release", "Engine._windows"),
-    *("Engine._attempts", "Engine._driver", "Engine._fresh_state", "_lines"),
+    *("Engine._attempts", "_lines"),
 )
 RECORD = tuple(sorted(path.stem for path in (ROOT / "harness" / "record").glob("[!_]*.py")))
 SUBJECTS = (
     Subject("backends.guard"),
-    *(Subject(f"harness.engine.{name}") for name in ("decide", "endings", "summary", "teardown")),
+    *(Subject(f"harness.engine.{name}") for name in ("decide", "endings", "states", "summary", "teardown")),
     Subject("harness.engine.engine", ENDING_PATH),
     *(Subject(f"harness.record.{name}") for name in RECORD),
 )
