@@ -132,7 +132,8 @@ def test_lines_that_no_traced_write_accounts_for_stand_at_their_time() -> None:
     (report,) = told("nudged", HANGS).reports
     (section,) = chronology([replace(report, entries=[])])
 
-    assert [item.at_s for item in section.items if item.marks[0].lane == "task 1-1"][-1] == 14
+    last = [item.at_s for item in section.items if item.marks[0].lane == "task 1-1"][-1]
+    assert 0 <= report.elapsed_s - last < 1
     assert len(section.lines) == len(report.journal)
     assert labels(section, "run")[-1] == "run-complete"
 
