@@ -33,8 +33,8 @@ COMMAND_LIMIT = 64_000
 
 
 def relay_argv(event: str, python: str = sys.executable, program: str = RELAY) -> tuple[str, ...]:
-    """Runs the relay for one event, whatever lies in the directory that it is run in."""
-    return (python, "-P", "-S", program, event)
+    """Runs the relay for one event, whatever lies in the directory that it is run in, and whatever Python is told there."""
+    return (python, "-E", "-P", "-S", program, event)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The hook relay: turns one hook call of an agent into one event file.
 
-    python -P -S relay.py EVENT < payload.json
+    python -E -P -S relay.py EVENT < payload.json
 
 Runs by absolute path in somebody else's repository, so it imports nothing but the standard library. It never fails its
 caller: whatever goes wrong is said on standard error, and the status is 0. Who it speaks for stands in its environment

@@ -15,6 +15,7 @@ import pytest
 from backends.disk import RealDisk
 from backends.processes import Completed, SystemProcessTable
 from harness import relay
+from harness.command_profile import relay_argv
 from harness.engine.events import SIZE_LIMIT, Event, EventKind, EventReader
 
 
@@ -25,7 +26,7 @@ def environment(directory: Path, **changes: str) -> dict[str, str]:
 
 def call(arguments: list[str], environ: Mapping[str, str], stdin: bytes = b"") -> Completed:
     """Run the relay as a hook does."""
-    argv = [sys.executable, "-P", "-S", str(Path(relay.__file__).resolve()), *arguments]
+    argv = [*relay_argv("")[:-1], *arguments]
     return SystemProcessTable().run(argv, timeout_s=60, stdin=stdin, env=environ)
 
 
@@ -46,6 +47,22 @@ def test_a_hook_call_becomes_an_event(tmp_path: Path) -> None:
     assert events_in(tmp_path) == [Event(1, EventKind.STOP, "t", "a", "s", "/t.jsonl", payload)]
     assert [path.name for path in tmp_path.iterdir()] == ["00000001.json"]
     assert stat.S_IMODE((tmp_path / "00000001.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["PYTHONPATH", "PYTHONHOME"])
+def test_what_a_repository_tells_its_own_interpreter_is_not_for_the_relay(tmp_path: Path, name: str) -> None:
+    """Its modules may have the names of those that the relay needs."""
+    theirs = tmp_path / "theirs"
+    for module in ("json", "re", "select"):
+        (theirs / module).mkdir(parents=True)
+        (theirs / module / "__init__.py").write_text("raise SystemExit(3)")
+    (tmp_path / "events").mkdir()
+
+    done = call(["Stop"], environment(tmp_path / "events", **{name: str(theirs)}))
+
+    assert (done.status, done.stderr) == (0, b"")
+    assert [event.kind for event in events_in(tmp_path / "events")] == [EventKind.STOP]
 
 
 @pytest.mark.live

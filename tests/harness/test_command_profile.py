@@ -54,7 +54,7 @@ def document(disk: MemoryDisk, name: str) -> Any:
 
 def command(event: str) -> str:
     """What a hook runs: words for a shell, whatever is in them."""
-    return shlex.join((PYTHON, "-P", "-S", RELAY, event))
+    return shlex.join((PYTHON, "-E", "-P", "-S", RELAY, event))
 
 
 def test_claude_is_launched_as_it_was_measured() -> None:
@@ -166,7 +166,7 @@ def test_a_hook_s_command_survives_a_shell() -> None:
     shown = "printf '%s|' " + command("Stop")
     done = SystemProcessTable().run(["sh", "-c", shown], timeout_s=60)
 
-    assert done.stdout.decode() == f"{PYTHON}|-P|-S|{RELAY}|Stop|"
+    assert done.stdout.decode() == f"{PYTHON}|-E|-P|-S|{RELAY}|Stop|"
 
 
 @pytest.mark.parametrize(
