@@ -17,6 +17,7 @@ from harness.engine.commands import Commands
 from harness.engine.core import LONGEST_OUTAGE, STOP_FILE, Core, SeamWatch, Surroundings
 from harness.engine.endings import Captured, Isolation, capture
 from harness.engine.events import EventReader
+from harness.engine.launching import clear
 from harness.engine.nested import absorb_child, child_id, plan_of_deferred
 from harness.engine.notices import Notices
 from harness.engine.plan import RunPlan
@@ -370,9 +371,8 @@ class Engine:
 
     def _forget_stop_file(self) -> None:
         """A request to stop ends with the life of the run that it was made in."""
-        path = self.run_dir / STOP_FILE
-        if self._parent is None and self.outside.disk.info(path) is not None:
-            self.outside.disk.remove(path)
+        if self._parent is None:
+            clear(self.outside.disk, self.run_dir / STOP_FILE)
 
     def _release(self, recording: Isolation) -> None:
         if self._lock is not None:

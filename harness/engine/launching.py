@@ -10,7 +10,7 @@ from harness.engine.plan import RunPlan, TaskPlan
 from harness.engine.profiles import LaunchContext, prompt_footer
 from harness.record import Attempt
 
-__all__ = ["launch_context", "log_file", "put_file", "write_prompt"]
+__all__ = ["clear", "launch_context", "log_file", "put_file", "write_prompt"]
 
 
 @lru_cache(maxsize=256)
@@ -42,7 +42,7 @@ def write_prompt(disk: Disk, context: LaunchContext, prompt: str, feedback: str)
     """
     disk.mkdir(context.scripts_dir)
     for stale in (context.prompt_file, context.result_file):
-        _clear(disk, stale)
+        clear(disk, stale)
     text = prompt
     if feedback:
         text += f"\n\nAn earlier attempt was not enough:\n\n{feedback}\n"
@@ -52,16 +52,15 @@ def write_prompt(disk: Disk, context: LaunchContext, prompt: str, feedback: str)
 def put_file(disk: Disk, path: PurePath, data: bytes) -> None:
     """Make the file whole under its name, whatever an earlier launch left there; no reader of it finds it missing."""
     draft = path.with_suffix(".draft")
-    _clear(disk, draft)
+    clear(disk, draft)
     disk.write(draft, data)
-    found = disk.info(path)
-    if found is not None and found.is_dir:
+    if (found := disk.info(path)) is not None and found.is_dir:
         disk.remove_tree(path)
     disk.replace(draft, path)
 
 
-def _clear(disk: Disk, path: PurePath) -> None:
-    """Take away whatever an agent left there, a directory included."""
+def clear(disk: Disk, path: PurePath) -> None:
+    """Take away whatever is there, a directory included: agents can leave one anywhere."""
     found = disk.info(path)
     if found is not None and found.is_dir:
         disk.remove_tree(path)

@@ -82,3 +82,15 @@ def test_a_request_of_an_earlier_life_does_not_stop_a_resumed_run() -> None:
     assert stage.world.disk.info(stage.run_dir / STOP_FILE) is not None
 
     assert stage.resume().status is RunStatus.FINISHED
+
+
+def test_a_directory_in_the_place_of_the_request_is_one_and_goes_like_one() -> None:
+    """An agent can make one there; the run ends, and a resume is not refused because of it."""
+    stage = fresh_stage()
+    stage.at(5, lambda: stage.world.disk.mkdir(stage.run_dir / STOP_FILE / "inside"))
+
+    report = stage(task("1", agent=LONG), task("2", agent=LONG))
+
+    assert report.ending == Stopped(by=GRACEFULLY)
+    assert stage.world.disk.info(stage.run_dir / STOP_FILE) is None
+    assert stage.resume().status is RunStatus.FINISHED
