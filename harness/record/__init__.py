@@ -5,6 +5,7 @@ from harness.record.errors import NewerSchema, RecordError, RunLocked
 from harness.record.evidence import Survey, survey
 from harness.record.journal import Event, Journal, JournalReading, read_journal
 from harness.record.lock import Holder, RunLock, read_holder
+from harness.record.roots import is_run, runs
 from harness.record.state import (
     Attempt,
     Crashed,
@@ -34,7 +35,7 @@ from harness.record.status import (
     reason_of,
     status_of,
 )
-from harness.record.store import CrashFiling, Loaded, RunStore, is_run, runs
+from harness.record.store import CrashFiling, Loaded, RunStore
 
 __all__ = [
     "Attempt",

@@ -33,7 +33,7 @@ from harness.record.replay import rebuild, replay
 from harness.record.state import CrashRef, RunState, decode_state, encode_state
 from harness.record.status import Evidence
 
-__all__ = ["CrashFiling", "Loaded", "RunStore", "is_run", "runs"]
+__all__ = ["CrashFiling", "Loaded", "RunStore"]
 
 _RECORD = ("state.json", "state.json.bak", "journal.jsonl")
 
@@ -381,24 +381,3 @@ class _Sinks:
         self.problems.append(f"{name}: {self._described(raised)}")
         if self.interrupted is None and not isinstance(raised, Exception):
             self.interrupted = raised
-
-
-def runs(disk: Disk, root: Path | str) -> list[Path]:
-    """The directories below `root` that hold a run, readable or not, sorted by name; none if `root` is missing."""
-    try:
-        names = disk.listdir(root)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [Path(root, name) for name in names if is_run(disk, f"{os.fspath(root)}/{name}")]
-
-
-_MARKS = ("state.json", "state.json.bak", "journal.jsonl", "plan.toml", "run.lock")
-
-
-def is_run(disk: Disk, path: str) -> bool:
-    """Whether `path` is a directory that holds a run, readable or not."""
-    try:
-        found = disk.info(path)
-        return found is not None and found.is_dir and any(disk.info(f"{path}/{mark}") is not None for mark in _MARKS)
-    except OSError:
-        return True
