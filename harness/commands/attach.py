@@ -80,7 +80,8 @@ def _why_not(view: RunView, where: str) -> tuple[str, str]:
     if Hint.RESUME in view.status.hints:
         return f"run {name} is {status} and has no session to attach to", f"`seamripper resume {name}{where}` goes on"
     if status is RunStatus.RUNNING:
-        return f"the session of run {name} is not proven to be there", "wait until its first window has opened"
+        advice = "wait until its first window has opened; `seamripper doctor` says whether the multiplexer answers"
+        return f"the session of run {name} is not proven to be there", advice
     return f"run {name} is {status} and has no session to attach to", f"`seamripper status {name}{where}` explains it"
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from backends.base import TerminalMultiplexer
 from backends.disk import Disk
-from backends.errors import BackendNotFound, CommandRejected, MultiplexerError, TransportError
+from backends.errors import BackendNotFound, CommandRejected, MultiplexerError, TransportError, TransportTimeout
 from backends.registry import chosen_multiplexer
 from backends.tmux import FLOOR, TmuxMultiplexer, parse_version
 from harness.agent_health import AgentHealth, agent_health, find_program
@@ -139,6 +139,9 @@ def _socket(host: Host, multiplexer: TerminalMultiplexer, socket: Path) -> Findi
         server = multiplexer.server_identity()
     except CommandRejected as refused:
         return Finding("socket", Level.FAIL, refused.message, "make it a directory of yours that nobody else can enter")
+    except TransportTimeout:
+        remedy = "let its process go on (SIGCONT) or end it, or choose another root"
+        return Finding("socket", Level.FAIL, f"{socket}; the server there does not answer", remedy)
     except TransportError as error:
         return Finding("socket", Level.WARN, str(error), "`seamripper cleanup --all` ends a server that nobody needs")
     except (OSError, MultiplexerError) as error:

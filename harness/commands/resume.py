@@ -64,9 +64,14 @@ def _resumable(store: RunStore) -> RunState:
 
 def _plan_of(host: Host, run_dir: Path, state: RunState) -> RunPlan:
     """The plan that the run was started with, as it lies in the run's directory."""
-    plan = load_plan(run_dir / "plan.toml", disk=host.disk, follow=False)
+    path = run_dir / "plan.toml"
+    if host.disk.info(path) is None:
+        raise CommandError(
+            f"the run's plan is gone: {path}", "put the plan that the run was started with there, then resume"
+        )
+    plan = load_plan(path, disk=host.disk, follow=False)
     known = {task.key for task in state.tasks}
     strange = [task.key for task in plan.tasks if task.key not in known]
     if strange:
-        raise PlanError([f"{run_dir / 'plan.toml'}: the run was started without the task {strange[0]!r}"])
+        raise PlanError([f"{path}: the run was started without the task {strange[0]!r}"])
     return plan

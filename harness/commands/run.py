@@ -10,11 +10,12 @@ from rich.text import Text
 
 from faults.plan import FaultPlan
 from harness.commands.detach import Detached, detach
-from harness.commands.driving import Drive, Order, backend_of, catalog_of_host, drive, where_of
+from harness.commands.driving import Drive, Order, backend_of, catalog_of_host, drive, multiplexer_of, where_of
 from harness.commands.host import Host
 from harness.commands.mishaps import EXIT_USAGE, complain
 from harness.commands.output import Output
 from harness.commands.places import require_places
+from harness.commands.server import require_available
 from harness.dashboard import literal
 from harness.engine.plan import PlanError, RunPlan, load_plan
 from harness.runs import new_run_id, resolve_root
@@ -24,7 +25,7 @@ __all__ = ["run"]
 
 def run(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Carry out the plan; see `seamripper run --help`."""
-    output = Output(host, as_json=arguments.json, lasting=True)
+    output = Output(host, as_json=arguments.json, lasting=not arguments.dry_run)
     root = resolve_root(arguments.root, host.environment, host.cwd)
     path = host.cwd / arguments.plan
     try:
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     faults = FaultPlan.parse(arguments.faults, arguments.seed, catalog_of_host())
     backend = backend_of(host, arguments.mux)
     if arguments.dry_run:
+        require_available(multiplexer_of(host, arguments.mux, root, plan))
         return _on_paper(output, path, plan, backend, root)
     run_id = arguments.run_id or new_run_id(host.clock, host.entropy)
     if arguments.detach:

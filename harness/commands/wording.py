@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host
@@ -34,12 +34,23 @@ exit codes:
 """
 
 
+_MOST = 1_000_000
+"""No number that is counted on a command line is larger."""
+
+
 class Parser(argparse.ArgumentParser):
     """Refuses what it cannot read with one line, as every command does."""
 
     def error(self, message: str) -> NoReturn:
         """See `argparse`."""
         raise CommandError(message, f"see `{self.prog} --help`", EXIT_USAGE)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """See `argparse`; what a command does not know is said by the command, not by the one above it."""
+        known, strange = super().parse_known_args(args, namespace)
+        if strange:
+            self.error(f"unrecognized arguments: {' '.join(strange)}")
+        return known, strange
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -99,13 +110,13 @@ def at_least_one(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """A whole number from 0 to a million."""
+    """A whole number from 0 to `_MOST`."""
     try:
         number = int(text)
     except ValueError:
         number = -1
-    if not 0 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r:.80}")
+    if not 0 <= number <= _MOST:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {_MOST}, got {text!r:.80}")
     return number
 
 

@@ -106,6 +106,16 @@ def test_a_run_without_a_proven_session_says_what_can_be_done(seamripper: Comman
     assert shown(seamripper) == []
 
 
+def test_a_multiplexer_that_hangs_is_not_taken_for_a_session_that_is_still_to_come(seamripper: CommandLine) -> None:
+    """What cannot be proven now has two reasons, and somebody can look which it is."""
+    run_dir = running(seamripper)
+    seamripper.world.freeze()
+
+    answer = attach(seamripper, run_dir.name)
+
+    assert_refused(answer, 1, "is not proven to be there", "`seamripper doctor`")
+
+
 def test_an_interrupted_run_is_not_attached_to_although_its_session_is_there(seamripper: CommandLine) -> None:
     """Nobody drives it: what is typed there would reach nobody who knows."""
     run_dir = killed_run(seamripper)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backends.processes import Completed
+from backends.tmux import TmuxMultiplexer
+from backends.transport import SubprocessTransport
 from harness.cli import main
 from harness.commands.host import Host, this_host
 from harness.record.files import make_directory
@@ -102,6 +107,23 @@ def test_a_runtime_directory_that_is_too_deep_for_a_socket_is_said(
     assert (code, found["socket"][0]) == (1, "fail")
     assert "longer than 100" in found["socket"][1]
     assert "XDG_RUNTIME_DIR" in found["socket"][2]
+
+
+def test_a_server_that_hangs_carries_out_no_plan(place: Path) -> None:
+    """It runs, and would keep every run of this root waiting."""
+
+    class Hanging(SubprocessTransport):
+        def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+            if argv[-1] != "-V":
+                raise subprocess.TimeoutExpired(argv, timeout_s)
+            return super().run(argv, stdin=stdin, timeout_s=timeout_s)
+
+    made = TmuxMultiplexer(place / "r", transport=Hanging())
+    code, found = examined(place, multiplexer=lambda *given, **options: made)
+
+    assert (code, found["socket"][0]) == (1, "fail")
+    assert "does not answer" in found["socket"][1]
+    assert "SIGCONT" in found["socket"][2]
 
 
 def test_a_root_that_is_a_file_cannot_record_runs(place: Path) -> None:

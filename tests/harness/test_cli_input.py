@@ -64,7 +64,9 @@ def test_a_plan_that_is_no_file_is_named(seamripper: CommandLine, path: str, wor
 BAD_WORDS = {
     "no command": ((), "COMMAND"),
     "unknown command": (("rnu", "plan.toml"), "rnu"),
-    "unknown option": (("list", "--frob"), "--frob"),
+    "unknown option": (("list", "--frob"), "--frob; see `seamripper list --help`"),
+    "one word too many": (("list", "everything"), "everything; see `seamripper list --help`"),
+    "too large a number": (("run", "plan.toml", "--max-parallel", "1000001"), "from 0 to 1000000"),
     "abbreviated option": (("run", "plan.toml", "--det"), "--det"),
     "no plan": (("run",), "PLAN"),
     "parallel nothing": (("run", "plan.toml", "--max-parallel", "0"), "expected 1 or more"),

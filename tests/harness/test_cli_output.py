@@ -137,6 +137,13 @@ def test_output_that_cannot_be_written_is_one_line(seamripper: CommandLine) -> N
     assert answer.stderr == "error: standard output cannot be written: it is gone; nothing else was done\n"
 
 
+def test_a_dry_run_that_cannot_be_written_is_not_taken_for_a_check_that_passed(seamripper: CommandLine) -> None:
+    """Nothing was to be done but to say something, and nobody has read it."""
+    answer = seamripper("run", "plan.toml", "--dry-run", stdout=Broken(errno.ENOSPC))
+
+    assert (answer.code, "cannot be written" in answer.stderr) == (1, True)
+
+
 def test_what_is_gone_is_closed_and_not_tried_again(seamripper: CommandLine) -> None:
     """Otherwise the interpreter would complain about it on its way out."""
     out = Broken(errno.EPIPE)

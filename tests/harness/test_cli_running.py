@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from backends.fake import FakeMultiplexer
 from backends.memory_disk import MemoryDisk
 from faults.injector import Injector
 from faults.plan import FaultPlan
@@ -133,6 +134,19 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(seamripper: CommandL
     assert seamripper.world.disk.listdir(seamripper.root) == []
 
 
+def test_a_dry_run_asks_whether_the_multiplexer_can_be_run(seamripper: CommandLine) -> None:
+    """No plan can be carried out on one that is not there, and it is not said that it can."""
+
+    class Absent(FakeMultiplexer):
+        def available(self) -> bool:
+            return False
+
+    answer = seamripper("run", plan(seamripper, SOON), "--dry-run", multiplexer=lambda *given, **options: Absent())
+
+    assert (answer.code, answer.stdout) == (1, "")
+    assert "`seamripper backends` says what is missing" in answer.stderr
+
+
 def test_sessions_at_once_can_be_chosen_on_the_command_line(seamripper: CommandLine) -> None:
     """Three tasks of ten seconds each, all at the same time."""
     path = plan(seamripper, *[works(10).then_completes()] * 3)
@@ -197,6 +211,19 @@ def test_a_plan_that_has_changed_under_a_run_is_refused(seamripper: CommandLine)
     assert answer.code == 2
     assert "the run was started without the task 'new'" in answer.stderr
     assert seamripper("status", "--json").document["run"]["status"] == RunStatus.PAUSED
+
+
+def test_a_run_whose_plan_is_gone_says_whose_it_is(seamripper: CommandLine) -> None:
+    """The file is the run's own: there is no other one to be named on the command line."""
+    seamripper("run", plan(seamripper, SOON, gate="a word"))
+    (run,) = seamripper("list", "--json").document["runs"]
+    seamripper.world.disk.remove(f"{run['run_dir']}/plan.toml")
+
+    answer = seamripper("resume", "2026")
+
+    assert answer.code == 1
+    assert "put the plan that the run was started with there" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
 
 
 def test_a_detached_command_that_ends_before_its_run_begins_is_told(seamripper: CommandLine) -> None:
