@@ -2,7 +2,7 @@
 #
 #   VENV=DIR      where the environment is kept (default .venv)
 #   PYTHON=PATH   the interpreter it is made with (default: the newest python3.11 .. python3.14 found)
-#   ARGS='...'    handed on to pytest, for example: make scenarios ARGS='-k nested --mux fake'
+#   ARGS='...'    handed on to pytest, which uses all cores, for example: make scenarios ARGS='-k nested --mux fake -n 0'
 #                 (for 'make mutants' the modules to mutate, for example: make mutants ARGS='guard decide')
 #                 (for 'make bench' options of the first, for example: make bench ARGS='--rounds 3 --json')
 #   JOBS=N        how many mutants are tried at once (default 2)
@@ -38,13 +38,13 @@ help:
 setup: $(READY)
 
 scenarios: $(READY)
-	@$(BIN)/pytest scenarios/ $(ARGS)
+	@$(BIN)/pytest scenarios/ -n logical $(ARGS)
 
 sweep: $(READY)
 	@$(BIN)/pytest $(SWEPT) -q -n logical $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
 
 test: $(READY)
-	@$(BIN)/pytest tests/ $(ARGS)
+	@$(BIN)/pytest tests/ -n logical $(ARGS)
 
 agents: $(READY) $(AGENTS)/.stamp-agents
 	@SEAMRIPPER_AGENTS=$(AGENTS) $(BIN)/pytest tests/agents $(ARGS)

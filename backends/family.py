@@ -305,12 +305,14 @@ class TmuxFamily(TerminalMultiplexer):
             raise
         raise TransportUnavailable("still there after it was killed")
 
-    def _server_ends(self) -> bool:
-        """Whether our recorded server is gone, or goes within a moment: it ends with its last session."""
+    def _server_ends(self, patience_s: float | None = None) -> bool:
+        """Whether our recorded server is gone, or goes within `patience_s`: by default a moment, inside of the call's deadline."""
         record = self._records.get()
         if record is None:
             return False
-        end = self.clock.monotonic() + min(_EXIT_PATIENCE_S, self.seam.remaining_s())
+        if patience_s is None:
+            patience_s = min(_EXIT_PATIENCE_S, self.seam.remaining_s())
+        end = self.clock.monotonic() + patience_s
         while record.liveness(self._processes) is not Liveness.DEAD:
             if self.clock.monotonic() >= end:
                 return False

@@ -30,6 +30,9 @@ SOCKET_NAME = "tmux"
 SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel allows about 107, and tmux puts `.lock` behind the path."""
 
+_SHUTDOWN_PATIENCE_S = 15.0
+"""Seconds that a server is given to end once it was told to; generous, because nobody waits for an answer meanwhile."""
+
 _VERSION = re.compile(r"tmux (?:next-)?(\d{1,3})\.(\d{1,3})([a-z]?)")
 
 
@@ -120,9 +123,9 @@ class TmuxMultiplexer(TmuxFamily):
         except CommandRejected:
             pass
         except TransportError:
-            if not self._server_ends():
+            if not self._server_ends(_SHUTDOWN_PATIENCE_S):
                 raise
-        if self._records.get() is not None and not self._server_ends():
+        if self._records.get() is not None and not self._server_ends(_SHUTDOWN_PATIENCE_S):
             raise TransportUnavailable("the server did not end")
 
 

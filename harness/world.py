@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -45,6 +46,8 @@ from harness.waiting import eventually
 __all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "Remains", "SimulatedTmuxWorld", "World"]
 
 Wrap = Callable[[Transport], Transport]
+_DRAFT = re.compile(r"\.([0-9]{1,9})-[0-9]+\.draft")
+"""A file that the hook relay is writing, by the pid of its process."""
 
 
 class Remains(NamedTuple):
@@ -155,8 +158,13 @@ class World(ABC):
                 found.append(f"lock run.lock of {run_dir.name}")
             for directory in (run_dir, run_dir / "crash", run_dir / "events"):
                 names = self.disk.listdir(directory) if self.disk.info(directory) is not None else []
-                found += [f"file {name}" for name in names if name.endswith((".tmp", ".draft"))]
+                found += [f"file {name}" for name in names if name.endswith(".tmp") or self._is_left_draft(name)]
         return Remains(found, [name for name in sessions if owners.get(name) not in ours])
+
+    def _is_left_draft(self, name: str) -> bool:
+        """Whether it is a draft of the hook relay that nobody is at work on: the process in its name is gone."""
+        writer = _DRAFT.fullmatch(name)
+        return name.endswith(".draft") and (writer is None or self.processes.identify(int(writer[1])) is None)
 
     @abstractmethod
     def close(self) -> None:

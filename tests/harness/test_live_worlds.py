@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,3 +183,18 @@ def test_it(mux_world):
     assert "1 failed" in said
     assert not Path(base).exists()
     assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_draft_that_is_being_written_is_not_left_behind() -> None:
+    """A relay that is at work has its pid in the name; one that is gone has left its draft."""
+    world = LiveTmuxWorld(0, 1)
+    try:
+        run = world.runs / "run-1"
+        (run / "events").mkdir(parents=True)
+        gone = 2**22 + 1
+        for name in (f".{os.getpid()}-0.draft", f".{gone}-0.draft", ".draft"):
+            (run / "events" / name).touch()
+
+        assert sorted(world.remains([run], []).ours) == ["file .4194305-0.draft", "file .draft"]
+    finally:
+        world.close()
