@@ -151,7 +151,7 @@ def view_document(view: RunView) -> dict[str, Any]:
     """One run for programs; times are wall clock seconds."""
     status, state = view.status, view.state
     return {
-        "run_id": view.run_id if state is None else state.run_id,
+        "run_id": view.run_id,
         "run_dir": str(view.run_dir),
         "status": status.name.value,
         "reason": status.reason,

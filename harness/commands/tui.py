@@ -25,6 +25,8 @@ _QUESTION_S = 2.0
 """Seconds that the multiplexer is given to say which sessions it has."""
 _COMMAND_S = 120.0
 """Seconds that a command may take which the dashboard has launched; a stop waits for the run's own grace."""
+_PLAIN_TERMINALS = ("dumb", "unknown")
+"""Values of `TERM` of a terminal that prints lines and no more."""
 _WORDS = {Verb.RESUME: ("--detach",)}
 """What else a command is told."""
 
@@ -52,8 +54,10 @@ exit codes:
 
 def tui(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Show the dashboard until somebody leaves it; see `seamripper tui --help`."""
-    if not host.is_terminal:
-        raise CommandError("the dashboard needs a terminal", "`seamripper list` prints the runs", 2)
+    if not host.is_terminal or host.environment.get("TERM") in _PLAIN_TERMINALS:
+        raise CommandError(
+            "the dashboard needs a terminal that can be drawn on", "`seamripper list` prints the runs", 2
+        )
     root = resolve_root(arguments.root, host.environment, host.cwd)
     found = host.disk.info(root)
     if found is not None and not found.is_dir:

@@ -106,7 +106,7 @@ def list_row(status: Status, state: RunState | None, run_id: str = "") -> Text:
     """One run in one line: glyph and word, id, progress, badges, reason; `.plain` is the line as text."""
     row = Text(no_wrap=True, overflow="ellipsis")
     row.append(f"{GLYPHS[status.name]} {status.name.value:<11}", STYLES[status.name])
-    row.append(f"  {literal(state.run_id if state is not None else run_id, 60):<22}")
+    row.append(f"  {literal(_name(state, run_id), 60):<22}")
     row.append(f"  {progress(state):<12}")
     for badge in status.badges:
         row.append(f"  [{badge.value}]", "yellow")
@@ -123,6 +123,8 @@ def header(status: Status, state: RunState | None, run_id: str = "", *, keys: bo
     if status.reason:
         style = "red" if status.name is RunStatus.CRASHED else ""
         lines.append(Text(f"  {literal(status.reason, 2000)}", style=style))
+    if state is not None and _name(state, run_id) != state.run_id:
+        lines.append(Text(f"  recorded as run {literal(state.run_id)}"))
     lines += [Text(f"  {line}") for line in _details(status, state)]
     return Text("\n").join(lines)
 
@@ -132,8 +134,13 @@ def header_text(status: Status, state: RunState | None, run_id: str = "") -> str
     return header(status, state, run_id).plain
 
 
+def _name(state: RunState | None, run_id: str) -> str:
+    """What a run is called: as it is found, since that is what commands take; a copy's record says another name."""
+    return run_id or ("" if state is None else state.run_id)
+
+
 def _title(state: RunState | None, run_id: str) -> Text:
-    title = Text(literal(state.run_id if state is not None else run_id, 200), style="bold")
+    title = Text(literal(_name(state, run_id), 200), style="bold")
     if state is not None:
         facts = [fact for fact in (state.project, state.backend) if fact]
         facts.append(f"epoch {state.epoch}")

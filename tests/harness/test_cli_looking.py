@@ -50,6 +50,20 @@ def test_the_list_shows_each_run_in_one_line(seamripper: CommandLine) -> None:
     assert "a word is needed before 1-2" in second
 
 
+def test_a_run_whose_directory_was_renamed_or_copied_is_called_as_it_is_found(seamripper: CommandLine) -> None:
+    """The name that a listing tells is one that every command takes; whose record it is stands in the status."""
+    disk, first = seamripper.world.disk, Path(run_dirs(seamripper)[0])
+    disk.mkdir(first.with_name("kept"))
+    for name in ("state.json", "journal.jsonl"):
+        disk.write(first.with_name("kept") / name, disk.read(first / name))
+
+    assert [one["run_id"] for one in seamripper("list", "--json").document["runs"]].count("kept") == 1
+    assert [line.split()[2] for line in seamripper("list").stdout.splitlines()].count("kept") == 1
+    shown = seamripper("status", "kept").stdout.splitlines()
+    assert shown[0].startswith("kept ")
+    assert f"  recorded as run {first.name}" in shown
+
+
 def test_the_status_of_the_newest_run_says_what_can_be_done(seamripper: CommandLine) -> None:
     """The header, the tasks, the last events, and commands to copy; no keys of a dashboard that is not there."""
     shown = seamripper("status").stdout

@@ -77,10 +77,31 @@ def test_who_attaches_to_answer_is_shown_the_window_that_asks(task: str, words: 
     assert told.launched == [("again", "attach", "/runs/r-1", *words, *WHERE)]
 
 
+class Terminal(io.StringIO):
+    """A standard stream that somebody sits at."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_be_drawn_on_shows_no_dashboard(kind: str) -> None:
+    """It would get escape sequences that mean nothing to it; the list is plain text."""
+    host = {"environment": {"TERM": kind, "SEAMRIPPER_ROOT": "/runs"}}
+    answer = CommandLine(FakeWorld())("tui", stdin=Terminal(), stdout=Terminal(), **host)
+
+    assert (answer.code, answer.stdout) == (2, "")
+    assert "`seamripper list` prints the runs" in answer.stderr
+
+
 @pytest.mark.parametrize("stdin", [None, io.StringIO()])
 def test_without_a_terminal_there_is_no_dashboard(stdin: io.StringIO | None) -> None:
     """One line that names what to use instead, exit code 2."""
     answer = CommandLine(FakeWorld())("tui", stdin=stdin)
 
     assert (answer.code, answer.stdout) == (2, "")
-    assert answer.stderr == "error: the dashboard needs a terminal; `seamripper list` prints the runs\n"
+    assert (
+        answer.stderr
+        == "error: the dashboard needs a terminal that can be drawn on; `seamripper list` prints the runs\n"
+    )
