@@ -169,7 +169,8 @@ def test_a_job_that_is_late_killed_or_ended_is_gone() -> None:
     table.lasting["true"] = 50.0
     late, killed, ended = [table.start(["true"], timeout_s=10, newest=0, variables={"MARK": m}) for m in "abc"]
 
-    table.signal(*table.carrying("MARK", "b"), signum=15)
+    (marked,) = table.carrying("MARK", "b")
+    table.signal(marked, 15)
     ended.end()
     clock.sleep(20)
 

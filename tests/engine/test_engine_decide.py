@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -148,22 +149,21 @@ def test_each_row_of_the_table_decides_as_specified(case: str) -> None:
 
 def everything() -> list[tuple[Observation, Budget]]:
     """A grid over every field, with the values on both sides of each border."""
-    seen = [
-        Observation(now, result, ended, liveness, None, turn, failed, opened, asked, grown, parked, waiting)
-        for now, result, ended, liveness, turn, failed, opened, asked, grown, parked, waiting in itertools.product(
-            (1000.0, 2000.0),
-            (False, True),
-            (False, True),
-            list(Liveness),
-            (None, 300.0, 999.0),
-            (False, True),
-            (False, True),
-            (None, 998.0),
-            (None, 990.0),
-            (None, 1500.0, 2500.0),
-            (False, True),
-        )
+    values: list[tuple[Any, ...]] = [
+        (1000.0, 2000.0),
+        (False, True),
+        (False, True),
+        tuple(Liveness),
+        (None,),
+        (None, 300.0, 999.0),
+        (False, True),
+        (False, True),
+        (None, 998.0),
+        (None, 990.0),
+        (None, 1500.0, 2500.0),
+        (False, True),
     ]
+    seen = [Observation(*chosen) for chosen in itertools.product(*values)]
     budgets = [
         Budget(2000.0, 15, stall, nudges, wakes, turn)
         for stall, nudges, wakes, turn in itertools.product((0, 600), (0, 1), (0, 1), (False, True))
