@@ -306,7 +306,7 @@ class TmuxFamily(TerminalMultiplexer):
         raise TransportUnavailable("still there after it was killed")
 
     def _server_ends(self, patience_s: float | None = None) -> bool:
-        """Whether our recorded server is gone, or goes within `patience_s`: by default a moment, inside of the call's deadline."""
+        """Whether our recorded server is gone, or goes within `patience_s`: else within a moment of the call."""
         record = self._records.get()
         if record is None:
             return False
