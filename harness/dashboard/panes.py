@@ -20,13 +20,13 @@ from harness.dashboard.observer import Snapshot
 from harness.dashboard.reader import RunView
 from harness.dashboard.render import (
     GLYPHS,
-    PHASE_GLYPHS,
-    PHASE_STYLES,
     STYLES,
     age,
     event_fields,
     header,
+    is_over,
     literal,
+    phase_text,
     session_words,
 )
 from harness.dashboard.sessions import Sessions
@@ -172,7 +172,7 @@ def detail(view: RunView, details: Details) -> RenderableType:
     if view.attention.strip():
         parts += _section("attention", _lines(view.attention.splitlines()[:20]), "bold yellow")
     if view.state is not None and view.state.tasks:
-        parts += _section("tasks", _tasks(view.state.tasks))
+        parts += _section("tasks", _tasks(view.state.tasks, over=is_over(view.status)))
     if details.crash:
         parts += _section("crash.txt", _lines(details.crash), "bold red")
     if view.events:
@@ -190,7 +190,7 @@ def _lines(lines: Sequence[str]) -> Text:
     return Text("\n".join(literal(line, 400) for line in lines), overflow="fold")
 
 
-def _tasks(tasks: Iterable[TaskState]) -> Table:
+def _tasks(tasks: Iterable[TaskState], *, over: bool) -> Table:
     """Each task with its phase, and below that how its last session went and what is said of it."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -199,15 +199,14 @@ def _tasks(tasks: Iterable[TaskState]) -> Table:
         last = task.attempts[-1] if task.attempts else None
         counted = sum(attempt.counted for attempt in task.attempts)
         said = task.reason or (last.reason if last is not None else "") or task.summary
-        words = [literal(word) for word in (session_words(last), said) if word]
+        words = [literal(word) for word in (session_words(last, over=over), said) if word]
         if counted > 1:
             words.insert(0, f"attempt {counted}")
         name = Text(literal(task.key), style="bold")
         name.append(f"  {' - '.join(words)}" if words else "", "not bold")
         if last is not None and last.pending:
             name.append(f"  ! asks: {literal(last.pending)}", "bold yellow")
-        phase = Text(f"{PHASE_GLYPHS[task.phase]} {task.phase.value}", style=PHASE_STYLES.get(task.phase, ""))
-        table.add_row(phase, name)
+        table.add_row(phase_text(task.phase, over=over), name)
     return table
 
 

@@ -27,10 +27,12 @@ __all__ = [
     "events_table",
     "header",
     "header_text",
+    "is_over",
     "list_row",
     "list_screen",
     "list_text",
     "literal",
+    "phase_text",
     "progress",
     "screen",
     "session_words",
@@ -165,7 +167,8 @@ def _details(status: Status, state: RunState | None) -> list[str]:
             lines.append(f"teardown: {literal(state.teardown)}")
         earlier = [crash for crash in state.crashes if crash.epoch < state.epoch]
         if earlier:
-            lines.append(f"crashed {len(earlier)} times before, last: {literal(earlier[-1].error)}")
+            times = "once" if len(earlier) == 1 else f"{len(earlier)} times"
+            lines.append(f"crashed {times} before, last: {literal(earlier[-1].error)}")
         lines += [f"approved: {literal(', '.join(state.approved))}"] if state.approved else []
         lines += [f"nested run: {literal(nested)}" for nested in state.nested]
     if Badge.STALE in status.badges:
@@ -200,8 +203,23 @@ def progress(state: RunState | None) -> str:
     return ", ".join(words)
 
 
-def task_table(tasks: Iterable[TaskState]) -> Table:
-    """The tasks with phase, attempts, and how the last session went."""
+_UNDER_WAY = frozenset({RunStatus.RUNNING, RunStatus.UNKNOWN})
+
+
+def is_over(status: Status) -> bool:
+    """Whether nobody drives the run any more, so that nothing of it is under way."""
+    return status.name not in _UNDER_WAY
+
+
+def phase_text(phase: TaskPhase, *, over: bool = False) -> Text:
+    """Glyph and word for where a task is; what was under way when its run ended (`over`) is cut off."""
+    if over and phase in (TaskPhase.RUNNING, TaskPhase.VERIFYING):
+        return Text("◌ cut off", style="yellow")
+    return Text(f"{PHASE_GLYPHS[phase]} {phase.value}", style=PHASE_STYLES.get(phase, ""))
+
+
+def task_table(tasks: Iterable[TaskState], *, over: bool = False) -> Table:
+    """The tasks with phase, attempts, and how the last session went; `over` says that their run has ended."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("task", "phase", "attempts", "last session", "what is said"):
         table.add_column(title, overflow="fold")
@@ -209,19 +227,20 @@ def task_table(tasks: Iterable[TaskState]) -> Table:
         last = task.attempts[-1] if task.attempts else None
         table.add_row(
             Text(literal(task.key)),
-            Text(f"{PHASE_GLYPHS[task.phase]} {task.phase.value}", style=PHASE_STYLES.get(task.phase, "")),
+            phase_text(task.phase, over=over),
             Text(str(sum(attempt.counted for attempt in task.attempts))),
-            Text(session_words(last)),
+            Text(session_words(last, over=over)),
             Text(literal(task.reason or (last.reason if last is not None else "") or task.summary)),
         )
     return table
 
 
-def session_words(attempt: Attempt | None) -> str:
-    """How a session went, or that it is under way; nothing where there was none."""
+def session_words(attempt: Attempt | None, *, over: bool = False) -> str:
+    """How a session went, or that it is under way or was when its run ended (`over`); nothing where there was none."""
     if attempt is None:
         return ""
-    words = [attempt.outcome.value if attempt.outcome is not None else "under way"]
+    going_on = "cut off" if over else "under way"
+    words = [attempt.outcome.value if attempt.outcome is not None else going_on]
     if attempt.exit_code is not None:
         words.append(f"exit {attempt.exit_code}")
     if attempt.signal is not None:
@@ -264,7 +283,7 @@ def screen(view: RunView, events: int = 10, *, keys: bool = True) -> RenderableT
     """Everything about one run: head, tasks, last events, what wants attention."""
     parts: list[RenderableType] = [header(view.status, view.state, view.run_id, keys=keys)]
     if view.state is not None and view.state.tasks:
-        parts += [Text(), task_table(view.state.tasks)]
+        parts += [Text(), task_table(view.state.tasks, over=is_over(view.status))]
     if view.events:
         parts += [Text(), Text("last events", style="bold"), events_table(view.events, events)]
     if view.attention:

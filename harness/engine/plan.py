@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 BUILT_IN_AGENTS = ("claude", "codex", "gemini", "copilot", "scripted")
-"""Agents that a plan may name without describing them in `[agents.NAME]`, whether or not they can be driven yet."""
+"""Agents that a plan may name without describing them in `[agents.NAME]`."""
 
 PLAN_LIMIT = 1 << 20
 """Bytes; a longer plan file is refused."""

@@ -137,7 +137,7 @@ def test_the_head_tells_badges_history_and_notes() -> None:
         "not answered since 1970-01-01",
         "session sr-1",
         "stale",
-        "crashed 1 times before, last: X: y",
+        "crashed once before, last: X: y",
         "unconfirmed",
     ):
         assert part in text
@@ -215,6 +215,17 @@ def test_every_task_is_shown_with_phase_attempts_and_last_session() -> None:
         assert f"t-{phase.value}" in out
     assert "✔ done" in out
     assert "crashed, exit 1" in out
+
+
+@pytest.mark.parametrize("ending", [Crashed("X: y"), Stopped("SIGTERM"), Finished()])
+def test_nothing_is_under_way_in_a_run_that_is_over(ending: Ending) -> None:
+    """What was under way when it ended is cut off, in phase and session alike."""
+    tasks = [TaskState(f"t-{n}", phase, [Attempt(1, "t")]) for n, phase in enumerate(TaskPhase)]
+    out = shown(screen(RunView("r-1", None, judged(ending), RunState("r-1", tasks=tasks))))  # type: ignore[arg-type]  # the directory is not shown
+
+    assert "running" not in out
+    assert "under way" not in out
+    assert out.count("◌ cut off") == 2
 
 
 def test_the_last_events_are_shown_with_their_fields() -> None:

@@ -328,7 +328,8 @@ def test_a_line_without_its_end_is_noted_and_is_no_damage() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b'{"seq":1,\n"epoch":1,"event":"e"}\n', b'{"seq":1,"epoch":1,"event":"e"}{"seq":2,"epoch":1,"event":"f"}\n']
+    "data",
+    [b'{"seq":1,\n"epoch":1,"event":"e"}\n', b'{"seq":1,"epoch":1,"event":"e"}{"seq":2,"epoch":1,"event":"f"}\n'],
 )
 def test_a_line_is_one_event_and_an_event_is_one_line(data: bytes) -> None:
     """What is spread over two lines, or shares one, is damage, also where all of it could be read as a whole."""
