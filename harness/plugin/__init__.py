@@ -285,6 +285,14 @@ def _draw(item: pytest.Item, result: pytest.TestReport, failure: Failure, replay
     _note(item, result, "timeline", str(path))
 
 
+def _address(item: pytest.Item) -> list[str]:
+    """What pytest is given to run the item again; one of an installed package has no path below the root."""
+    module = item.getparent(pytest.Module)
+    if module is None or item.path.is_relative_to(item.config.rootpath):
+        return [item.nodeid]
+    return ["--pyargs", f"{module.obj.__name__}::{item.nodeid.partition('::')[2]}"]
+
+
 def _replay_line(item: pytest.Item) -> str | None:
     """The command line that repeats the item; `None` if it has nothing to do with faults."""
     step = _step_of(item)
@@ -293,7 +301,7 @@ def _replay_line(item: pytest.Item) -> str | None:
     if world_of(item) is None and "mux_coverage" not in getattr(item, "fixturenames", ()):
         return None
     config = item.config
-    words = ["pytest", item.nodeid]
+    words = ["pytest", *_address(item)]
     for name in config.getoption("--mux") or ():
         words += ["--mux", name]
     if config.getoption("--sut") is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_own_folders_hide_no_scenarios(author: Author, mode: str) -> None:
 
     assert done.status == 0, done
     assert b" passed" in done.stdout
+
+
+def test_own_folders_hide_no_scenario_that_is_repeated(tmp_path: Path) -> None:
+    """What repeats a scenario of ours that fails names it as `--pyargs` finds it, from the author's directory."""
+    author = Author(tmp_path, packages=True)
+    failing = ("--mux", "fake", "--mux-faults", "new_window=timeout(30)")
+    done = author.run(*QUIET, "--pyargs", "scenarios.test_window_death", "-k", "second", *failing)
+
+    (line,) = [line for line in done.stdout.decode().splitlines() if line.startswith("pytest ")]
+    again = author.run(*shlex.split(line))
+    assert (done.status, again.status) == (1, 1), done
+    assert b"1 failed" in again.stdout
 
 
 def test_own_folders_hide_no_command(author: Author) -> None:
