@@ -2,7 +2,8 @@
 #
 #   VENV=DIR      where the environment is kept (default .venv)
 #   PYTHON=PATH   the interpreter it is made with (default: the newest python3.11 .. python3.14 found)
-#   ARGS='...'    handed on to pytest, which uses all cores, for example: make scenarios ARGS='-k nested --mux fake -n 0'
+#   ARGS='...'    handed on to pytest, for example: make scenarios ARGS='-k nested --mux fake'
+#   WORKERS=N     processes that tests and scenarios are spread over (default 4: much of the live ones is waiting); 0 for none
 #                 (for 'make mutants' the modules to mutate, for example: make mutants ARGS='guard decide')
 #                 (for 'make bench' options of the first, for example: make bench ARGS='--rounds 3 --json')
 #   JOBS=N        how many mutants are tried at once (default 2)
@@ -17,6 +18,7 @@ READY := $(VENV)/.stamp-ready
 MUTABLE := $(VENV)/.stamp-mutants
 SWEPT := $(addprefix scenarios/test_,sweep.py pairs.py random_plans.py kill9_everywhere.py power_loss.py torn_files.py)
 JOBS ?= 2
+WORKERS ?= 4
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
@@ -38,13 +40,13 @@ help:
 setup: $(READY)
 
 scenarios: $(READY)
-	@$(BIN)/pytest scenarios/ -n logical $(ARGS)
+	@$(BIN)/pytest scenarios/ -n $(WORKERS) --dist worksteal $(ARGS)
 
 sweep: $(READY)
 	@$(BIN)/pytest $(SWEPT) -q -n logical $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
 
 test: $(READY)
-	@$(BIN)/pytest tests/ -n logical $(ARGS)
+	@$(BIN)/pytest tests/ -n $(WORKERS) --dist worksteal $(ARGS)
 
 agents: $(READY) $(AGENTS)/.stamp-agents
 	@SEAMRIPPER_AGENTS=$(AGENTS) $(BIN)/pytest tests/agents $(ARGS)

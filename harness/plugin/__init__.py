@@ -3,6 +3,8 @@
 A test that uses `mux` or `mux_run` is run once in every world that was selected and that its markers allow: on the fake
 always, on live tmux where tmux is installed. A test that uses `mux_sweep` is run once for every fault that was selected. What
 did not run is said in the summary, never hidden.
+
+PYTEST_DONT_REWRITE: there is no `assert` here, and it may be imported before pytest is told of it (`seamripper.plugin`).
 """
 
 from __future__ import annotations

@@ -302,7 +302,7 @@ def test_a_process_is_stopped_and_continued_with_signals_or_without(
 def test_without_signals_a_process_that_would_not_hear_one_ends() -> None:
     """Whatever it does about a signal, it is not asked."""
     table = SystemProcessTable(signals=False)
-    with subprocess.Popen(["sh", "-c", "trap '' TERM; echo; sleep 60"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(["sh", "-c", "trap '' TERM; echo; exec sleep 60"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         identity = table.identify(process.pid)

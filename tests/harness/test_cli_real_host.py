@@ -98,6 +98,9 @@ def test_a_link_to_a_plan_is_a_plan_and_a_pipe_is_none(plan: str, tmp_path: Path
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reading, writing = os.pipe()
+    tmux = tmp_path / "tmux"
+    tmux.write_text("#!/bin/sh\necho tmux 3.4\n")
+    tmux.chmod(0o700)
 
     assert answer("run", str(link), "--dry-run") == (0, "")
     for path in (pipe, f"/dev/fd/{reading}"):
