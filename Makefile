@@ -3,7 +3,8 @@
 #   VENV=DIR      where the environment is kept (default .venv)
 #   PYTHON=PATH   the interpreter it is made with (default: the newest python3.11 .. python3.14 found)
 #   ARGS='...'    handed on to pytest, for example: make scenarios ARGS='-k nested --mux fake'
-#   WORKERS=N     processes that tests and scenarios are spread over (default 4: much of the live ones is waiting); 0 for none
+#   WORKERS=N     processes that the tests are spread over (default 4: much of the live ones is waiting); scenarios, which are
+#                 about time, are never more at once than there are cores
 #                 (for 'make mutants' the modules to mutate, for example: make mutants ARGS='guard decide')
 #                 (for 'make bench' options of the first, for example: make bench ARGS='--rounds 3 --json')
 #   JOBS=N        how many mutants are tried at once (default 2)
@@ -40,7 +41,7 @@ help:
 setup: $(READY)
 
 scenarios: $(READY)
-	@$(BIN)/pytest scenarios/ -n $(WORKERS) --dist worksteal $(ARGS)
+	@$(BIN)/pytest scenarios/ -n logical --dist worksteal $(ARGS)
 
 sweep: $(READY)
 	@$(BIN)/pytest $(SWEPT) -q -n logical $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
