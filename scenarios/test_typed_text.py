@@ -46,8 +46,12 @@ def test_text_fidelity_of_what_is_typed(mux_run: Stage, mux: TerminalMultiplexer
         agent = agent.then_waits_for_prompt()
 
     def type_all() -> None:
+        window = mux_run.store().load().state.task("1-1").attempts[0].window_id
+        if window is None:
+            mux_run.at(0.5, type_all)
+            return
         for text in TEXTS.values():
-            mux.send_text(window_of(mux_run, "1-1"), text)
+            mux.send_text(window, text)
 
     mux_run.at(1, type_all)
     report = mux_run(task("1-1", agent=agent.then_completes()))
