@@ -56,7 +56,7 @@ def make_runs(host: Host, root: Path, count: int) -> None:
     for number in range(count):
         tasks = [TaskState(key, TaskPhase.DONE) for key in ("plan", "build", "test")]
         name = f"20260101-{number:06}-abcdef"
-        state = RunState(name, "/work/shop", "TmuxMultiplexer", name, 1.0 + number, tasks=tasks, driver=driver)
+        state = RunState(name, "/home/you/shop", "TmuxMultiplexer", name, 1.0 + number, tasks=tasks, driver=driver)
         store = host.store(root / name)
         store.create(state, "")
         for line in range(29):

@@ -21,7 +21,7 @@ PENDING = (Pending("build", "may I?"),)
 def view_of(status: Status, run_id: str = "20260101-120000-3f9a2c") -> RunView:
     """A run with one of two tasks done."""
     tasks = [TaskState("plan", TaskPhase.DONE), TaskState("build", TaskPhase.RUNNING)]
-    return RunView(run_id, Path("/runs", run_id), status, RunState(run_id, "/work/shop", tasks=tasks))
+    return RunView(run_id, Path("/runs", run_id), status, RunState(run_id, "/home/you/shop", tasks=tasks))
 
 
 @pytest.mark.parametrize("width", [12, 25, 39])
