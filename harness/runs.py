@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backends.clock import Clock, timestamp
@@ -11,7 +12,10 @@ from backends.disk import Disk
 from backends.entropy import Entropy
 from harness.record import runs
 
-__all__ = ["PROBES", "ROOT_VARIABLE", "RunNotFound", "find_run", "new_run_id", "resolve_root", "root_of"]
+if sys.platform != "win32":
+    import pwd
+
+__all__ = ["PROBES", "ROOT_VARIABLE", "NoHome", "RunNotFound", "find_run", "new_run_id", "resolve_root", "root_of"]
 
 ROOT_VARIABLE = "SEAMRIPPER_ROOT"
 """Names the root where no option does."""
@@ -31,24 +35,47 @@ class RunNotFound(LookupError):
         self.advice = advice
 
 
+class NoHome(LookupError):
+    """Nobody said where runs are to be kept, and there is no home that they could be kept in."""
+
+
 def new_run_id(clock: Clock, entropy: Entropy) -> str:
     """A name for a new run: when it began (UTC), and a suffix that keeps it apart."""
     began = timestamp(clock.wall())[:19].replace("-", "").replace(":", "").replace("T", "-")
     return f"{began}-{entropy.suffix()}"
 
 
-def resolve_root(given: str | None, environment: Mapping[str, str], cwd: Path) -> Path:
+def _account_home() -> str:
+    """Where the system says that this user is at home; empty where it says nothing that is of use."""
+    if sys.platform == "win32":
+        return os.environ.get("USERPROFILE", "")
+    try:
+        told = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""
+    return "" if told == "/" else told
+
+
+def resolve_root(
+    given: str | None, environment: Mapping[str, str], cwd: Path, account_home: Callable[[], str] = _account_home
+) -> Path:
     """The directory that runs are kept in: `given`, else `SEAMRIPPER_ROOT`, else the user's state directory.
 
-    Absolute, and outside of any project that agents write to unless somebody chose otherwise.
+    Absolute, and outside of any project that agents write to unless somebody chose otherwise. `account_home` is asked where
+    the environment names no home. Raises `NoHome` where there is none at all.
     """
     chosen = given or environment.get(ROOT_VARIABLE)
     if chosen:
         return Path(os.path.normpath(cwd / chosen))
+    # The base directory specification: what is empty or relative counts as not set.
     state = environment.get("XDG_STATE_HOME", "")
-    # The base directory specification: a relative path counts as not set.
-    base = Path(state) if os.path.isabs(state) else Path(environment.get("HOME") or Path.home(), ".local", "state")
-    return base / "seamripper"
+    if os.path.isabs(state):
+        return Path(state, "seamripper")
+    told = environment.get("HOME", "")
+    home = told if os.path.isabs(told) else account_home()
+    if not os.path.isabs(home):
+        raise NoHome("there is no home directory to keep runs in: HOME is not set to one")
+    return Path(home, ".local", "state", "seamripper")
 
 
 def root_of(run_dir: Path) -> Path:

@@ -18,7 +18,7 @@ from harness.engine.plan import PlanError
 from harness.engine.teardown import FAILED, TORN_DOWN, UNCONFIRMED
 from harness.engine.windows import RUN_OPTION, Windows
 from harness.record import Crashed, NewerSchema, RecordError, RunLock, RunLocked, RunState
-from harness.runs import RunNotFound
+from harness.runs import ROOT_VARIABLE, NoHome, RunNotFound
 from harness.stories import StoryError
 
 __all__ = ["EXIT_CRASHED", "EXIT_USAGE", "as_expected", "as_refused", "complain", "record_crash"]
@@ -42,6 +42,8 @@ def as_expected(error: BaseException) -> CommandError | None:
             return CommandError(str(error), "correct the story", EXIT_USAGE)
         case RunNotFound():
             return CommandError(str(error), error.advice, EXIT_USAGE)
+        case NoHome():
+            return CommandError(str(error), f"give --root, or set {ROOT_VARIABLE}", EXIT_USAGE)
         case BackendNotFound():
             return CommandError(error.message, "`seamripper backends` lists them", EXIT_USAGE)
         case RunLocked():

@@ -9,7 +9,8 @@ import pytest
 from backends.clock import VirtualClock
 from backends.entropy import SeededEntropy
 from backends.memory_disk import MemoryDisk
-from harness.runs import RunNotFound, find_run, new_run_id, resolve_root, root_of
+from harness.commands.mishaps import as_expected
+from harness.runs import NoHome, RunNotFound, find_run, new_run_id, resolve_root, root_of
 
 CWD = Path("/sim/here")
 HOME = {"HOME": "/home/a"}
@@ -24,12 +25,26 @@ HOME = {"HOME": "/home/a"}
         (None, {"SEAMRIPPER_ROOT": "y"}, "/sim/here/y"),
         (None, {"SEAMRIPPER_ROOT": "", "XDG_STATE_HOME": "/z"}, "/z/seamripper"),
         (None, {"XDG_STATE_HOME": "relative", **HOME}, "/home/a/.local/state/seamripper"),
+        (None, {"XDG_STATE_HOME": "", **HOME}, "/home/a/.local/state/seamripper"),
         (None, HOME, "/home/a/.local/state/seamripper"),
+        (None, {}, "/home/account/.local/state/seamripper"),
+        (None, {"HOME": ""}, "/home/account/.local/state/seamripper"),
+        (None, {"HOME": "relative", "XDG_STATE_HOME": "relative"}, "/home/account/.local/state/seamripper"),
     ],
 )
 def test_the_root_is_what_was_said_most_explicitly(given: str | None, environment: dict[str, str], root: str) -> None:
     """Option, then SEAMRIPPER_ROOT, then the user's state directory; always absolute."""
-    assert resolve_root(given, environment, CWD) == Path(root)
+    assert resolve_root(given, environment, CWD, lambda: "/home/account") == Path(root)
+
+
+@pytest.mark.parametrize("environment", [{}, {"HOME": ""}, {"HOME": "a", "XDG_STATE_HOME": "b"}], ids=str)
+@pytest.mark.parametrize("account", ["", "nowhere"])
+def test_without_a_home_nothing_is_made_up(environment: dict[str, str], account: str) -> None:
+    """A root at the top of the file system is nobody's; what was said about the root still counts."""
+    with pytest.raises(NoHome):
+        resolve_root(None, environment, CWD, lambda: account)
+
+    assert resolve_root("/x", environment, CWD, lambda: account) == Path("/x")
 
 
 @pytest.fixture
@@ -89,3 +104,12 @@ def test_run_ids_tell_when_and_stay_apart() -> None:
 
     assert first != second
     assert first[:16] == second[:16] == "20260101-000000-"
+
+
+def test_who_has_no_home_is_told_to_name_a_root() -> None:
+    """One line, and a usage error."""
+    told = as_expected(NoHome("there is no home"))
+
+    assert told is not None
+    assert told.code == 2
+    assert "--root" in told.advice
