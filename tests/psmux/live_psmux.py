@@ -51,8 +51,8 @@ class LiveDouble:
         """Be that version from now on, with these faults."""
         (self.data / CONTROL).write_text(json.dumps({"profile": profile, "faults": list(faults)}))
 
-    def mux(self, *, call_timeout_s: float | None = None) -> PsmuxMultiplexer:
-        """The backend above it."""
+    def mux(self, *, call_timeout_s: float = 60) -> PsmuxMultiplexer:
+        """The backend above it; whoever is slow answers in time, and only what is made to hang does not."""
         return PsmuxMultiplexer(self.data, call_timeout_s=call_timeout_s, environment=self.environment)
 
     def lines(self, name: str) -> list[str]:
