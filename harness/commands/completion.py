@@ -10,7 +10,7 @@ import shtab
 from harness.commands.driving import Drive
 from harness.commands.host import Host
 from harness.commands.output import Output
-from harness.commands.wording import Commands, Parser, add_command
+from harness.commands.wording import Commands, Parser, add_command, meant
 from harness.record import runs
 from harness.runs import PROBES, resolve_root
 
@@ -33,7 +33,7 @@ def add_completion(commands: Commands, top: Parser) -> None:
         "  seamripper completion fish                > ~/.config/fish/completions/seamripper.fish\n",
         _EXIT_CODES,
     )
-    made.add_argument("shell", metavar="SHELL", choices=(*SHELLS, _RUN_IDS), help=", ".join(SHELLS))
+    made.add_argument("shell", metavar="SHELL", type=_shell, help=", ".join(SHELLS))
     made.set_defaults(top=top)
 
 
@@ -41,6 +41,12 @@ _EXIT_CODES = """\
 exit codes:
   0 it was printed    2 usage
 """
+
+
+def _shell(text: str) -> str:
+    if text not in (*SHELLS, _RUN_IDS):
+        raise argparse.ArgumentTypeError(f"there is no completion for {text!r:.80}; {meant(text, SHELLS)}")
+    return text
 
 
 def completion(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
@@ -71,6 +77,8 @@ def _script(top: argparse.ArgumentParser, shell: str) -> str:
         }.get(action.metavar if isinstance(action.metavar, str) else "")
         if kind is not None:
             action.complete = kind  # type: ignore[attr-defined]  # where shtab looks for it
+        if action.metavar == "SHELL":
+            action.choices = SHELLS
     return shtab.complete(top, shell)
 
 

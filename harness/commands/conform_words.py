@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 
 from harness.commands.conforming import conform, level_of_word
-from harness.commands.wording import Commands
+from harness.commands.wording import Commands, nearest
 from harness.conformance.checks import CHECKS
 
 __all__ = ["add_conform"]
@@ -60,6 +59,5 @@ def _id(text: str) -> str:
     known = [item.check.id for item in CHECKS]
     if text in known:
         return text
-    near = difflib.get_close_matches(text.upper(), known, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise argparse.ArgumentTypeError(f"there is no check {text!r:.60}{hint}")
+    told = [f"there is no check {text!r:.60}", nearest(text, known)]
+    raise argparse.ArgumentTypeError("; ".join(filter(None, told)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import subprocess
 
 from rich.table import Table
@@ -17,7 +16,7 @@ from harness.commands.driving import Drive
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 from harness.commands.output import Output
-from harness.commands.wording import Commands
+from harness.commands.wording import Commands, nearest
 from harness.conformance.psmux_probing import Findings, Seen, Verdict, probe_all, profile_of
 from harness.dashboard import literal
 
@@ -103,6 +102,5 @@ def _id(text: str) -> str:
     known = list(psmux_catalogue().divergences)
     if text in known:
         return text
-    near = difflib.get_close_matches(text.lower(), known, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise argparse.ArgumentTypeError(f"there is no divergence {text!r:.60}{hint}")
+    told = [f"there is no divergence {text!r:.60}", nearest(text, known)]
+    raise argparse.ArgumentTypeError("; ".join(filter(None, told)))

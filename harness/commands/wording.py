@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from harness.commands.driving import Drive
@@ -22,6 +23,8 @@ __all__ = [
     "count",
     "directory",
     "duration",
+    "meant",
+    "nearest",
     "seconds",
 ]
 
@@ -44,6 +47,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """See `argparse`."""
         raise CommandError(message, f"see `{self.prog} --help`", EXIT_USAGE)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """See `argparse`; its own words list every choice, and which was meant is left to the reader."""
+        if action.choices is not None and value not in action.choices:
+            what = str(action.metavar or action.dest).lower()
+            self.error(f"there is no {what} {value!r:.80}; {meant(value, list(action.choices))}")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """See `argparse`; what a command does not know is said by the command, not by the one above it."""
@@ -79,6 +88,18 @@ def add_command(
     if as_json:
         made.add_argument("--json", action="store_true", help="write one JSON document instead of text")
     return made
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """`did you mean ...?` for a name that is not in `known`; empty where none of them is near."""
+    lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(text[:80].lower(), lower, 1)
+    return f"did you mean {lower[found[0]]}?" if found else ""
+
+
+def meant(text: str, known: Sequence[str]) -> str:
+    """What somebody may have meant who typed `text`: the nearest of `known`, or if none is near, all of them."""
+    return nearest(text, known) or f"there are {', '.join(known)}"
 
 
 def add_place(made: argparse.ArgumentParser) -> None:

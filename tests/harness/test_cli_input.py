@@ -63,7 +63,10 @@ def test_a_plan_that_is_no_file_is_named(seamripper: CommandLine, path: str, wor
 
 BAD_WORDS = {
     "no command": ((), "COMMAND"),
-    "unknown command": (("rnu", "plan.toml"), "rnu"),
+    "unknown command": (("rnu", "plan.toml"), "there is no command 'rnu'; did you mean run?; see `seamripper --help`"),
+    "unknown command below": (("faults", "swep"), "there is no command 'swep'; did you mean sweep?"),
+    "no such command": (("zzz",), "there are run, resume, list"),
+    "no such shell": (("completion", "tcsh"), "no completion for 'tcsh'; there are bash, zsh, fish; see"),
     "unknown option": (("list", "--frob"), "--frob; see `seamripper list --help`"),
     "one word too many": (("list", "everything"), "everything; see `seamripper list --help`"),
     "too large a number": (("run", "plan.toml", "--max-parallel", "1000001"), "from 0 to 1000000"),
@@ -83,6 +86,20 @@ def test_words_that_mean_nothing_are_refused_with_where_to_look(seamripper: Comm
     seamripper.plan(GOOD)
 
     assert_one_line(seamripper(*words), 2, shown, "--help`")
+
+
+@pytest.mark.parametrize(("agent", "hint"), [("nope", ""), ("CLAUD", "did you mean claude?; ")])
+def test_an_agent_that_nobody_knows_is_answered_with_those_there_are(
+    seamripper: CommandLine, agent: str, hint: str
+) -> None:
+    """A probe without a plan speaks of no plan, and one with a plan of that plan's own agents, too."""
+    path = seamripper.plan(f'[agents.mine]\nkind = "scripted"\n{TASK}')
+    known = "known are scripted, claude, codex, gemini, copilot"
+
+    assert_one_line(seamripper("probe", agent), 2, f"error: there is no agent {agent!r}; {hint}{known}; ")
+    assert_one_line(
+        seamripper("probe", agent, "--plan", path), 2, f"error: there is no agent {agent!r}; {hint}{known}, mine; "
+    )
 
 
 BAD_FAULTS = {
