@@ -129,3 +129,8 @@ class Shell:
         for token in {entry["token"] for entry in self.ledger("start")}:
             for one in self.world.processes.carrying("SEAMRIPPER_TOKEN", token):
                 self.world.processes.signal(one, SIGKILL)
+        # What drove a run has lost its window, records that, and would make the root anew if it were removed now.
+        eventually(self._is_quiet, self.world.clock, PATIENCE_S, 0.1)
+
+    def _is_quiet(self) -> bool:
+        return not self.world.processes.carrying("XDG_RUNTIME_DIR", self.environment["XDG_RUNTIME_DIR"])
