@@ -203,6 +203,9 @@ class _Shown(str):
 
 
 def _withhold(error: BaseException) -> None:
+    if isinstance(error, subprocess.TimeoutExpired) and isinstance(error.timeout, float):
+        # What was left of a budget has as many digits as the clock.
+        error.timeout = round(error.timeout, 3)
     command = getattr(error, "cmd", None)
     if isinstance(error, subprocess.SubprocessError) and not isinstance(command, _Shown | None):
         many = isinstance(command, list | tuple)

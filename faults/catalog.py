@@ -32,8 +32,8 @@ from faults.actions import (
     Truncate,
     Undecodable,
 )
-from faults.errors import FaultPlanError, nearest_name, shortened
-from faults.exceptions import EXCEPTIONS
+from faults.errors import FaultPlanError, close_name, nearest_name, shortened
+from faults.exceptions import EXCEPTIONS, HOSTILE
 from faults.rule import Fault, Places, Term, glob_pattern
 from faults.verbs import TRANSPORT_VERBS
 
@@ -210,7 +210,12 @@ class PointCatalog:
     def _nearest(self, fault: Fault) -> str | None:
         wrong = fault.point[:80]
         if "." not in wrong:
-            return nearest_name(wrong, OPERATIONS)
+            # A bare name means an operation, and may be meant as a point of another layer.
+            named = {point.partition(".")[2]: point for point in reversed(self.points())} | {
+                one: one for one in OPERATIONS
+            }
+            near = nearest_name(wrong, named)
+            return None if near is None else named[near]
         return nearest_name(wrong, self._points.get(wrong.partition(".")[0]) or self.points())
 
     def _check_term(self, point: str, term: Term, at: int | None) -> None:
@@ -220,9 +225,18 @@ class PointCatalog:
             names = sorted(one.keyword for one in can)
             keyword = term.action.keyword
             message = f"{keyword!r} cannot happen at {point}, only {', '.join(names)}"
-            raise FaultPlanError(message, at, nearest=nearest_name(keyword, names))
+            raise FaultPlanError(message, at, nearest=self._where_else(point, term) or nearest_name(keyword, names))
         if term.lost and layer not in LOSING_LAYERS:
             raise FaultPlanError(f"lost: nothing is answered at {point}", at)
         if isinstance(term.action, Raise) and term.action.exception not in self.exceptions:
             name = term.action.exception
-            raise FaultPlanError(f"unknown exception {name!r}", at, nearest=nearest_name(name, self.exceptions))
+            near = close_name(name, self.exceptions)
+            own = ", ".join(sorted({*HOSTILE, *self._exceptions}))
+            known = "" if near else f"; known are Python's, as ValueError, the seam's, as TransportTimeout, and {own}"
+            raise FaultPlanError(f"unknown exception {name!r}{known}", at, nearest=near)
+
+    def _where_else(self, point: str, term: Term) -> str | None:
+        """The point of the same name in a layer where that can happen."""
+        name = point.partition(".")[2]
+        others = [f"{layer}.{name}" for layer in LAYERS if type(term.action) in ACTIONS_OF_LAYER[layer]]
+        return next((other for other in others if other in self.points()), None)

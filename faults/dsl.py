@@ -68,6 +68,8 @@ class _Reader:
     def rule(self) -> tuple[Fault, Places]:
         point_at = self._at
         point = self._match(POINT, "the name of a point")
+        if point in ACTIONS and not (self._peek("=") or self._peek("[")):
+            raise FaultPlanError(f"{point!r} is what happens; say first at which point, as in POINT={point}", point_at)
         where: dict[str, str] = {}
         where_at: dict[str, int] = {}
         if self._taken("["):

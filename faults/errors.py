@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["FaultPlanError", "SimulatedDeath", "UnfiredFault", "nearest_name", "shortened"]
+__all__ = ["FaultPlanError", "SimulatedDeath", "UnfiredFault", "close_name", "nearest_name", "shortened"]
 
 
 class FaultPlanError(ValueError):
@@ -38,6 +38,12 @@ class SimulatedDeath(BaseException):
 def nearest_name(wrong: str, valid: Iterable[str]) -> str | None:
     """The one of `valid` that is most like `wrong`; `None` only if `valid` is empty."""
     found = get_close_matches(wrong, sorted(valid), n=1, cutoff=0.0)
+    return found[0] if found else None
+
+
+def close_name(wrong: str, valid: Iterable[str]) -> str | None:
+    """The one of `valid` that `wrong` may be a slip of; `None` where none is like it."""
+    found = get_close_matches(wrong, sorted(valid), n=1)
     return found[0] if found else None
 
 

@@ -592,6 +592,13 @@ def test_a_payload_is_taken_out_of_what_was_raised_itself() -> None:
     assert told == f"no answer: TimeoutExpired: Command '<command: {length} chars>' timed out after 5 seconds"
 
 
+def test_a_time_is_told_in_milliseconds_at_most() -> None:
+    """What is left of a budget is no round number, and its digits are nothing to read."""
+    raw = subprocess.TimeoutExpired(["tmux", "has"], 1.4999323423)
+
+    assert str(translate(raw)) == "no answer: TimeoutExpired: Command 'tmux has' timed out after 1.5 seconds"
+
+
 def test_an_error_of_a_process_needs_no_output() -> None:
     """Also one of a kind that nobody knows has its command withheld."""
 

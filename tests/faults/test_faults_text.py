@@ -86,6 +86,9 @@ WRONG = [
     ("agent.dy=occur", 0, "agent.die"),
     ("clock.tik=jump(1)", 0, "clock.tick"),
     ("has_session=1*pass->2*occur", 20, "output"),
+    ("list_window_ids=raise(NoSuch)", 16, "leak.list_window_ids"),
+    ("list-windws=hang", 0, "transport.list-windows"),
+    ("write:stat=die", 0, "disk.write:state"),
 ]
 
 
@@ -98,6 +101,25 @@ def test_a_wrong_name_is_an_error_with_position_and_nearest_name(text: str, posi
     assert (refused.value.position, refused.value.nearest) == (position, nearest)
     assert f"position {position}: " in str(refused.value)
     assert repr(nearest) in str(refused.value)
+
+
+def test_an_exception_that_is_like_none_is_answered_with_those_there_are() -> None:
+    """The nearest of many names that are nothing like it would be a riddle."""
+    with pytest.raises(
+        FaultPlanError, match=r"'NoSuch'; known are Python's, as ValueError, .* NestedGroup$"
+    ) as refused:
+        FaultPlan.parse("engine.boot=raise(NoSuch)")
+
+    assert refused.value.nearest is None
+
+
+@pytest.mark.parametrize("text", ["raise(NoSuch)", "timeout", "has_session=pass; timeout(3)"])
+def test_what_happens_without_where_is_told_so(text: str) -> None:
+    """The name of an action is no unknown point, and the bracket after it is no mistake."""
+    with pytest.raises(FaultPlanError, match="is what happens; say first at which point, as in POINT=") as refused:
+        FaultPlan.parse(text)
+
+    assert refused.value.position == max(text.find("timeout"), 0)
 
 
 MALFORMED = [

@@ -104,6 +104,10 @@ def test_an_agent_that_nobody_knows_is_answered_with_those_there_are(
 
 BAD_FAULTS = {
     "unknown point": ("list_windw_ids=timeout", "'list_window_ids'"),
+    "no point": ("raise(NoSuch)", "position 0: 'raise' is what happens; say first at which point"),
+    "a point that is bare": ("decide=die", "'engine.decide'"),
+    "another layer": ("engine.decide=signal(SIGTERM)", "'signal.decide'"),
+    "unknown exception": ("engine.decide=raise(NoSuch)", "unknown exception 'NoSuch'; known are Python's"),
     "unknown step": ("engine.verfy=raise(ValueError)", "'engine.verify'"),
     "grammar": ("list_window_ids=2*", "position"),
     "agents are real here": ("agent.die=occur", "no agent. points"),
