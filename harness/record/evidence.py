@@ -18,8 +18,8 @@ from harness.record.journal import Event, read_journal
 from harness.record.lock import Holder, read_holder
 from harness.record.plain import seconds
 from harness.record.replay import ending_of, endings_in, rebuild, remember_crash, replay
-from harness.record.state import Crashed, CrashRef, Driver, RunState, decode_state
-from harness.record.status import Evidence, Pending, Witness
+from harness.record.state import Crashed, CrashRef, Driver, RunState, TaskPhase, TaskState, decode_state
+from harness.record.status import Evidence, Pending, Waiting, Witness
 
 __all__ = ["CRASH_NAME", "Survey", "add_crashes", "collect", "crash_witnesses", "read_attention", "survey"]
 
@@ -106,6 +106,7 @@ def _weigh(read: _Sources, disk: Disk, run_dir: str, clock: Clock, processes: Pr
     holder = read_holder(disk, f"{run_dir}/run.lock")
     newest = read.newest
     driver = _driver(newest, holder)
+    tasks = _tasks(disk, run_dir, newest)
     return Evidence(
         state=None if read.state is None else _of_state(read.state, "state.json"),
         backup=None if read.backup is None else _of_state(read.backup, "state.json.bak"),
@@ -115,12 +116,13 @@ def _weigh(read: _Sources, disk: Disk, run_dir: str, clock: Clock, processes: Pr
         driver=_liveness(driver, newest, bool(read.events), processes),
         driver_text="" if driver is None else f"pid {driver.pid} on {driver.host}",
         degraded_since=None if newest is None else newest.degraded_since,
-        pending=_pending(disk, run_dir, newest),
+        pending=_pending(tasks),
         crash_file=_crash_file(disk, run_dir),
         now=clock.wall(),
         damaged=bool(read.damage),
         unusable=read.newer,
         notes=(*read.damage, *read.notes),
+        waiting=_waiting(tasks),
     )
 
 
@@ -148,14 +150,27 @@ def add_crashes(state: RunState, witnesses: Iterable[Witness]) -> None:
         state.ending = Crashed(crashes[-1].error, crashes[-1].record)
 
 
-def _pending(disk: Disk, run_dir: str, state: RunState | None) -> tuple[Pending, ...]:
-    """What the agents of the run wait for, and those of the newest run inside it if the same driver is at it now."""
+def _tasks(disk: Disk, run_dir: str, state: RunState | None) -> list[TaskState]:
+    """The tasks of the run, and those of the newest run inside it if the same driver is at it now."""
     states = [] if state is None else [state]
     if state is not None and state.nested:
         inner, _ = _snapshot(disk, f"{run_dir}/nested/{state.nested[-1]}/state.json", [], [])
         states += [] if inner is None or inner.ending is not None or inner.driver != state.driver else [inner]
-    tasks = [task for one in states for task in one.tasks]
+    return [task for one in states for task in one.tasks]
+
+
+def _pending(tasks: Iterable[TaskState]) -> tuple[Pending, ...]:
+    """What their agents wait for."""
     return tuple(Pending(task.key, last.pending) for task in tasks for last in task.attempts[-1:] if last.pending)
+
+
+def _waiting(tasks: Iterable[TaskState]) -> tuple[Waiting, ...]:
+    """Those that are to begin again, and when that is."""
+    return tuple(
+        Waiting(task.key, task.not_before)
+        for task in tasks
+        if task.phase is TaskPhase.PENDING and task.not_before is not None
+    )
 
 
 def crash_witnesses(disk: Disk, run_dir: str, notes: list[str]) -> list[Witness]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from backends.clock import timestamp
 from backends.processes import Liveness
 from harness.record.state import Crashed, Ending, Finished, Paused, Stopped
 
@@ -18,6 +19,7 @@ __all__ = [
     "Pending",
     "RunStatus",
     "Status",
+    "Waiting",
     "Witness",
     "classify",
     "exit_code",
@@ -85,13 +87,24 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """`task` is not started again before `until` (wall seconds): a limit of its agent is lifted then."""
+
+    task: str
+    until: float
+
+    def __str__(self) -> str:
+        return f"{self.task} waits until {timestamp(self.until)[:16].replace('T', ' ')} UTC"
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All that a status is judged by. A source that is missing or unreadable is `None`, and `notes` says why.
 
     `driver` is the liveness of the recorded process, `lock_held` whether the run's lock is held, `session` whether the
     multiplexer session is there. `damaged` is whether a source exists that cannot be read, `unusable` says why nothing may be
-    concluded at all (a newer schema). `pending` is what the newest snapshot says that agents wait for. `now` and
-    `degraded_since` are wall seconds.
+    concluded at all (a newer schema). `pending` is what the newest snapshot says that agents wait for, `waiting` the tasks that
+    it says wait for a time. `now` and `degraded_since` are wall seconds.
     """
 
     state: Witness | None = None
@@ -109,6 +122,7 @@ class Evidence:
     damaged: bool = False
     unusable: str = ""
     notes: Sequence[str] = ()
+    waiting: Sequence[Waiting] = ()
 
     @property
     def witnesses(self) -> list[Witness]:
@@ -222,7 +236,8 @@ def _reason(name: RunStatus, ending: Ending | None, evidence: Evidence) -> str:
         return f"{driver} is gone" if evidence.witnesses else f"{driver} is gone, and had not begun"
     if name is RunStatus.UNKNOWN:
         return f"whether {driver} is alive cannot be known from here"
-    return "; ".join(f"{one.task} waits for a person: {one.asks}" for one in evidence.pending)
+    asked = [f"{one.task} waits for a person: {one.asks}" for one in evidence.pending]
+    return "; ".join([*asked, *(str(one) for one in evidence.waiting if one.until > evidence.now)])
 
 
 _OVER = frozenset({RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.CRASHED, RunStatus.INTERRUPTED})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cli_drivers import Driver, killed_run
 
 from harness.agents import plan_of, task, works
 from harness.commands.staged import CommandLine
-from harness.record import RunStatus
+from harness.record import RunStatus, TaskPhase
 from harness.world import FakeWorld
 
 
@@ -102,6 +103,21 @@ def test_a_stop_is_addressed_to_whoever_holds_the_lock(seamripper: CommandLine) 
     assert now["next"]["stop"] == f"seamripper stop {now['run_id']}"
     assert (now["status"], unsaid["status"]) == (RunStatus.RUNNING, RunStatus.RUNNING)
     assert "stop" not in unsaid["next"]
+
+
+def test_a_run_that_waits_for_a_limit_to_be_lifted_says_until_when(seamripper: CommandLine) -> None:
+    """It may be days, in which nothing else can be seen of it."""
+    run_dir = killed_run(seamripper)
+    store = seamripper.host().store(run_dir)
+    state = store.load().state
+    state.tasks[0].phase = TaskPhase.PENDING
+    state.tasks[0].not_before = seamripper.world.clock.wall() + 3 * 86400
+    store.save(state)
+    Driver(seamripper, run_dir)
+
+    assert "  1-1 waits until 2026-01-04 00:0" in seamripper("list").stdout.splitlines()[-1]
+    assert "  1-1 waits until 2026-01-04 00:0" in seamripper("status", run_dir.name).stdout
+    assert seamripper("status", run_dir.name, "--json").document["run"]["reason"].startswith("1-1 waits until")
 
 
 def test_a_frozen_multiplexer_delays_list_and_status_little(seamripper: CommandLine) -> None:

@@ -23,7 +23,9 @@ from harness.record import (
     Pending,
     RunState,
     Stopped,
+    TaskPhase,
     TaskState,
+    Waiting,
     Witness,
 )
 from harness.record.state import encode_state
@@ -94,6 +96,20 @@ def test_what_agents_wait_for_is_told_with_that_of_the_newest_run_inside() -> No
 
     world.put(f"{RUN}/nested/run-1-n1-2/state.json", encode_state(RunState("n", ending=Finished(), tasks=inner.tasks)))
     assert world.store().evidence().pending == (Pending("a", "to write"),)
+
+
+def test_only_a_task_that_is_to_begin_again_waits_for_a_time() -> None:
+    """One that is at work, or is over, has waited; one of the newest run inside counts as well."""
+    world = World()
+    store, state = world.begun()
+    later = {phase: TaskState(phase.value, phase=phase, not_before=NOW + 9) for phase in TaskPhase}
+    state.tasks = [*later.values(), TaskState("free")]
+    state.nested = ["inner"]
+    inner = RunState("inner", tasks=[TaskState("b", not_before=NOW + 5)], driver=state.driver)
+    world.put(f"{RUN}/nested/inner/state.json", encode_state(inner))
+    store.save(state)
+
+    assert world.store().evidence().waiting == (Waiting("pending", NOW + 9), Waiting("b", NOW + 5))
 
 
 def test_what_was_asked_inside_of_an_earlier_epoch_is_not_asked_now() -> None:

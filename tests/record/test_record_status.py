@@ -20,6 +20,7 @@ from harness.record import (
     RunStatus,
     Status,
     Stopped,
+    Waiting,
     Witness,
     classify,
     exit_code,
@@ -112,6 +113,19 @@ def test_every_combination_of_evidence_shows_what_people_are_asked_only_where_th
         assert set(status.badges) - {Badge.PENDING} == set(calm.badges)
         if evidence.pending and status.name is RunStatus.RUNNING:
             assert status.reason == "a waits for a person: to write"
+
+
+def test_a_run_that_waits_for_a_time_says_until_when() -> None:
+    """As long as the time has not come; and what a person can do comes first."""
+    limits = (Waiting("a", 1_767_400_000.0), Waiting("b", 50.0), Waiting("c", 1e300))
+    running = Evidence(lock_held=True, driver=Liveness.ALIVE, waiting=limits, now=60.0)
+
+    waits = "a waits until 2026-01-03 00:26 UTC; c waits until ? UTC"
+    assert classify(running).reason == waits
+    asked = replace(running, pending=(Pending("d", "to write"),))
+    assert classify(asked).reason == f"d waits for a person: to write; {waits}"
+    ended = Witness("state.json", 1, 9, 0.0, Paused("why"))
+    assert classify(replace(running, state=ended, lock_held=False)).reason == "why"
 
 
 def test_a_crash_beats_a_finish_that_the_state_tells_of() -> None:
