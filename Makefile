@@ -22,6 +22,9 @@ JOBS ?= 2
 WORKERS ?= 4
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
+# What is compiled once is read by each of the many interpreters that tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup scenarios sweep test agents check format bench mutants clean
 
@@ -30,7 +33,7 @@ help:
 	@echo "make sweep       every fault at every call of every story, on all cores; takes long, see docs/sweeping.md"
 	@echo "make test        run the toolkit's own tests"
 	@echo "make agents      drive the real agents, against a model on the loopback; installs them with npm, see docs/agents.md"
-	@echo "make check       formatting, lint and types"
+	@echo "make check       formatting, lint and types, and that every test can be collected"
 	@echo "make format      rewrite the code as 'make check' wants it"
 	@echo "make bench       the benchmarks"
 	@echo "make mutants     mutate the core and see that its tests notice; takes about an hour, see docs/mutants.md"
@@ -52,11 +55,13 @@ test: $(READY)
 agents: $(READY) $(AGENTS)/.stamp-agents
 	@SEAMRIPPER_AGENTS=$(AGENTS) $(BIN)/pytest tests/agents $(ARGS)
 
+# While types are checked, which keeps one core busy, every test is collected: what cannot be is found here, and it is compiled.
 check: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/mypy tests
+	@(told=$$($(BIN)/pytest --collect-only -qq 2>&1) || { echo "$$told"; exit 1; }) & collecting=$$!; \
+		$(BIN)/mypy && $(BIN)/mypy tests; typed=$$?; \
+		wait $$collecting && exit $$typed
 
 format: $(READY)
 	@$(BIN)/ruff format .
