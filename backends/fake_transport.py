@@ -147,11 +147,13 @@ class _Client:
         self.socket = "/tmp/tmux-0/default"
         self.version_only = False
         self.usage = ""
+        self.starts_none = False
         words = list(argv[1:])
         while words and words[0].startswith("-") and len(words[0]) > 1:
             self._flag(words.pop(0), words)
         self.commands = split_commands(words) or [["new-session"]]
-        self.starts_server = any(command[0] in STARTING for command in self.commands)
+        starting = any(command[0] in STARTING for command in self.commands)
+        self.starts_server = starting and not self.starts_none
 
     def _flag(self, flag: str, words: list[str]) -> None:
         if flag == "-V":
@@ -162,7 +164,9 @@ class _Client:
                 self.socket = value
         elif flag == "-C":
             self.usage = "open terminal failed: not a terminal"
-        elif flag not in ("-u", "-2", "-q", "-v", "-N"):
+        elif flag == "-N":
+            self.starts_none = True
+        elif flag not in ("-u", "-2", "-q", "-v"):
             self.usage = f"unknown option -- {flag[1:]}"
 
     def ends(self, status: int, out: str = "", complaint: str = "") -> Completed:

@@ -34,8 +34,9 @@ from backends.errors import (
 )
 from backends.judge import Meaning, Verdict, judge
 from backends.operations import ServerIdentity, WindowExit
+from backends.posix_signals import SIGUSR1
 from backends.processes import Completed, Liveness, ProcessTable, SystemProcessTable
-from backends.server_record import RECORD_NAME, ServerRecords, ServerSeen
+from backends.server_record import RECORD_NAME, ServerRecord, ServerRecords, ServerSeen
 from backends.transport import Transport
 from backends.words import (
     EXIT_OPTION,
@@ -73,6 +74,9 @@ _SETTINGS: tuple[Words, ...] = (
 
 _EXIT_PATIENCE_S = 1.0
 """Seconds that a server is given to end after its last session was killed; it took under 10 ms when measured."""
+
+_SOCKET_PATIENCE_S = 0.05
+"""Seconds that a server is given to make its socket anew; it took under 5 ms when measured, and can be told again."""
 
 _END_OF_VALUE = "\t-- end of value --\t"
 """Stands behind each value of a chain of questions; an option that is unset writes nothing, an empty one a newline."""
@@ -149,14 +153,14 @@ class TmuxFamily(TerminalMultiplexer):
     def _client(self) -> Words:
         return (self.binary, "-u", "-S", os.fspath(self.socket_path), "-f", "/dev/null")
 
-    def _ask(self, *commands: Sequence[str], about: str | None = None, stdin: bytes = b"") -> str:
+    def _ask(self, *commands: Sequence[str], about: str | None = None, stdin: bytes = b"", flags: Words = ()) -> str:
         """The text that `commands`, run by one client, write; `about` is the session or native id whose absence counts.
 
-        Raises `TargetMissing` only where the absence is proven, `CommandRejected` for a known refusal, `TransportError`
-        for everything else.
+        `flags` are for the client itself. Raises `TargetMissing` only where the absence is proven, `CommandRejected` for a
+        known refusal, `TransportError` for everything else.
         """
         words = chain(*commands)
-        verdict = self._verdict(words, absence_lines(about) if about else frozenset(), stdin)
+        verdict = self._verdict((*flags, *words), absence_lines(about) if about else frozenset(), stdin)
         if verdict.meaning is Meaning.ANSWERED:
             return verdict.text
         if verdict.meaning is Meaning.ABSENT:
@@ -202,10 +206,21 @@ class TmuxFamily(TerminalMultiplexer):
             raise TransportUnavailable(f"{verdict.why}, and which process it was is not recorded")
         liveness = record.liveness(self._processes)
         if liveness is not Liveness.DEAD:
-            raise TransportUnavailable(
-                f"{verdict.why}, but its server process {record.pid} is {liveness.value} "
-                "(SIGUSR1 makes a living server recreate its socket)"
-            )
+            told = self._restore_socket(record) if verdict.meaning is Meaning.NO_SOCKET else ""
+            raise TransportUnavailable(f"{verdict.why}, but its server process {record.pid} is {liveness.value}{told}")
+
+    def _restore_socket(self, record: ServerRecord) -> str:
+        """Tell our server, if exactly that process is proven alive, to make its socket anew; what was done, in words.
+
+        The question that met no socket stays unanswered: the next one will be.
+        """
+        if record.liveness(self._processes) is not Liveness.ALIVE or not self._processes.signal(
+            record.process, SIGUSR1
+        ):
+            return ""
+        self._records.secure()
+        self.clock.wait(min(_SOCKET_PATIENCE_S, self.seam.remaining_s()))
+        return ": it was told to make its socket anew (SIGUSR1)"
 
     def _server_seen(self) -> ServerSeen:
         """Who answers now; raises like `_ask`."""
@@ -305,6 +320,22 @@ class TmuxFamily(TerminalMultiplexer):
             raise
         raise TransportUnavailable("still there after it was killed")
 
+    def _ask_living(self, *commands: Sequence[str]) -> str | None:
+        """What the server that runs writes; `None` where ours is proven gone or was never started: then one may be started.
+
+        Its socket may go at any moment, so the client is one that starts no server: a second one would have the same names
+        and ids.
+        """
+        record = self._records.reread()
+        if record is None:
+            return None
+        if record.liveness(self._processes) is not Liveness.DEAD:
+            with contextlib.suppress(TargetMissing):
+                self._confirm(self._server_seen())
+                return self._ask(*commands, flags=("-N",))
+        self._records.expect_successor()
+        return None
+
     def _server_ends(self, patience_s: float | None = None) -> bool:
         """Whether our recorded server is gone, or goes within `patience_s`: else within a moment of the call."""
         record = self._records.get()
@@ -333,16 +364,12 @@ class TmuxFamily(TerminalMultiplexer):
 
     def new_session(self, name: str, cwd: StrPath, cols: int | None = None, lines: int | None = None) -> None:
         """See `TerminalMultiplexer.new_session`; starts the server if it is proven gone or was never started."""
-        record = self._records.reread()
-        if record is not None and record.liveness(self._processes) is Liveness.DEAD:
-            self._records.expect_successor()
-        elif record is not None:
-            with contextlib.suppress(TargetMissing):
-                self._confirm(self._server_seen())
         size = () if cols is None or lines is None else ("-x", str(cols), "-y", str(lines))
         made = ("new-session", "-d", "-P", "-F", f"{IDENTITY}\t#{{session_name}}", "-s", escape_format(name))
         where = ("-n", "shell", "-c", escape_format(os.path.abspath(cwd)))
-        rows = _rows(self._ask(*_SETTINGS, (*made, *where, *size, run_in(cwd, "/bin/sh"))), 1)
+        commands = (*_SETTINGS, (*made, *where, *size, run_in(cwd, "/bin/sh")))
+        text = self._ask_living(*commands)
+        rows = _rows(self._ask(*commands) if text is None else text, 1)
         if [row[3] for row in rows] != [name]:
             raise TransportGarbled("another session was made than the one asked for")
         self._records.remember(_seen(rows))

@@ -50,9 +50,12 @@ class ServerRecord(msgspec.Struct, frozen=True):
 
     def liveness(self, processes: ProcessTable) -> Liveness:
         """Whether the recorded process runs; `UNKNOWN` for a record that could not be read."""
-        if self.pid <= 0:
-            return Liveness.UNKNOWN
-        return processes.liveness(ProcessIdentity(self.pid, self.process_started, self.boot_id))
+        return Liveness.UNKNOWN if self.pid <= 0 else processes.liveness(self.process)
+
+    @property
+    def process(self) -> ProcessIdentity:
+        """The recorded process."""
+        return ProcessIdentity(self.pid, self.process_started, self.boot_id)
 
 
 _UNREADABLE = ServerRecord(0, 0, 0.0, "")
@@ -102,6 +105,11 @@ class ServerRecords:
         """Note that the recorded server, which is dead, gets a successor now: the next one that answers."""
         if self._known is not None and not self._known.succeeded:
             self._keep(msgspec.structs.replace(self._known, succeeded=True))
+
+    def secure(self) -> None:
+        """Write the record again, for others to find: its file may have gone with the socket."""
+        if self._known is not None:
+            self._keep(self._known)
 
     def _keep(self, record: ServerRecord) -> None:
         self._known = record

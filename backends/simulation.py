@@ -462,13 +462,16 @@ class FakeServer:
         if self.exit_empty and not self.sessions:
             self.kill()
 
+    def _make_socket(self) -> None:
+        self.socket_unlinked = False
+
     def _signalled(self, signum: int) -> None:
         if signum == SIGSTOP:
             self.freeze()
         elif signum == SIGCONT:
             self.thaw()
         elif signum == SIGUSR1:
-            self.socket_unlinked = False
+            self.when_running(self._make_socket)
         elif signum not in IGNORED_BY_DEFAULT:
             self.kill()
 

@@ -18,7 +18,7 @@ from backends.errors import CommandRejected, TransportError, TransportUnavailabl
 from backends.family import TmuxFamily
 from backends.guard import translate
 from backends.processes import Completed, ProcessTable, SystemProcessTable
-from backends.server_record import RECORD_NAME
+from backends.server_record import RECORD_NAME, ServerRecord
 from backends.transport import SubprocessTransport, Transport
 
 __all__ = ["FLOOR", "TmuxMultiplexer", "parse_version", "private_directory", "socket_directory"]
@@ -90,6 +90,11 @@ class TmuxMultiplexer(TmuxFamily):
             self._prepare(self.socket_path.parent)
             self._prepared = True
         return super()._run(*words, stdin=stdin)
+
+    def _restore_socket(self, record: ServerRecord) -> str:
+        """See `TmuxFamily._restore_socket`; the socket's directory may have gone as well."""
+        self._prepare(self.socket_path.parent)
+        return super()._restore_socket(record)
 
     def available(self) -> bool:
         """See `TerminalMultiplexer.available`: tmux can be run here and is not older than `FLOOR`."""

@@ -13,8 +13,6 @@ from typing import Any
 
 from rich.console import Console
 
-from backends.posix_signals import SIGUSR1
-from backends.processes import ProcessIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.dashboard.reader import read_run
 from harness.dashboard.render import list_screen, screen
@@ -27,11 +25,11 @@ from harness.world import FakeWorld, LiveTmuxWorld, World
 __all__ = [
     "ask_tmux",
     "at_step",
+    "both",
     "cut_socket",
     "escapes_in",
     "files_of",
     "foreign_windows",
-    "mend_socket",
     "on_screen",
     "replace_server",
     "simulated",
@@ -62,6 +60,16 @@ def at_step(step: str, action: Callable[[], object], nth: int = 1) -> Callable[[
     return checkpoint
 
 
+def both(*checkpoints: Callable[[str], None]) -> Callable[[str], None]:
+    """A checkpoint that passes every step on to each of them."""
+
+    def checkpoint(reached: str) -> None:
+        for one in checkpoints:
+            one(reached)
+
+    return checkpoint
+
+
 def cut_socket(world: World) -> None:
     """Unlink the socket of the multiplexer's server, which lives on, and cannot be reached."""
     if isinstance(world, FakeWorld):
@@ -70,11 +78,6 @@ def cut_socket(world: World) -> None:
     multiplexer = world.multiplexer()
     assert isinstance(multiplexer, TmuxMultiplexer)
     world.disk.remove(multiplexer.socket_path)
-
-
-def mend_socket(world: World, server: ProcessIdentity) -> None:
-    """What a person does about it: SIGUSR1 makes a tmux server recreate its socket."""
-    world.processes.signal(server, SIGUSR1)
 
 
 def ask_tmux(world: World, *words: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from backends.operations import ServerIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, completes, task, works
-from harness.incidents import at_step, cut_socket, foreign_windows, mend_socket, replace_server, simulated
+from harness.incidents import at_step, both, cut_socket, foreign_windows, replace_server
 from harness.record import RunStatus
+from harness.report import Report
 from harness.runner import Stage
 from harness.world import LiveTmuxWorld
 
@@ -39,42 +41,67 @@ def test_server_killed_under_the_last_attempts_leaves_nothing_running(mux_run: S
 
 
 @pytest.mark.worlds("simulated-tmux", "tmux")
-def test_socket_unlinked_is_unknown_until_it_is_back(mux_run: Stage) -> None:
-    """Without its socket the server cannot be asked, and nothing is concluded from that: no second server, no second agent."""
-    world = mux_run.world
+def test_socket_unlinked_is_unknown_until_the_server_has_made_it_anew(mux_run: Stage) -> None:
+    """Nothing is concluded from it: the server is told to make its socket anew, and goes on with the agents that it has."""
+    world, servers = mux_run.world, list[ServerIdentity | None]()
 
     def cut() -> None:
-        identity = world.multiplexer().server_identity()
-        server = None if identity is None else world.processes.identify(identity.pid)
-        assert server is not None
+        servers.append(world.multiplexer().server_identity())
         cut_socket(world)
-        world.at(6, lambda: mend_socket(world, server))
 
-    mux_run.at(3, cut)
-    report = mux_run(task("1-1", agent=works(5).then_completes()), task("1-2", agent=completes(), needs=["1-1"]))
+    steps = both(
+        at_step("listing", cut, nth=2),
+        at_step("clean-up", lambda: servers.append(world.multiplexer().server_identity())),
+    )
+    stories = [task("1-1", agent=works(5).then_completes()), task("1-2", agent=completes(), needs=["1-1"])]
+    report = mux_run(*stories, checkpoint=steps)
 
     assert report.status is RunStatus.FINISHED
     assert [report.task(key).outcomes for key in ("1-1", "1-2")] == [["completed"], ["completed"]]
-    assert report.events("transport-degraded")
+    assert "told to make its socket anew" in report.events("transport-degraded")[0]["why"]
     assert report.events("transport-recovered")
+    assert len(servers) == 2
+    assert len(set(servers)) == 1
 
 
-@pytest.mark.worlds("simulated-tmux")
-def test_socket_unlinked_pauses_a_resume_instead_of_starting_a_second_server(mux_run: Stage) -> None:
-    """What the last epoch left cannot be ended without the socket: the resume waits, then pauses; the next one finishes."""
-    server = simulated(mux_run.world).server
-    mux_run(task("1-1", agent=works(20).then_completes()), faults="engine.decide=3*pass->1*die", session_timeout_s=30)
+def crashed_while_stopped(stage: Stage) -> Report:
+    """A run that crashes while its server is stopped, so that its session is left."""
+    stopped = at_step("decide", stage.world.freeze, nth=3)
+    settings = {"session_timeout_s": 30, "call_timeout_s": 5, "stop_grace_s": 2}
+    agent = ScriptedAgent.attempts(works(1000), completes())
+    faults = "engine.decide=4*pass->1*raise(RuntimeError)"
+    return stage(task("1-1", agent=agent), checkpoint=stopped, faults=faults, **settings)
+
+
+@pytest.mark.worlds("simulated-tmux", "tmux")
+def test_socket_unlinked_while_nobody_drove_the_run_is_there_again_in_its_resume(mux_run: Stage) -> None:
+    """What the last epoch left is found and ended in the server that it was left in."""
+    crashed = crashed_while_stopped(mux_run)
+    mux_run.world.thaw()
+    cut_socket(mux_run.world)
+    report = mux_run.resume()
+
+    assert crashed.teardown == "unconfirmed"
+    assert report.status is RunStatus.FINISHED
+    assert report.task("1-1").outcomes == ["stopped", "completed"]
+    assert report.leftovers == []
+    assert not [entry for entry in report.ledger if entry["what"] == "overlap"]
+
+
+@pytest.mark.worlds("simulated-tmux", "tmux")
+def test_socket_unlinked_of_a_stopped_server_pauses_a_resume_and_starts_no_second_one(mux_run: Stage) -> None:
+    """What the last epoch left cannot be ended: the resume waits, then pauses; the next one, once it is thawed, finishes."""
+    crashed_while_stopped(mux_run)
     cut_socket(mux_run.world)
     paused = mux_run.resume()
-    identity = server.identity
-    assert identity is not None
-    mend_socket(mux_run.world, identity)
+    mux_run.world.thaw()
     report = mux_run.resume()
 
     assert paused.status is RunStatus.PAUSED
     assert paused.events("run-paused")[0]["stage"] == "multiplexer-unreachable"
     assert "transport.new-session" not in paused.reached
     assert report.status is RunStatus.FINISHED
+    assert report.leftovers == []
 
 
 @pytest.mark.worlds("simulated-tmux", "tmux")

@@ -63,6 +63,10 @@ STEPS: tuple[str, ...] = (
 """Every checkpoint of the engine, in the order in which a run first passes them; the fault points `engine.<step>`."""
 
 
+_WHY = 300
+"""Characters of why nobody answered that are kept."""
+
+
 def _no_checkpoint(step: str) -> None:
     return None
 
@@ -190,8 +194,11 @@ class Core:
             self.degraded = True
             call = self.seam.silenced_by
             self.state.degraded_since = self.outside.clock.wall()
-            error = "" if call is None else type(call.error).__name__
-            self.journal("transport-degraded", operation="" if call is None else call.operation.name, error=error)
+            told = {"operation": "", "error": ""}
+            if call is not None:
+                why = self.store.clean(str(call.error), _WHY)
+                told = {"operation": call.operation.name, "error": type(call.error).__name__, "why": why}
+            self.journal("transport-degraded", **told)
             self.save()
         elif self.degraded and not silent:
             self.degraded = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -364,20 +365,47 @@ def test_a_command_in_argv_that_timed_out_takes_effect_late(own: LiveServer) -> 
     eventually(lambda: made not in own.mux.list_window_ids("run-1"))
 
 
-def test_an_unlinked_socket_is_unknown(own: LiveServer) -> None:
-    """The server lives on, unreachable: nothing in it is gone, and no second server is started."""
+def test_an_unlinked_socket_is_unknown_and_made_anew(own: LiveServer) -> None:
+    """Nothing in a server that lives is gone: it is told to make its socket anew, and no second one is started."""
     server = own.process()
-    own.mux.socket_path.unlink()
 
     for mux in (own.mux, own.another()):
-        with pytest.raises(TransportUnavailable, match="alive"):
-            mux.has_session("run-1")
-        with pytest.raises(TransportUnavailable, match="alive"):
+        mux.socket_path.unlink()
+        with pytest.raises(TransportUnavailable, match="alive: it was told to make its socket anew"):
             mux.new_session("run-9", "/")
-    assert not own.mux.socket_path.exists()
-    own.processes.signal(server, signal.SIGUSR1)
+        assert eventually(mux.socket_path.exists)
+        assert mux.list_sessions() == ["run-1"]
+        assert own.process() == server
+
+
+def test_a_stopped_server_makes_its_socket_when_it_goes_on(own: LiveServer) -> None:
+    """However often it was told: until then it is unknown, and afterwards the same server answers."""
+    server = own.process()
+    with own.frozen():
+        own.mux.socket_path.unlink()
+        for _ in range(2):
+            with pytest.raises(TransportUnavailable, match="alive"):
+                own.mux.has_session("run-1")
+        assert not own.mux.socket_path.exists()
+
     assert eventually(own.mux.socket_path.exists)
-    assert own.mux.has_session("run-1")
+    assert eventually(lambda: own.mux.list_sessions() == ["run-1"])
+    assert own.process() == server
+
+
+def test_the_directory_of_a_living_server_is_made_anew_with_its_record(own: LiveServer) -> None:
+    """Whoever comes later finds the server and the proof that it lives, and starts no second one."""
+    server = own.process()
+    shutil.rmtree(own.mux.socket_path.parent)
+
+    with pytest.raises(TransportUnavailable, match="alive"):
+        own.mux.has_session("run-1")
+    assert eventually(own.mux.socket_path.exists)
+    own.mux.socket_path.unlink()
+    with pytest.raises(TransportUnavailable, match="alive"):
+        own.another().new_session("run-1", "/")
+    assert eventually(own.mux.socket_path.exists)
+    assert own.process() == server
 
 
 def test_a_killed_server_is_absence(own: LiveServer) -> None:
