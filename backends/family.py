@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from backends.base import StrPath, TerminalMultiplexer
 from backends.clock import Clock
+from backends.control import KEEPER
 from backends.disk import Disk, RealDisk
 from backends.errors import (
     CommandRejected,
@@ -385,7 +386,8 @@ class TmuxFamily(TerminalMultiplexer):
 
     def list_sessions(self) -> list[str]:
         """See `TerminalMultiplexer.list_sessions`."""
-        return [row[0] for row in self._rows_of("list-sessions", fields=("#{session_name}",))]
+        rows = self._rows_of("list-sessions", fields=("#{session_name}",))
+        return [row[0] for row in rows if not row[0].startswith(KEEPER)]
 
     def session_options(self, option: str) -> dict[str, str]:
         """See `TerminalMultiplexer.session_options`.

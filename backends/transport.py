@@ -10,7 +10,7 @@ from typing import Protocol
 from backends.clock import Waker
 from backends.processes import Completed, ProcessTable, SystemProcessTable
 
-__all__ = ["SubprocessTransport", "Transport", "decode"]
+__all__ = ["SubprocessTransport", "Transport", "decode", "without_server"]
 
 _INHERITED = frozenset({"TMUX", "TMUX_PANE", "TMUX_TMPDIR", "PSMUX_SESSION"})
 """Never handed to a client: they would choose a server."""
@@ -35,8 +35,7 @@ class SubprocessTransport:
     def __init__(self, processes: ProcessTable | None = None, *, environment: Mapping[str, str] | None = None) -> None:
         """Spawn through `processes`; clients see `environment` (default: this process's) less what names a server."""
         self._processes = processes or SystemProcessTable()
-        given = os.environ if environment is None else environment
-        self._environment = {k: v for k, v in given.items() if k not in _INHERITED}
+        self._environment = without_server(os.environ if environment is None else environment)
         self._waker = Waker()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
@@ -58,3 +57,8 @@ class SubprocessTransport:
 def decode(data: bytes | None) -> str | None:
     """Output as text, undecodable bytes as escapes; `None` stays `None`, for the guard to see."""
     return None if data is None else data.decode("utf-8", "backslashreplace")
+
+
+def without_server(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of `environment` a client is given: nothing that would choose a server."""
+    return {name: value for name, value in environment.items() if name not in _INHERITED}

@@ -334,7 +334,10 @@ BANS: tuple[Ban, ...] = (
             "import os as o\no.system('x')",
         ),
         "import subprocess\ntry:\n    pass\nexcept subprocess.TimeoutExpired:\n    pass",
-        owners={"backends.running": "what the process table runs commands by"},
+        owners={
+            "backends.running": "what the process table runs commands by",
+            "backends.control": "keeps one client of the multiplexer instead of starting one for each question",
+        },
     ),
     Ban(
         "commands go through a shell",
