@@ -4,9 +4,11 @@ Three rules hold everywhere. A positive answer is status 0, an empty stderr and 
 the server that is ours. Absence is proven by an exact line (`backends.judge`) that our server wrote to a client of its own
 version, or by our server's process being gone. Everything else is unknown, and raised as such.
 
-What carries a payload (the command and environment of a window, typed text) travels on stdin: it stands in no argv, has
-no length limit, and dies with its client, so that after a timeout it does not take effect when a frozen server continues
-(measured on 3.3a; a command given as argv does).
+What carries a payload (the command and environment of a window, typed text) travels on stdin: it stands in no argv and has
+no length limit.
+
+A frozen server carries out what it was asked when it continues, whoever still waits. Every change therefore stands behind a
+fence inside the server (`words.fenced`): come to after its call's deadline, it is not carried out (docs/decisions/0016).
 """
 
 from __future__ import annotations
@@ -41,11 +43,15 @@ from backends.server_record import RECORD_NAME, ServerRecord, ServerRecords, Ser
 from backends.transport import Transport
 from backends.words import (
     EXIT_OPTION,
+    NOT_IN_TIME,
+    NOT_READY,
+    NOW_OPTION,
     Words,
     absence_lines,
     chain,
     escape_format,
     exact,
+    fenced,
     log_sink,
     parked,
     run_in,
@@ -70,8 +76,10 @@ _SETTINGS: tuple[Words, ...] = (
     ("set-option", "-g", "default-shell", "/bin/sh"),
     ("set-option", "-g", "automatic-rename", "off"),
     ("set-option", "-g", "allow-rename", "off"),
+    ("set-option", "-g", NOW_OPTION, "%s"),
 )
-"""Makes a server ours before its first window: dead windows stay readable, names stay as given, `/bin/sh` reads commands."""
+"""Makes a server ours before its first window: dead windows stay readable, names stay as given, `/bin/sh` reads commands,
+and what comes too late can be told."""
 
 _EXIT_PATIENCE_S = 1.0
 """Seconds that a server is given to end after its last session was killed; it took under 10 ms when measured."""
@@ -81,6 +89,9 @@ _SOCKET_PATIENCE_S = 0.05
 
 _END_OF_VALUE = "\t-- end of value --\t"
 """Stands behind each value of a chain of questions; an option that is unset writes nothing, an empty one a newline."""
+
+_SHORTEST_FENCE_S = 2
+"""Seconds after which a fence falls at the earliest: the server tells its time in whole seconds, and one may be nearly over."""
 
 _AT_ONCE = 50
 """Questions in one chain; a client's argv may have about 16 KB."""
@@ -141,6 +152,7 @@ class TmuxFamily(TerminalMultiplexer):
         self._records = ServerRecords(socket_path.parent / RECORD_NAME, self._disk, self._processes)
         self._client_version: str | None = None
         self._server_version = ""
+        self._server_pid = 0
 
     # Questions: how one is asked, and what its answer proves.
 
@@ -154,14 +166,22 @@ class TmuxFamily(TerminalMultiplexer):
     def _client(self) -> Words:
         return (self.binary, "-u", "-S", os.fspath(self.socket_path), "-f", "/dev/null")
 
-    def _ask(self, *commands: Sequence[str], about: str | None = None, stdin: bytes = b"", flags: Words = ()) -> str:
+    def _ask(
+        self,
+        *commands: Sequence[str],
+        about: str | None = None,
+        stdin: bytes = b"",
+        flags: Words = (),
+        meaning: Sequence[Sequence[str]] = (),
+    ) -> str:
         """The text that `commands`, run by one client, write; `about` is the session or native id whose absence counts.
 
         `flags` are for the client itself. Raises `TargetMissing` only where the absence is proven, `CommandRejected` for a
-        known refusal, `TransportError` for everything else.
+        known refusal, `TransportError` for everything else; errors speak of the commands that were meant, if not of these.
         """
-        words = chain(*commands)
-        verdict = self._verdict((*flags, *words), absence_lines(about) if about else frozenset(), stdin)
+        asked = (*flags, *chain(*commands))
+        verdict = self._verdict(asked, absence_lines(about) if about else frozenset(), stdin)
+        words = chain(*(meaning or commands))
         if verdict.meaning is Meaning.ANSWERED:
             return verdict.text
         if verdict.meaning is Meaning.ABSENT:
@@ -232,7 +252,7 @@ class TmuxFamily(TerminalMultiplexer):
 
         Raises `TransportUnavailable` where another server answers while the recorded one lives or may live.
         """
-        self._server_version = seen.version
+        self._server_version, self._server_pid = seen.version, seen.pid
         record = self._records.get()
         if record is not None and not record.is_of(seen):
             record = self._records.reread()
@@ -301,9 +321,49 @@ class TmuxFamily(TerminalMultiplexer):
         w, pane, dead, status, signal, pid, mode, stored = min(rows, key=lambda row: int(row[1][1:]))
         return _Pane(w, pane, dead == "1", status, signal, pid, mode not in ("", "0"), stored)
 
-    def _silently(self, *commands: Sequence[str], about: str | None = None, stdin: bytes = b"") -> None:
-        """Run `commands` that write nothing."""
-        if self._ask(*commands, about=about, stdin=stdin):
+    def _change(
+        self,
+        *commands: Sequence[str],
+        send: Callable[[Words], str],
+        server: int | None = None,
+        otherwise: Sequence[Sequence[str]] = (),
+    ) -> str:
+        """The text that `commands` write, which alter something and are run within this call's deadline or never.
+
+        `send` has one command carried out, `server` is the pid of the one server that may do it, and `otherwise` is run in
+        place of what came too late. Raises `TransportTimeout` where it is proven that nothing was altered because the server
+        came to it too late; its clock may have jumped.
+        """
+        for _ in range(2):
+            text = send(fenced(*commands, deadline=self._fence(), server=server, otherwise=otherwise))
+            if text != NOT_READY:
+                break
+        if text in (NOT_IN_TIME, NOT_READY):
+            raise TransportTimeout(f"not carried out, the server came to it too late: {commands[-1][0]}")
+        return text
+
+    def _fence(self) -> int:
+        """When this call's time is over, by the clock on the wall, which is the server's too."""
+        now = self.clock.wall()
+        return max(int(now + self.clock.host_seconds(self.seam.remaining_s())), int(now) + _SHORTEST_FENCE_S)
+
+    def _silently(
+        self,
+        *commands: Sequence[str],
+        about: str | None = None,
+        before: Sequence[Sequence[str]] = (),
+        otherwise: Sequence[Sequence[str]] = (),
+        stdin: bytes = b"",
+    ) -> None:
+        """Have our server, which has answered, run `commands` that alter something and write nothing.
+
+        `before` is run before the server looks at its clock.
+        """
+
+        def send(change: Words) -> str:
+            return self._ask(*before, change, about=about, stdin=stdin, meaning=[*before, *commands])
+
+        if self._change(*commands, send=send, server=self._server_pid, otherwise=otherwise):
             raise TransportGarbled(f"{commands[-1][0]} answered text where nothing was due")
 
     def _end(self, kill: Callable[[], object], look: Callable[[], object]) -> None:
@@ -321,7 +381,7 @@ class TmuxFamily(TerminalMultiplexer):
             raise
         raise TransportUnavailable("still there after it was killed")
 
-    def _ask_living(self, *commands: Sequence[str]) -> str | None:
+    def _ask_living(self, *commands: Sequence[str], meaning: Sequence[Sequence[str]]) -> str | None:
         """What the server that runs writes; `None` where ours is proven gone or was never started: then one may be started.
 
         Its socket may go at any moment, so the client is one that starts no server: a second one would have the same names
@@ -333,7 +393,7 @@ class TmuxFamily(TerminalMultiplexer):
         if record.liveness(self._processes) is not Liveness.DEAD:
             with contextlib.suppress(TargetMissing):
                 self._confirm(self._server_seen())
-                return self._ask(*commands, flags=("-N",))
+                return self._ask(*commands, flags=("-N",), meaning=meaning)
         self._records.expect_successor()
         return None
 
@@ -368,9 +428,14 @@ class TmuxFamily(TerminalMultiplexer):
         size = () if cols is None or lines is None else ("-x", str(cols), "-y", str(lines))
         made = ("new-session", "-d", "-P", "-F", f"{IDENTITY}\t#{{session_name}}", "-s", escape_format(name))
         where = ("-n", "shell", "-c", escape_format(os.path.abspath(cwd)))
-        commands = (*_SETTINGS, (*made, *where, *size, run_in(cwd, "/bin/sh")))
-        text = self._ask_living(*commands)
-        rows = _rows(self._ask(*commands) if text is None else text, 1)
+        new = (*made, *where, *size, run_in(cwd, "/bin/sh"))
+
+        def send(change: Words) -> str:
+            commands, meaning = (*_SETTINGS, change), (*_SETTINGS, new)
+            text = self._ask_living(*commands, meaning=meaning)
+            return self._ask(*commands, meaning=meaning) if text is None else text
+
+        rows = _rows(self._change(new, send=send), 1)
         if [row[3] for row in rows] != [name]:
             raise TransportGarbled("another session was made than the one asked for")
         self._records.remember(_seen(rows))
@@ -429,8 +494,12 @@ class TmuxFamily(TerminalMultiplexer):
         made = ("new-window", "-d", "-P", "-F", f"{IDENTITY}\t#{{window_id}}", "-t", exact(f"={session}"))
         where = ("-n", escape_format(name), "-c", escape_format(os.path.abspath(cwd)))
         variables = [word for key, value in env.items() for word in ("-e", f"{key}={value}")]
-        script = script_line((*made, *where, *variables, "--", line))
-        rows = _rows(self._ask(("source-file", "-"), about=session, stdin=script), 1)
+
+        def send(change: Words) -> str:
+            return self._ask(("source-file", "-"), about=session, stdin=script_line(change))
+
+        new = (*made, *where, *variables, "--", line)
+        rows = _rows(self._change(new, send=send, server=self._server_pid), 1)
         self._confirm(_seen(rows))
         if len(rows) != 1 or not _WINDOW.match(rows[0][3]):
             raise TransportGarbled("a window was asked for, and its id did not come back")
@@ -507,7 +576,7 @@ class TmuxFamily(TerminalMultiplexer):
         self._silently(("pipe-pane", "-t", window, log_sink(log_file)), about=window)
 
     def send_text(self, window_id: str, text: str) -> None:
-        """See `TerminalMultiplexer.send_text`; text and Enter are one command of one client.
+        """See `TerminalMultiplexer.send_text`; text and Enter are one command of one client, behind one fence.
 
         Goes to the pane that the window was made with, out of any mode a person may have put it in: copy mode lets the
         text through and keeps the Enter.
@@ -517,11 +586,13 @@ class TmuxFamily(TerminalMultiplexer):
             raise CommandRejected(f"the process of {pane.window_id} has ended: nothing was typed")
         buffer = f"seamripper-{self._processes.me().pid}-{threading.get_ident()}"
         commands: list[Words] = [("copy-mode", "-q", "-t", pane.pane_id)] if pane.in_mode else []
+        before, otherwise = [], []
         if text:
-            commands.append(("load-buffer", "-b", buffer, "-"))
+            before.append(("load-buffer", "-b", buffer, "-"))
             commands.append(("paste-buffer", "-p", "-r", "-d", "-b", buffer, "-t", pane.pane_id))
+            otherwise.append(("delete-buffer", "-b", buffer))
         commands.append(("send-keys", "-t", pane.pane_id, "Enter"))
-        self._silently(*commands, about=pane.pane_id, stdin=text.encode("utf-8"))
+        self._silently(*commands, about=pane.pane_id, before=before, otherwise=otherwise, stdin=text.encode("utf-8"))
 
     def window_pids(self, target: str) -> list[int]:
         """See `TerminalMultiplexer.window_pids`; the process that the window was made with, while it runs."""
@@ -537,7 +608,7 @@ class TmuxFamily(TerminalMultiplexer):
         pane = self._pane(target)
         if pane.dead and pane.exit is None:
             # tmux may show a pane as dead and leave its process unreaped until another child of it ends.
-            self._silently(("run-shell", ":"))
+            self._ask(("run-shell", ":"))
             pane = self._pane(target)
         return pane.exit
 

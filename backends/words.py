@@ -16,11 +16,15 @@ from backends.errors import CommandRejected
 
 __all__ = [
     "EXIT_OPTION",
+    "NOT_IN_TIME",
+    "NOT_READY",
+    "NOW_OPTION",
     "Words",
     "absence_lines",
     "chain",
     "escape_format",
     "exact",
+    "fenced",
     "log_sink",
     "parked",
     "run_in",
@@ -34,6 +38,14 @@ Words = tuple[str, ...]
 
 EXIT_OPTION = "@seamripper_exit"
 """The window option in which a parked window stores the exit status of its argv."""
+
+NOW_OPTION = "@seamripper_now"
+"""The global option from which `fenced` learns the server's own time; its value is `%s`, which `T:` expands."""
+
+NOT_IN_TIME = "FENCED late\n"
+"""What `fenced` writes where it came too late, or to another server."""
+NOT_READY = "FENCED unset\n"
+"""What `fenced` writes in a server that could not tell its time; from then on it can."""
 
 CANNOT_ENTER = 126
 """Exit status of a window whose directory cannot be entered."""
@@ -63,14 +75,34 @@ def escape_format(text: str) -> str:
 def script_line(command: Sequence[str]) -> bytes:
     """One command as a line for `source-file -`; every word is quoted, and control characters are octal escapes.
 
-    An unescaped newline inside quotes would swallow the blanks after it.
+    An unescaped newline inside quotes would swallow the blanks after it, and an unescaped `~` in front becomes a directory.
     """
-    return (" ".join(_script_word(word) for word in command) + "\n").encode("utf-8")
+    return f"{_script([command])}\n".encode()
+
+
+def fenced(
+    *commands: Sequence[str], deadline: int, server: int | None = None, otherwise: Sequence[Sequence[str]] = ()
+) -> Words:
+    """One command that runs `commands` if the server comes to it before `deadline`, and runs nothing of them after that.
+
+    `deadline` is in whole seconds since the epoch, by the server's clock; `server` is the pid of the one server that may run
+    them. Where they are not run `otherwise` is, and `NOT_IN_TIME` or `NOT_READY` is written; the status is 0 either way. In a
+    server that was not told how to read its clock nothing is run (tmux-versions.md, section 4: the same from 3.0a to master).
+    """
+    in_time = f"#{{&&:#{{{NOW_OPTION}}},#{{<:#{{T:{NOW_OPTION}}},{deadline}}}}}"
+    condition = in_time if server is None else f"#{{&&:#{{==:#{{pid}},{server}}},{in_time}}}"
+    said = ("display-message", "-p", f"FENCED #{{?#{{{NOW_OPTION}}},late,unset}}")
+    late = (said, ("set-option", "-g", NOW_OPTION, "%s"), *otherwise)
+    return ("if-shell", "-F", condition, _script(commands), _script(late))
+
+
+def _script(commands: Iterable[Sequence[str]]) -> str:
+    return " ; ".join(" ".join(_script_word(word) for word in command) for command in commands)
 
 
 def _script_word(word: str) -> str:
     quoted = "".join(
-        "\\" + c if c in '\\"$' else f"\\{ord(c):03o}" if ord(c) < 0x20 or ord(c) == 0x7F else c for c in word
+        "\\" + c if c in '\\"$~' else f"\\{ord(c):03o}" if ord(c) < 0x20 or ord(c) == 0x7F else c for c in word
     )
     return f'"{quoted}"'
 

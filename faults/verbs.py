@@ -30,6 +30,8 @@ TRANSPORT_VERBS = tuple(
 ASKING_VERBS = ("list-", "has-", "display-", "show-", "capture-", "version")
 """What the verbs that change nothing begin with."""
 
+_CONDITIONAL = re.compile(r'if-shell -F \S+ "([a-z-]+)"')
+
 _FLAGS_WITH_VALUE = frozenset("cfLSTt")
 """Global flags that take a value, either in the same word or in the next; `-t` is one of psmux alone."""
 
@@ -37,13 +39,15 @@ _FLAGS_WITH_VALUE = frozenset("cfLSTt")
 def verb_of(argv: Sequence[str]) -> tuple[str, int]:
     """The first command verb in a client's argv, and the index of the word after the global flags.
 
-    `-V` counts as the verb `version`; without a verb a client means `new-session`.
+    `-V` counts as the verb `version`; without a verb a client means `new-session`. A command behind a condition, as the tmux
+    backend gives its changes, counts as itself.
     """
     at = 1
     while at < len(argv):
         word = argv[at]
         if not word.startswith("-") or word in ("-", "--"):
-            return word, at
+            behind = _CONDITIONAL.match(" ".join(argv[at : at + 4])) if word == "if-shell" else None
+            return word if behind is None else behind[1], at
         value_at = next((i for i, letter in enumerate(word[1:], 1) if letter in _FLAGS_WITH_VALUE), None)
         if "V" in (word[1:] if value_at is None else word[1:value_at]):
             return "version", at

@@ -35,10 +35,19 @@ def completed(status: int = 0, stdout: bytes | None = b"", stderr: bytes | None 
     return Completed(("tmux",), status, stdout, stderr)  # type: ignore[arg-type]  # None is the fault to be tested
 
 
-def verbs(words: Sequence[str]) -> list[str]:
-    """The verbs of a chain of commands, in order; global flags before the first one are skipped."""
+def spoken(words: Sequence[str], stdin: bytes = b"") -> list[str]:
+    """The words of a chain as the server carries them out in time: those behind a fence, and those of a script on stdin."""
+    found = script_of(stdin) if stdin and tuple(words[-2:]) == ("source-file", "-") else list(words)
+    while "if-shell" in found:
+        fence = found.index("if-shell")
+        found[fence : fence + 5] = script_of(found[fence + 3].encode())
+    return found
+
+
+def verbs(words: Sequence[str], stdin: bytes = b"") -> list[str]:
+    """The verbs of a chain of commands, in order; global flags before the first one and fences are skipped."""
     found, due, skip = [], True, False
-    for word in words:
+    for word in spoken(words, stdin):
         if word == ";":
             due = True
         elif due and skip:
@@ -53,6 +62,12 @@ def verbs(words: Sequence[str]) -> list[str]:
 
 class RecordingTransport:
     """Records every command and answers it by `reply`, or as the healthy server would."""
+
+    @property
+    def said(self) -> list[str]:
+        """The words of the newest command, as `spoken` has them."""
+        argv, stdin, _ = self.calls[-1]
+        return spoken(argv, stdin)
 
     def __init__(self, reply: Reply | None = None) -> None:
         self.reply = reply
@@ -97,14 +112,12 @@ def healthy(argv: tuple[str, ...], stdin: bytes = b"", **other: str) -> Complete
 
 
 def _commands(words: tuple[str, ...], stdin: bytes) -> list[tuple[str, ...]]:
-    if words[:2] == ("source-file", "-"):
-        return [tuple(script_of(stdin))]
-    joined = "\0".join(words).split("\0;\0")
+    joined = "\0".join(spoken(words, stdin)).split("\0;\0")
     return [tuple(command.split("\0")) for command in joined]
 
 
 def script_of(stdin: bytes) -> list[str]:
-    """The words of the one command of a script, unquoted as tmux does."""
+    """The words of a script of one line, unquoted as tmux does; `;` stands between commands."""
     words, word, quoted, text = [], "", False, stdin.decode()
     position = 0
     while position < len(text):
@@ -122,6 +135,8 @@ def script_of(stdin: bytes) -> list[str]:
             word = ""
         elif quoted:
             word += character
+        elif character == ";":
+            words.append(character)
         position += 1
     return words
 
