@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock
-from filelock import Timeout as LockTimeout
+from backends.later import later
 
 _POSIX = importlib.util.find_spec("fcntl") is not None
 
@@ -29,6 +28,8 @@ if _POSIX:
     import fcntl
 
 __all__ = ["Disk", "FileInfo", "LockHandle", "LockHeld", "RealDisk", "StrPath"]
+
+take_lock = later("backends.locks:take")
 
 StrPath = str | os.PathLike[str]
 
@@ -304,11 +305,9 @@ class RealDisk(Disk):
 
     def lock(self, path: StrPath) -> LockHandle:
         """See `Disk.lock`; an advisory lock of the kernel, gone with the process that holds it."""
-        lock = FileLock(os.fspath(path) + ".held", mode=0o600, blocking=False, thread_local=False)
-        try:
-            lock.acquire(blocking=False)
-        except LockTimeout:
-            raise LockHeld(path) from None
+        lock = take_lock(os.fspath(path) + ".held")
+        if lock is None:
+            raise LockHeld(path)
         return _RealLock(lock)
 
     def locked(self, path: StrPath) -> bool:

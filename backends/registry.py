@@ -12,14 +12,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import cast
 
 from backends.base import TerminalMultiplexer
 from backends.errors import BackendNotFound
-from backends.fake import FakeMultiplexer
-from backends.psmux import PsmuxMultiplexer
-from backends.tmux import TmuxMultiplexer
+from backends.later import later
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -33,6 +30,8 @@ __all__ = [
     "multiplexer_reference",
     "register_multiplexer",
 ]
+
+announced = later("backends.installed:announced")
 
 ENTRY_POINT_GROUP = "seamripper.backends"
 ENVIRONMENT_VARIABLE = "SEAMRIPPER_MUX"
@@ -53,7 +52,12 @@ class BackendInfo:
     problem: str | None = None
 
 
-_builtin: dict[str, Factory] = {"fake": FakeMultiplexer, "psmux": PsmuxMultiplexer, "tmux": TmuxMultiplexer}
+_BUILT_IN: Mapping[str, str] = {
+    "fake": "backends.fake:FakeMultiplexer",
+    "psmux": "backends.psmux:PsmuxMultiplexer",
+    "tmux": "backends.tmux:TmuxMultiplexer",
+}
+"""Where they are; each is loaded when it is asked for, and none of them waits for another."""
 _registered: dict[str, Factory] = {}
 
 
@@ -82,7 +86,7 @@ def chosen_multiplexer(name: str | None = None, environment: Mapping[str, str] |
 def known_multiplexers() -> list[BackendInfo]:
     """Every backend that can be chosen by a bare name, in order of name."""
     sources = {name: f"entry point {ENTRY_POINT_GROUP}" for name in _entry_points()}
-    sources.update(dict.fromkeys(_builtin, "built in"))
+    sources.update(dict.fromkeys(_BUILT_IN, "built in"))
     sources.update(dict.fromkeys(_registered, "registered"))
     return [_info(name, sources[name]) for name in sorted(sources)]
 
@@ -111,9 +115,10 @@ def _missing(multiplexer: TerminalMultiplexer) -> str:
 def _factory(name: str) -> Factory:
     if ":" in name:
         return _loaded(name, name)
-    found = _registered.get(name) or _builtin.get(name)
-    if found is not None:
-        return found
+    if name in _registered:
+        return _registered[name]
+    if name in _BUILT_IN:
+        return _loaded(name, _BUILT_IN[name])
     points = _entry_points()
     if name in points:
         return _loaded(name, points[name])
@@ -124,7 +129,8 @@ def _factory(name: str) -> Factory:
 
 
 def _entry_points() -> dict[str, str]:
-    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    found: dict[str, str] = announced(ENTRY_POINT_GROUP)
+    return found
 
 
 def _loaded(name: str, reference: str) -> Factory:
@@ -142,14 +148,14 @@ def multiplexer_reference(name: str) -> object:
     points = _entry_points()
     if ":" in name:
         return _referred(name, name)
-    if name in points and name not in {**_registered, **_builtin}:
+    if name in points and name not in {**_registered, **_BUILT_IN}:
         return _referred(name, points[name])
     return _factory(name)
 
 
 def multiplexer_names() -> list[str]:
     """Every bare name that a backend can be chosen by, without loading any."""
-    return sorted({*_entry_points(), *_builtin, *_registered})
+    return sorted({*_entry_points(), *_BUILT_IN, *_registered})
 
 
 def _referred(name: str, reference: str) -> object:

@@ -12,9 +12,9 @@ import errno
 import sys
 from collections.abc import Sequence
 
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import Host, forgiving, this_host
-from harness.commands.mishaps import EXIT_CRASHED, EXIT_USAGE, as_expected, as_refused, complain, record_crash
+from harness.commands.mishaps import EXIT_CRASHED, EXIT_USAGE, as_expected, as_refused, complain
 from harness.commands.output import OutputGone
 from harness.commands.wording import Command
 from harness.commands.words import parser
@@ -45,7 +45,8 @@ def _parsed(host: Host, argv: Sequence[str] | None) -> argparse.Namespace | int:
     """The arguments, or the exit code where they only asked for help."""
     try:
         with contextlib.redirect_stdout(host.stdout):
-            return parser().parse_args(argv)
+            words = sys.argv[1:] if argv is None else argv
+            return parser(words[0] if words else None).parse_args(words)
     except SystemExit as shown:
         return shown.code if isinstance(shown.code, int) else EXIT_USAGE
 
@@ -68,7 +69,7 @@ def _answer_for(error: BaseException, host: Host | None, current: Drive) -> int:
         complain(stderr, told)
         return current.recorded.exit_code
     try:
-        where = "" if host is None else record_crash(host, current, error)
+        where = current.record_crash(error)
     except BaseException as second:
         told += f" (and its record failed: {describe(second)})"
         where = ""

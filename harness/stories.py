@@ -20,6 +20,7 @@ from harness.engine.plan import PlanError, RunPlan
 from harness.record import describe
 from harness.report import Report
 from harness.runner import Stage, catalog_of
+from harness.story_error import StoryError
 
 __all__ = ["CORE", "MOST_RESUMES", "STORIES", "Story", "StoryError", "UnknownStory", "story_of"]
 
@@ -67,30 +68,23 @@ class Story:
         for name in self.settings:
             if name not in known:
                 near = nearest_name(name[:80], known)
-                raise StoryError(self, f"settings: unknown name {name!r:.80}; the nearest valid name is {near!r}")
+                raise StoryError(self.name, f"settings: unknown name {name!r:.80}; the nearest valid name is {near!r}")
         try:
             return stage.plan(*self.tasks, **{**LIMITS, **self.settings})
         except (TypeError, ValueError, AttributeError) as wrong:
-            raise StoryError(self, str(wrong) if isinstance(wrong, PlanError) else describe(wrong)) from wrong
+            raise StoryError(self.name, str(wrong) if isinstance(wrong, PlanError) else describe(wrong)) from wrong
 
     def _earlier(self, stage: Stage, text: str) -> FaultPlan:
         try:
             return FaultPlan.parse(text, stage.seed, catalog_of(stage.world))
         except FaultPlanError as wrong:
-            raise StoryError(self, f"earlier: {wrong}") from wrong
+            raise StoryError(self.name, f"earlier: {wrong}") from wrong
 
     def _meanwhile(self, stage: Stage) -> None:
         try:
             self.meanwhile(stage)
         except Exception as raised:
-            raise StoryError(self, f"its meanwhile raised {describe(raised)}") from raised
-
-
-class StoryError(ValueError):
-    """A story that cannot be told as it is written; the message names the story and says what is wrong with it."""
-
-    def __init__(self, story: Story, problem: str) -> None:
-        super().__init__(f"story {story.name!r:.80}: {problem}")
+            raise StoryError(self.name, f"its meanwhile raised {describe(raised)}") from raised
 
 
 class UnknownStory(LookupError):

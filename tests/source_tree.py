@@ -74,7 +74,7 @@ def read_modules(root: Path, *tops: str) -> list[Module]:
 
 @cache
 def needs(module: Module) -> tuple[Need, ...]:
-    """Every name that is imported anywhere in the module, under `TYPE_CHECKING` and in functions too."""
+    """Every name that is imported anywhere in the module, under `TYPE_CHECKING`, in functions, and with `later(...)` too."""
     found: list[Need] = []
     for node, in_function in _walk(module.tree, False):
         if isinstance(node, ast.Import):
@@ -86,6 +86,9 @@ def needs(module: Module) -> tuple[Need, ...]:
             for alias in node.names:
                 target = f"{parent}.{alias.name}"
                 found.append(Need(target, parent, alias.asname or alias.name, node.lineno, in_function))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "later":
+            parent, _, name = ast.literal_eval(node.args[0]).partition(":")
+            found.append(Need(f"{parent}.{name}", parent, f"later({name})", node.lineno, in_function=False))
     return tuple(found)
 
 

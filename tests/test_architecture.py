@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from architecture_rules import (
     standalone,
     within,
 )
-from source_tree import Module, parse, read_modules
+from source_tree import Module, needs, parse, read_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -162,6 +163,22 @@ def test_every_owner_still_does_it(ban: Ban) -> None:
         owned = [m for m in within(everything(), ban.where) if ban.owner_of(m.name) == owner]
         needed = not owned or any(True for module in owned for _ in ban.find(module))
         assert needed, f"{owner} no longer needs its exemption from: {ban.name}"
+
+
+def test_what_is_loaded_later_is_there() -> None:
+    """Nobody would notice a misspelt name before the command that needs it is typed."""
+    later = [need for module in project() for need in needs(module) if need.bound_as.startswith("later(")]
+    names = [(import_module(need.parent or ""), need.target.rpartition(".")[2]) for need in later]
+
+    assert len(names) > 20
+    assert [f"{home.__name__}:{name}" for home, name in names if not callable(getattr(home, name, None))] == []
+
+
+def test_what_is_loaded_later_is_held_to_the_layers() -> None:
+    """To load something by its name is no way around them."""
+    source = "from backends.later import later\nx = later('harness.commands.run:run')"
+
+    assert list(layering(parse("harness.record.state", source), [module.name for module in project()]))
 
 
 def test_every_package_says_that_it_is_typed() -> None:

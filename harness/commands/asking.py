@@ -7,7 +7,7 @@ from pathlib import Path
 from backends.base import TerminalMultiplexer
 from backends.errors import MultiplexerError, TransportGarbled
 from backends.processes import Liveness
-from harness.commands.driving import multiplexer_of
+from harness.commands.current import multiplexer_of
 from harness.commands.host import Host
 from harness.commands.server import CONTROL, has_no_server
 from harness.dashboard.sessions import Answer, Sessions

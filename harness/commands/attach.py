@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backends.base import TerminalMultiplexer
 from backends.errors import TargetMissing
-from harness.commands.driving import Drive, where_of
+from harness.commands.current import Drive, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.looking import SessionAsker
 from harness.commands.output import Output

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backends.registry import chosen_multiplexer, known_multiplexers
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import Host
 from harness.commands.output import Output
 from harness.dashboard import literal

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import shtab
 
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import Host
 from harness.commands.output import Output
 from harness.commands.wording import Commands, Parser, add_command, meant

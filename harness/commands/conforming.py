@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from backends.outsiders import look_in
 from harness.commands.choosing import put_file
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 from harness.commands.output import Output

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backends.base import TerminalMultiplexer
 from backends.errors import CommandRejected, TransportError
-from harness.commands.driving import multiplexer_of
+from harness.commands.current import multiplexer_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
 from harness.commands.server import CONTROL, claim, require_available

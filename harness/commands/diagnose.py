@@ -12,8 +12,8 @@ from typing import Any
 
 from harness.commands.bundle import Member, files_of, packed, redactor_for, within
 from harness.commands.choosing import put_file
+from harness.commands.current import Drive
 from harness.commands.doctor import findings
-from harness.commands.driving import Drive
 from harness.commands.host import Host
 from harness.commands.looking import SessionAsker, view_document
 from harness.commands.output import Output

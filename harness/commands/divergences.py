@@ -12,7 +12,7 @@ from backends.psmux_catalogue import psmux_catalogue
 from backends.transport import decode
 from harness.commands.choosing import put_file
 from harness.commands.conforming import interruptible
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 from harness.commands.output import Output

@@ -20,7 +20,7 @@ from backends.errors import BackendNotFound, CommandRejected, MultiplexerError, 
 from backends.registry import chosen_multiplexer
 from backends.tmux import FLOOR, TmuxMultiplexer, parse_version
 from harness.agent_health import AgentHealth, agent_health, find_program
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import Host
 from harness.commands.output import Output
 from harness.dashboard import literal

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
-import shlex
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.text import Text
 
-from backends.base import TerminalMultiplexer
 from backends.clock import Clock, Waker
-from backends.registry import chosen_multiplexer
-from backends.transport import Transport
 from faults.catalog import PointCatalog
 from faults.injector import Injector
 from faults.plan import FaultPlan
-from harness.commands.host import CommandError, Host
+from harness.commands.crashing import record_crash
+from harness.commands.current import Drive, backend_of, multiplexer_of, where_of
+from harness.commands.host import Host
 from harness.commands.output import Output
 from harness.commands.server import Claim, claim, end_idle_server, require_available
 from harness.commands.watching import Watch
@@ -52,53 +49,9 @@ class Order:
     where: str = ""
 
 
-@dataclass(slots=True)
-class Drive:
-    """How far a command has come that drives a run: what whoever stands behind it needs to know when it fails.
-
-    `run_dir` is set once the run is chosen, `engine` once there is one, `summary` once it has come to its end. What is to
-    last until the command itself ends is entered into `until_the_end`.
-    """
-
-    run_dir: Path | None = None
-    engine: Engine | None = None
-    summary: RunSummary | None = None
-    multiplexer: TerminalMultiplexer | None = None
-    until_the_end: ExitStack = field(default_factory=ExitStack)
-
-    @property
-    def recorded(self) -> RunSummary | None:
-        """How the run ended, as soon as its engine has recorded that."""
-        return None if self.engine is None else self.engine.summary
-
-
 def catalog_of_host() -> PointCatalog:
     """The failpoints that a rehearsal can reach."""
     return PointCatalog(STEPS, supports=_INJECTABLE)
-
-
-def backend_of(host: Host, given: str | None) -> str:
-    """The name of the backend to drive with; `CommandError` for the one in memory, which has no real agents."""
-    name = chosen_multiplexer(given, host.environment)
-    if name == "fake":
-        raise CommandError(
-            "the fake multiplexer lives in memory and runs no real agents",
-            "rehearse with `pytest scenarios/ --mux fake`, or choose --mux tmux",
-            2,
-        )
-    return name
-
-
-def multiplexer_of(
-    host: Host,
-    name: str | None,
-    root: Path,
-    plan: RunPlan | None = None,
-    wrap: Callable[[Transport], Transport] | None = None,
-) -> TerminalMultiplexer:
-    """The backend for the runs below `root`, with the deadlines of `plan`."""
-    timeout_s = None if plan is None else plan.call_timeout_s
-    return host.multiplexer(name, root, call_timeout_s=timeout_s, wrap=wrap)
 
 
 def drive(host: Host, output: Output, order: Order, current: Drive, *, quiet: bool = False) -> int:
@@ -107,6 +60,7 @@ def drive(host: Host, output: Output, order: Order, current: Drive, *, quiet: bo
     With `quiet` how the run ended is left for the caller to say.
     """
     current.run_dir = order.run_dir
+    current.record_crash = partial(record_crash, host, current)
     plain = multiplexer_of(host, order.mux, order.root)
     require_available(plain)
     current.multiplexer = plain
@@ -230,13 +184,6 @@ class _Interruptible(Clock):
     def host_seconds(self, seconds: float) -> float:
         """See `Clock.host_seconds`."""
         return self._base.host_seconds(seconds)
-
-
-def where_of(arguments: argparse.Namespace) -> str:
-    """The options with which a later command finds the same runs: nothing where it finds them by itself."""
-    return "".join(
-        f" --{name} {shlex.quote(value)}" for name in ("root", "mux") if (value := getattr(arguments, name)) is not None
-    )
 
 
 def show_summary(output: Output, order: Order, engine: Engine, summary: RunSummary, elapsed_s: float) -> None:

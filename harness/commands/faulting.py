@@ -16,7 +16,7 @@ from faults.matrix import cells_at, unknowable
 from faults.plan import FaultPlan
 from faults.verdict import Verdict, counted
 from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 from harness.commands.output import Output

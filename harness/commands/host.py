@@ -9,23 +9,28 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from backends.base import TerminalMultiplexer
 from backends.clock import Clock, SystemClock
 from backends.disk import Disk, RealDisk
 from backends.entropy import Entropy, SystemEntropy
-from backends.outsiders import look_in, outside_multiplexer
+from backends.later import later
 from backends.processes import ProcessTable, SystemProcessTable
 from backends.registry import chosen_multiplexer, get_multiplexer
 from backends.transport import SubprocessTransport, Transport
-from harness.agents import profiles_for
-from harness.engine.plan import RunPlan
-from harness.engine.profiles import AgentProfile
-from harness.engine.summary import RunSummary
 from harness.record import RunStore
 
+if TYPE_CHECKING:
+    from harness.engine.plan import RunPlan
+    from harness.engine.profiles import AgentProfile
+    from harness.engine.summary import RunSummary
+
 __all__ = ["CommandError", "Host", "MakeMultiplexer", "forgiving", "this_host"]
+
+look_in = later("backends.outsiders:look_in")
+outside_multiplexer = later("backends.outsiders:outside_multiplexer")
+profiles_for = later("harness.agents:profiles_for")
 
 AGAIN = (sys.executable, "-P", "-m", "seamripper")
 """Runs this command line again, in any directory, whichever folders lie there."""
@@ -110,7 +115,8 @@ def this_host() -> Host:
         if chosen == "psmux":
             return get_multiplexer(name, root=root, processes=processes, disk=disk, wrap=wrap, **options)
         look_in(_here(), chosen)
-        return outside_multiplexer(chosen, root, {"environment": os.environ, **broken, **options})
+        made: TerminalMultiplexer = outside_multiplexer(chosen, root, {"environment": os.environ, **broken, **options})
+        return made
 
     return Host(
         stdout=stdout,

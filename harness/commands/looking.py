@@ -18,8 +18,8 @@ from backends.base import TerminalMultiplexer
 from backends.errors import MultiplexerError, TargetMissing
 from backends.processes import Liveness
 from harness.commands.asking import EverySession
+from harness.commands.current import Drive, multiplexer_of, where_of
 from harness.commands.drivers import driver_of
-from harness.commands.driving import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
 from harness.commands.server import has_no_server

@@ -1,4 +1,4 @@
-"""What becomes of an exception that comes out of a command: one line, an exit code, and a record where there is a run."""
+"""What becomes of an exception that comes out of a command: one line, and an exit code."""
 
 from __future__ import annotations
 
@@ -9,24 +9,19 @@ from typing import TextIO
 from backends.errors import BackendNotFound, MultiplexerError, TransportError
 from backends.posix_signals import SIGKILL
 from faults.errors import FaultPlanError, SimulatedDeath
-from harness.commands.driving import Drive
-from harness.commands.host import CommandError, Host
+from harness.commands.current import Drive
+from harness.commands.host import CommandError
 from harness.commands.output import OutputGone
 from harness.dashboard import literal
-from harness.engine.endings import Isolation
-from harness.engine.plan import PlanError
-from harness.engine.teardown import FAILED, TORN_DOWN, UNCONFIRMED
-from harness.engine.windows import RUN_OPTION, Windows
-from harness.record import Crashed, NewerSchema, RecordError, RunLock, RunLocked, RunState
+from harness.engine.plan_error import PlanError
+from harness.record import NewerSchema, RecordError, RunLocked
 from harness.runs import ROOT_VARIABLE, NoHome, RunNotFound
-from harness.stories import StoryError
+from harness.story_error import StoryError
 
-__all__ = ["EXIT_CRASHED", "EXIT_USAGE", "as_expected", "as_refused", "complain", "record_crash"]
+__all__ = ["EXIT_CRASHED", "EXIT_USAGE", "as_expected", "as_refused", "complain"]
 
 EXIT_USAGE = 2
 EXIT_CRASHED = 70
-_TEARDOWN_S = 5.0
-"""Seconds that the session of a run is given to end that crashed outside of its engine."""
 
 
 def as_expected(error: BaseException) -> CommandError | None:
@@ -93,51 +88,3 @@ def complain(stderr: TextIO, line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         stderr.write(f"error: {literal(line, 2000)}\n")
         stderr.flush()
-
-
-def record_crash(host: Host, current: Drive, error: BaseException) -> str:
-    """Record that the command of a run crashed outside of its engine; where the record is, nothing if there is none.
-
-    A run that is not there yet, or whose lock cannot be had, is left alone: somebody else may be driving it. Each step
-    stands alone, as in the engine, and the record comes before the teardown.
-    """
-    run_dir = current.run_dir
-    steps = Isolation()
-    if run_dir is None:
-        return ""
-    there: list[bool] = []
-    steps.step("look", lambda: there.append(host.disk.info(run_dir) is not None))
-    if there != [True]:
-        return ""
-    store = host.store(run_dir)
-    locks: list[RunLock] = []
-    if not steps.step("lock", lambda: locks.append(store.lock())):
-        return ""
-    found: list[RunState] = []
-    steps.step("load", lambda: found.append(store.load().state))
-    state = found[0] if found else None
-    filing = store.file_crash(error, state)
-    if state is not None:
-        state.ending = Crashed(error=filing.error, record=filing.record)
-        state.crashes.append(filing.ref)
-        steps.step("state", lambda: store.save(state))
-        steps.step("teardown", lambda: _tear_down(current, state))
-        steps.step("journal", lambda: store.journal.append("teardown", outcome=state.teardown))
-        steps.step("state", lambda: store.save(state))
-    steps.step("attention", lambda: store.attention(f"crashed: {filing.error}"))
-    for lock in locks:
-        steps.step("release", lock.release)
-    return f"{run_dir}/crash.txt" if "text" in filing.landed else ""
-
-
-def _tear_down(current: Drive, state: RunState) -> None:
-    """End the run's session, if it is the run's own; unconfirmed where nobody can be asked."""
-    state.teardown = UNCONFIRMED
-    multiplexer = current.multiplexer
-    if multiplexer is None or not state.mux_session:
-        return
-    with multiplexer.budget(_TEARDOWN_S):
-        owner = multiplexer.session_options(RUN_OPTION).get(state.mux_session, state.run_id)
-        if owner == state.run_id:
-            gone = Windows(multiplexer, state.mux_session, state.run_id, state.project).kill_session()
-            state.teardown = {True: TORN_DOWN, False: FAILED, None: UNCONFIRMED}[gone]

@@ -10,7 +10,7 @@ from typing import Any
 
 from backends.disk import RealDisk
 from harness.commands.choosing import put_file
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE, complain
 from harness.commands.output import Output

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
+from harness.commands.crashing import record_crash
+from harness.commands.current import Drive, backend_of, where_of
 from harness.commands.detach import Detached, detach
-from harness.commands.driving import Drive, Order, backend_of, drive, where_of
+from harness.commands.driving import Order, drive
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
 from harness.commands.places import is_directory
@@ -23,6 +26,7 @@ def resume(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     root = resolve_root(arguments.root, host.environment, host.cwd)
     run_dir = find_run(host.disk, root, arguments.run, host.cwd)
     current.run_dir = run_dir
+    current.record_crash = partial(record_crash, host, current)
     backend_of(host, arguments.mux)
     state = _resumable(host.store(run_dir))
     plan = _plan_of(host, run_dir, state)

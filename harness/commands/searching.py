@@ -13,7 +13,7 @@ from faults.shrinker import Shrunk, shrink
 from faults.sweeps import Sweep, sweep
 from faults.verdict import Run, Verdict, counted
 from harness.commands.choosing import chosen_layers, chosen_replay, chosen_story, is_test, put_file
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.faulting import show_unknowable, verdict_document
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE

@@ -14,13 +14,13 @@ from pathlib import Path
 from backends.base import TerminalMultiplexer
 from backends.disk import LockHandle, LockHeld
 from backends.errors import MultiplexerError
+from backends.later import later
 from backends.server_record import RECORD_NAME
 from backends.tmux import TmuxMultiplexer
 from harness.commands.host import CommandError, Host
 from harness.record import runs
 from harness.record.files import make_directory
 from harness.runs import PROBES
-from harness.waiting import eventually
 
 __all__ = [
     "CONTROL",
@@ -32,6 +32,8 @@ __all__ = [
     "is_over",
     "require_available",
 ]
+
+eventually = later("harness.waiting:eventually")
 
 CONTROL = "seamripper-control"
 """The session that the windows of detached runs are in; a run's own session is named by its id."""
@@ -136,5 +138,5 @@ def _is_idle(host: Host, multiplexer: TerminalMultiplexer) -> bool:
     """Whether the server is proven gone (it ends with its last session), or holds windows that have ended and no more."""
     sessions = multiplexer.list_sessions()
     if not sessions:
-        return eventually(lambda: multiplexer.server_identity() is None, host.clock, 1.0)
+        return bool(eventually(lambda: multiplexer.server_identity() is None, host.clock, 1.0))
     return sessions == [CONTROL] and ended_windows(multiplexer) is not None

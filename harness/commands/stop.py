@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 
 from backends.processes import Liveness
+from harness.commands.current import Drive, multiplexer_of, where_of
 from harness.commands.drivers import require_driver
-from harness.commands.driving import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
 from harness.commands.server import end_idle_server, has_no_server

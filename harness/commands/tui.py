@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import subprocess
 from pathlib import Path
-from typing import Any
 
+from backends.later import later
 from backends.processes import Completed
 from harness.commands.asking import sessions_there
-from harness.commands.driving import Drive, multiplexer_of
+from harness.commands.current import Drive, multiplexer_of
 from harness.commands.host import CommandError, Host
 from harness.commands.wording import Commands, add_command, add_place
 from harness.dashboard.observer import Observer
@@ -20,6 +19,8 @@ from harness.dashboard.sessions import Answer, SessionWatch
 from harness.runs import resolve_root
 
 __all__ = ["Launcher", "add_tui", "tui"]
+
+Dashboard = later("harness.dashboard.app:Dashboard")
 
 _QUESTION_S = 2.0
 """Seconds that the multiplexer is given to say which sessions it has."""
@@ -66,9 +67,7 @@ def tui(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     reader = RunsReader(host.disk, root, clock=host.clock, processes=host.processes, entropy=host.entropy)
     observer = Observer(reader, watch.sessions, host.disk, host.clock)
     launcher = Launcher(host, root, arguments.mux)
-    # Nobody else pays for a library that only this command needs: importing it takes as long as a whole other command.
-    application: Any = importlib.import_module("harness.dashboard.app")
-    dashboard = application.Dashboard(observer.look, root=str(root), launch=launcher.launch, attach=launcher.attach)
+    dashboard = Dashboard(observer.look, root=str(root), launch=launcher.launch, attach=launcher.attach)
     watch.start()
     try:
         dashboard.run()

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from harness.commands.driving import Drive
+from harness.commands.current import Drive
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import sys
+from collections.abc import Callable, Mapping
 
-from harness.agents import DRIVEN_KINDS
-from harness.commands.backends import backends
-from harness.commands.care_words import add_attach, add_cleanup, add_diagnose, add_doctor, add_stop
-from harness.commands.completion import add_completion
-from harness.commands.conform_words import add_conform
-from harness.commands.divergences import add_divergences
-from harness.commands.fault_words import add_faults
-from harness.commands.looking import list_runs, status
-from harness.commands.probing import probe
-from harness.commands.report_words import add_report
-from harness.commands.resume import resume
-from harness.commands.run import run
-from harness.commands.tui import add_tui
-from harness.commands.wording import EXIT_CODES, Commands, Parser, add_command, add_place, at_least_one, count, seconds
-from harness.probe import PROBE_TIMEOUT_S
+from backends.later import later
+from harness.commands.wording import EXIT_CODES, Commands, Parser, add_command, add_place, at_least_one, count
 
 __all__ = ["parser"]
+
+backends = later("harness.commands.backends:backends")
+list_runs = later("harness.commands.looking:list_runs")
+resume = later("harness.commands.resume:resume")
+run = later("harness.commands.run:run")
+status = later("harness.commands.looking:status")
+version_of = later("backends.installed:version_of")
+add_completion = later("harness.commands.completion:add_completion")
 
 _ABOUT = f"""\
 Carries out plans of agent sessions in tmux, survives what goes wrong, and tells truthfully how it ended.
@@ -39,34 +35,33 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """Everything that can be said to `seamripper`."""
+def parser(first: str | None = None) -> argparse.ArgumentParser:
+    """Everything that can be said to `seamripper`; where the `first` word is known, only what can be said after that one."""
     top = Parser(
         prog="seamripper",
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"seamripper {_version()}")
+    top.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
+    if first == "--version":
+        return top
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    _add_run(commands)
-    _add_resume(commands)
-    _add_list(commands)
-    _add_status(commands)
-    add_stop(commands)
-    add_attach(commands)
-    add_cleanup(commands)
-    add_tui(commands)
-    _add_probe(commands)
-    _add_backends(commands)
-    add_diagnose(commands)
-    add_doctor(commands)
-    add_faults(commands)
-    add_conform(commands)
-    add_divergences(commands)
-    add_report(commands)
-    add_completion(commands, top)
+    chosen = _WORDS.get(first or "")
+    for add in _WORDS.values() if chosen is None else (chosen,):
+        add(commands)
+    if chosen is None:
+        add_completion(commands, top)
     return top
+
+
+class _Version(argparse.Action):
+    """Tells the version, which nobody else has to wait for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """See `argparse.Action`."""
+        sys.stdout.write(f"seamripper {version_of('seamripper') or '(not installed)'}\n")
+        parser.exit()
 
 
 def _add_run(commands: Commands) -> None:
@@ -126,38 +121,32 @@ def _add_status(commands: Commands) -> None:
     add_place(made)
 
 
-def _add_probe(commands: Commands) -> None:
-    made = add_command(
-        commands,
-        "probe",
-        probe,
-        "launch one session of an agent and tell which of its hooks reported",
-        "  seamripper probe scripted\n  seamripper probe my-agent --plan plan.toml --timeout 60\n",
-    )
-    made.add_argument("agent", metavar="AGENT", help=f"{', '.join(DRIVEN_KINDS)}, or an agent of the plan")
-    made.add_argument("--plan", metavar="FILE", help="a plan that describes agents of your own, in [agents.NAME]")
-    made.add_argument(
-        "--timeout",
-        metavar="S",
-        type=seconds,
-        default=PROBE_TIMEOUT_S,
-        help=f"seconds that the agent is given (default: {PROBE_TIMEOUT_S:g})",
-    )
-    add_place(made)
-
-
 def _add_backends(commands: Commands) -> None:
     add_command(commands, "backends", backends, "list the multiplexers that can be driven", "  seamripper backends\n")
+
+
+_WORDS: Mapping[str, Callable[[Commands], None]] = {
+    "run": _add_run,
+    "resume": _add_resume,
+    "list": _add_list,
+    "status": _add_status,
+    "stop": later("harness.commands.care_words:add_stop"),
+    "attach": later("harness.commands.care_words:add_attach"),
+    "cleanup": later("harness.commands.care_words:add_cleanup"),
+    "tui": later("harness.commands.tui:add_tui"),
+    "probe": later("harness.commands.probe_words:add_probe"),
+    "backends": _add_backends,
+    "diagnose": later("harness.commands.care_words:add_diagnose"),
+    "doctor": later("harness.commands.care_words:add_doctor"),
+    "faults": later("harness.commands.fault_words:add_faults"),
+    "conform": later("harness.commands.conform_words:add_conform"),
+    "divergences": later("harness.commands.divergences:add_divergences"),
+    "report": later("harness.commands.report_words:add_report"),
+}
+"""What adds the words of each command; `completion`, which is taught all of them, comes after."""
 
 
 def _run_id(text: str) -> str:
     if not text.replace("-", "").replace("_", "").isalnum() or not text.isascii() or len(text) > 64 or text[0] in "-_":
         raise argparse.ArgumentTypeError(f"expected letters, digits, - and _, got {text!r:.80}")
     return text
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("seamripper")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"

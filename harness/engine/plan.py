@@ -23,7 +23,7 @@ from typing import Any
 import tomli_w
 
 from backends.disk import Disk, RealDisk, StrPath
-from backends.errors import printable
+from harness.engine.plan_error import PlanError
 
 __all__ = [
     "BUILT_IN_AGENTS",
@@ -53,15 +53,6 @@ _KEY_ENDS = re.compile(r"[ \t]*+[=\]]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _LARGEST = 1_000_000_000
 """No number of a plan is larger: about thirty years, where it counts seconds."""
-
-
-class PlanError(ValueError):
-    """A plan that cannot be carried out; `problems` holds one line for each thing that is wrong with it."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(printable(problem, 500).replace("\n", "\\n") for problem in problems)
-        more = len(self.problems) - 1
-        super().__init__(self.problems[0] + (f" (and {more} more)" if more else ""))
 
 
 def command_argv(command: str) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.metadata
 import linecache
 import os
 import platform
@@ -24,10 +23,13 @@ import msgspec
 
 from backends.clock import timestamp
 from backends.errors import printable
+from backends.later import later
 from harness.record.plain import encode
 from harness.record.redact import Redactor, is_harmless
 
 __all__ = ["CrashContext", "build_crash_record", "crash_text", "describe", "isolated", "redactor_of"]
+
+version_of = later("backends.installed:version_of")
 
 SIZE_LIMIT = 1 << 20
 """Bytes of a crash record, at most."""
@@ -277,10 +279,7 @@ def _threads(redactor: Redactor) -> list[dict[str, Any]]:
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), "platform": platform.platform()}
     for name in ("seamripper", "msgspec", "psutil", "rich"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "unknown"
+        versions[name] = version_of(name) or "unknown"
     return versions
 
 
