@@ -40,7 +40,21 @@ class Layer:
 LAYERS: tuple[Layer, ...] = (
     Layer(
         "ground",
-        tuple(f"backends.{m}" for m in ("errors", "clock", "posix_signals", "running", "processes", "disk", "entropy")),
+        tuple(
+            f"backends.{m}"
+            for m in (
+                "errors",
+                "clock",
+                "posix_signals",
+                "running",
+                "processes",
+                "disk",
+                "entropy",
+                "later",
+                "locks",
+                "installed",
+            )
+        ),
         (),
     ),
     Layer("seam", tuple(f"backends.{m}" for m in ("operations", "base", "guard")), ("ground",)),
@@ -86,7 +100,7 @@ LAYERS: tuple[Layer, ...] = (
             for m in (
                 *("chances", "seam_matrix"),
                 *("runner", "rehearsals", "stories", "trials", "replays", "incidents", "promises"),
-                *("crash_images", "crash_verdicts", "damage", "killed_run"),
+                *("crash_images", "crash_verdicts", "damage", "killed_run", "story_error"),
                 *("sut", "sut_bundled", "sut_stage"),
             )
         ),
@@ -493,9 +507,12 @@ BANS: tuple[Ban, ...] = (
         "import importlib.metadata",
         owners={
             "backends.registry": "a backend may be named as module:Attribute",
-            "harness": "its public names, whose imports stand beside it to be read",
+            "backends": "its public names, whose imports stand beside it to be read",
+            "faults": "its public names, likewise",
+            "harness": "its public names, likewise",
+            "harness.conformance": "its public names, likewise",
             "harness.stories": "so may a scenario",
-            "harness.commands.tui": "no other command waits for Textual",
+            "backends.later": "no command waits for what another needs; what it is told is read like an import",
             "harness.sut": "so may an orchestrator under test",
         },
         spares_standalone=False,
