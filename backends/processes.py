@@ -134,10 +134,16 @@ class ProcessTable(ABC):
         """
 
     @abstractmethod
-    def foreground(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+    def foreground(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        started: Callable[[ProcessIdentity], object] | None = None,
+    ) -> int:
         """Hand this process's terminal to `argv` until it ends; its exit status, a signal's number below zero.
 
-        It has no deadline, because a person is at it. Raises `OSError` where it cannot be started.
+        It has no deadline, because a person is at it; `started` is told who it is, for whoever wants to end it. Raises
+        `OSError` where it cannot be started.
         """
 
 
@@ -260,9 +266,20 @@ class SystemProcessTable(ProcessTable):
         env = {**os.environ, **(variables or {})}
         return SystemJob(argv, self._deadline(timeout_s), cwd=cwd, env=env, newest=newest)
 
-    def foreground(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+    def foreground(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        started: Callable[[ProcessIdentity], object] | None = None,
+    ) -> int:
         """See `ProcessTable.foreground`."""
-        return run_in_foreground(argv, env)
+
+        def tell(pid: int) -> None:
+            found = self.identify(pid)
+            if started is not None and found is not None:
+                started(found)
+
+        return run_in_foreground(argv, env, tell)
 
     def _deadline(self, timeout_s: float) -> Callable[[], float]:
         clock = self._clock

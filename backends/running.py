@@ -77,9 +77,10 @@ def run_piped(
     return Completed(tuple(argv), process.returncode, out, err)
 
 
-def run_in_foreground(argv: Sequence[str], env: Mapping[str, str]) -> int:
-    """Hand this process's terminal to `argv` until it ends; see `ProcessTable.foreground`."""
+def run_in_foreground(argv: Sequence[str], env: Mapping[str, str], started: Callable[[int], object]) -> int:
+    """Hand this process's terminal to `argv` until it ends; see `ProcessTable.foreground`. `started` is told its pid."""
     process = subprocess.Popen(list(argv), env=dict(env))
+    started(process.pid)
     while True:
         # The terminal's Ctrl-C reaches the command as well, and what it means is for the command to say.
         with contextlib.suppress(KeyboardInterrupt):

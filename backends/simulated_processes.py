@@ -200,8 +200,16 @@ class SimulatedProcessTable(ProcessTable):
             raise FileNotFoundError(2, "No such file or directory", argv[0])
         return command
 
-    def foreground(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
-        """See `ProcessTable.foreground`; what was shown is in `shown`, and a command that is not known ends with 0."""
+    def foreground(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        started: Callable[[ProcessIdentity], object] | None = None,
+    ) -> int:
+        """See `ProcessTable.foreground`; no process is started: what was shown is in `shown`.
+
+        A command that is not known ends with 0.
+        """
         self.shown.append((tuple(argv), dict(env)))
         command = self.commands.get(argv[0])
         return 0 if command is None else command(argv).status

@@ -19,6 +19,7 @@ __all__ = ["BANS", "LAYERS", "STANDALONE", "Ban", "cycles", "layer_of", "layerin
 STANDALONE: Mapping[str, str] = {
     "harness.relay": "the hook relay: run by absolute path inside of an agent's repository, so it has only the interpreter",
     "harness.scripted": "the scripted agent in a real window: a program of its own that must also misbehave",
+    "faults.shim_call": "one call of tmux under the shim: becomes the real program, and begins as fast as an interpreter can",
     "backends.psmux_double.psmux_program": "the double of psmux: a program on PATH that any interpreter runs",
     "backends.psmux_double.pwsh_program": "the double of PowerShell in the windows of that double",
 }
@@ -475,6 +476,7 @@ BANS: tuple[Ban, ...] = (
             "backends.processes": "reads the id of this boot, which is no file of ours",
             "backends.running": "has commands write into files without a name, which nobody else can touch",
             "harness.world": "makes and removes the directory that a live story happens in",
+            "faults.shim": "makes its launchers programs, which is nothing that a simulated disk knows",
         },
     ),
     Ban(

@@ -12,9 +12,9 @@ from faults.actions import Action, Empty, Exit, Output, Truncate, Undecodable
 from faults.ledger import Ledger, Reached
 from faults.verbs import verb_of
 
-__all__ = ["FaultyTransport"]
+__all__ = ["GARBAGE", "FaultyTransport", "line_of"]
 
-_GARBAGE = b"\xff\xfe\x00@1\xc3\n"
+GARBAGE = b"\xff\xfe\x00@1\xc3\n"
 """No UTF-8 decoder accepts it."""
 
 
@@ -60,13 +60,13 @@ class FaultyTransport:
     ) -> Completed:
         said = tuple(argv)
         if isinstance(action, Exit):
-            return Completed(said, action.status, b"", _line(action.stderr))
+            return Completed(said, action.status, b"", line_of(action.stderr))
         if isinstance(action, Output):
-            return Completed(said, 0, _line(action.text), b"")
+            return Completed(said, 0, line_of(action.text), b"")
         if isinstance(action, Empty):
             return Completed(said, 0, b"", b"")
         if isinstance(action, Undecodable):
-            return Completed(said, 0, _GARBAGE, b"")
+            return Completed(said, 0, GARBAGE, b"")
         if isinstance(action, Truncate):
             whole = proceed()
             assert isinstance(whole, Completed)
@@ -92,7 +92,7 @@ class _Command:
         return redact_argv([name, *("<path>" if "/" in word else word for word in self._argv[self._at :])])
 
 
-def _line(text: str) -> bytes:
+def line_of(text: str) -> bytes:
     """`text` as a client prints it: with a line end, if there is anything; lone surrogates stand for single bytes."""
     if text and not text.endswith("\n"):
         text += "\n"

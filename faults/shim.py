@@ -1,0 +1,385 @@
+"""The shim: a `tmux` first on PATH that goes wrong as planned, under any program in any language.
+
+A private directory holds a launcher by the name of each multiplexer. A call that no rule can concern is the real program
+after a few lines of shell, and only its verbs are noted. Any other is `faults.shim_call`, which asks here what shall become
+of it: one `Ledger` in one process counts the calls of all, so that they have an order, and a caller that is killed leaves
+nothing half done. Where nobody is there to be asked any more, a call is passed on.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import py_compile
+import shlex
+import socket
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from backends.clock import Clock
+from backends.disk import Disk
+from backends.errors import redact_argv
+from faults.actions import Action, Delay, Die, Empty, Exit, Hang, OsError, Output, Timeout, Truncate, Undecodable
+from faults.catalog import PointCatalog
+from faults.errors import FaultPlanError
+from faults.ledger import Ledger
+from faults.plan import FaultPlan
+from faults.rule import Fault
+from faults.spellings import UNKNOWN, VALUE_FLAGS, meant, spellings, verbs_in
+from faults.trace import Injection
+from faults.verbs import TRANSPORT_VERBS
+from faults.wrappers.transport import GARBAGE, line_of
+
+__all__ = ["MULTIPLEXERS", "Shim", "ShimCall", "answer_to", "launcher", "shim_catalog", "shim_plan"]
+
+MULTIPLEXERS = ("tmux", "psmux")
+"""What there is a launcher for, where the real one is on PATH."""
+PATH_LIMIT = 100
+"""Bytes that the name of a socket may have, everywhere."""
+_LAST_SIGNAL = 64
+_LONGEST_S = 1e8
+"""A wait of more seconds lasts for good."""
+_GONE = b"server exited unexpectedly\n"
+"""What a client says that has lost its server, with status 1: nothing is known then (`tmux-facts`)."""
+_PASSED = "passed"
+_VERSION = "VERSION"
+"""What a launcher notes for the flag `-V`; as a word, `version` is no verb."""
+_CALL = Path(__file__).with_name("shim_call.py")
+_COMPILED = "call.pyc"
+
+
+def shim_catalog() -> PointCatalog:
+    """The points of the shim: those of the transport, and one for words that are no verb."""
+    return PointCatalog((), transport_verbs=(*TRANSPORT_VERBS, UNKNOWN), supports={"transport"})
+
+
+def shim_plan(text: str, seed: int = 0) -> FaultPlan:
+    """The plan that `text` says. Raises `FaultPlanError` for what cannot happen to a process."""
+    plan = FaultPlan.parse(text, seed, shim_catalog())
+    for fault in plan.faults:
+        for term in fault.terms:
+            if isinstance(term.action, Exit) and not -_LAST_SIGNAL <= term.action.status <= 255:
+                raise FaultPlanError(
+                    f"{fault.point}: a process ends with 0 to 255, or with -1 to -{_LAST_SIGNAL} by that signal, "
+                    f"not with {term.action.status}"
+                )
+    return plan
+
+
+@dataclass(slots=True)
+class ShimCall:
+    """One call that was asked about: `at_s` seconds after the beginning, by which process, and what came of it.
+
+    `argv` is redacted. `outcome` is `passed on` where the real program has taken over, whose end nobody sees; an answer's
+    status and size; or `given up`, if the process was gone before it had one.
+    """
+
+    number: int
+    at_s: float
+    pid: int
+    points: tuple[str, ...]
+    argv: str
+    injection: Injection | None = None
+    outcome: str = ""
+
+
+class Shim:
+    """The directory with the launchers, and who answers them; a context that undoes both.
+
+    The verbs of a sequence are counted in order as far as the first to which something happens; that happens to the
+    whole client. `reached`, `injections` and `unfired()` are complete once the context is over.
+    """
+
+    def __init__(
+        self,
+        plan: FaultPlan,
+        directory: Path,
+        real: Mapping[str, str],
+        *,
+        clock: Clock,
+        disk: Disk,
+        die: Callable[[], None],
+        heard: Callable[[ShimCall], None] | None = None,
+        interpreter: str = sys.executable,
+    ) -> None:
+        """Put launchers of the programs `real` (name to path) into `directory`, which must not be there.
+
+        `die` ends the program under test; `heard` is told of every call when its outcome is known, from another thread.
+        Without it, calls that no rule concerns are only counted.
+        """
+        self.directory = directory
+        self._real = dict(real)
+        self._disk = disk
+        self._clock = clock
+        self._die = die
+        self._heard = heard
+        self._interpreter = interpreter
+        self._ledger = Ledger(plan, clock, shim_catalog(), real_time=False)
+        self._began_s = clock.monotonic()
+        self._passed = Counter[str]()
+        self._numbers = 0
+        self._lock = threading.Lock()
+        self._links: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._over = False
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    @property
+    def reached(self) -> Counter[str]:
+        """How often each point was reached."""
+        return self._ledger.reached + self._passed
+
+    @property
+    def injections(self) -> list[Injection]:
+        """The faults that fired, in order."""
+        return self._ledger.injections
+
+    def unfired(self) -> list[Fault]:
+        """The faults that never happened."""
+        return self._ledger.unfired()
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """`given`, with the launchers first on PATH."""
+        path = given.get("PATH")
+        return {**given, "PATH": f"{self.directory}{os.pathsep}{path}" if path else str(self.directory)}
+
+    def __enter__(self) -> Shim:
+        self._disk.mkdir(self.directory, private=True)
+        try:
+            self._listener.bind(str(self.directory / "ask"))
+            self._listener.listen(512)
+            self._start(self._listen)
+            # Compiled once, and not at every call.
+            py_compile.compile(str(_CALL), str(self.directory / _COMPILED), doraise=True)
+            asks_of = None if self._heard else self._concerned()
+            for name, real in self._real.items():
+                path = self.directory / name
+                text = launcher(self.directory, name, real, asks_of, self._interpreter)
+                self._disk.write(path, os.fsencode(text))
+                os.chmod(path, 0o700)
+                if not os.access(path, os.X_OK):
+                    raise PermissionError(errno.EACCES, "no program can be run there", str(self.directory))
+        except BaseException:
+            self._undo()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._undo()
+
+    def _concerned(self) -> list[str] | None:
+        """The verbs that a rule is about; `None` if it may be any."""
+        catalog = shim_catalog()
+        verbs = {point.partition(".")[2] for fault in self._ledger.plan.faults for point in catalog.matching(fault)}
+        return None if UNKNOWN in verbs else sorted(verbs)
+
+    def _undo(self) -> None:
+        """End those who still wait for something, count the calls that were passed on, and remove the directory."""
+        with self._lock:
+            self._over = True
+        for name in self._real:
+            with suppress(FileNotFoundError):
+                self._disk.remove(self.directory / name)
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waking:
+            waking.connect(str(self.directory / "ask"))
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            with suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+        with suppress(FileNotFoundError):
+            for line in self._disk.read(self.directory / _PASSED).decode("ascii", "replace").splitlines():
+                self._passed.update(f"transport.{_known(word)}" for word in line.split())
+        self._disk.remove_tree(self.directory)
+
+    def _start(self, run: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=run, args=arguments, name="shim", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                # No descriptor is free: who calls waits meanwhile.
+                self._clock.sleep(0.05)
+                continue
+            with self._lock:
+                if self._over:
+                    link.close()
+                    return
+                self._links.add(link)
+                self._threads = [thread for thread in self._threads if thread.is_alive()]
+                self._start(self._attend, link)
+
+    def _attend(self, link: socket.socket) -> None:
+        """Answer one call, and listen for how it ends."""
+        with link:
+            asked = _question(link)
+            if asked is not None:
+                call, answer = self._decided(*asked)
+                with suppress(OSError):
+                    link.sendall(answer)
+                call.outcome = _last_words(link) or ("given up" if call.injection else "passed on")
+                if call.outcome == "dies":
+                    self._die()
+                if self._heard is not None:
+                    self._heard(call)
+            with self._lock:
+                self._links.discard(link)
+
+    def _decided(self, pid: int, argv: list[str]) -> tuple[ShimCall, bytes]:
+        points: list[str] = []
+        shown = list(argv)
+        with self._lock:
+            for verb, at in verbs_in(argv):
+                points.append(f"transport.{verb}")
+                if verb != "version" and at < len(argv) and not argv[at].endswith(";"):
+                    shown[at] = verb
+                reached = self._ledger.reach(points[-1], arguments={"argv": " ".join(argv[at:])}.copy)
+                if reached.injection is not None:
+                    break
+            self._numbers += 1
+            at_s = self._clock.monotonic() - self._began_s
+            call = ShimCall(self._numbers, at_s, pid, tuple(points), redact_argv(shown), reached.injection)
+        return call, answer_to(reached.action, lost=reached.lost)
+
+
+def _question(link: socket.socket) -> tuple[int, list[str]] | None:
+    """Who asks, and which command line it has been given; `None` if it went away meanwhile."""
+    said = b""
+    with suppress(OSError):
+        while more := link.recv(1 << 16):
+            said += more
+            size, _, rest = said.partition(b"\n")
+            if b"\n" in said and len(rest) == int(size):
+                pid, *words = rest.split(b"\0")
+                return int(pid), [os.fsdecode(word) for word in words]
+    return None
+
+
+def _last_words(link: socket.socket) -> str:
+    """What the caller says of its end; nothing if it has become the real program, or was killed."""
+    try:
+        return link.recv(200).decode("ascii", "replace")
+    except OSError:
+        return ""
+
+
+def _known(word: str) -> str:
+    """The verb that a launcher has noted."""
+    return "version" if word == _VERSION else meant(word)
+
+
+def answer_to(action: Action | None, *, lost: bool = False) -> bytes:
+    """What a call is told, as `faults.shim_call` reads it.
+
+    One line: whether the real program is run first, how many seconds pass then, what is done (`run` the real one, or give its
+    answer as far as that many bytes; `end` with that status; `die`), the number for that, and the lengths of the two texts
+    behind the line.
+    """
+    wait_s, then, number, out, err = 0.0, "run", -1, b"", b""
+    match action:
+        case Delay():
+            wait_s = action.seconds
+        case Truncate():
+            number = action.size
+        case Timeout() | Hang():
+            seconds = action.seconds if isinstance(action, Timeout) else None
+            wait_s, then, number, err = math.inf if seconds is None else seconds, "end", 1, _GONE
+        case OsError():
+            # What a shell says of a program that it cannot run.
+            then, number = "end", 127 if action.errno_name == "ENOENT" else 126
+            err = line_of(f"tmux: {os.strerror(action.errno)}")
+        case Exit():
+            then, number, err = "end", action.status, line_of(action.stderr)
+        case Output():
+            then, number, out = "end", 0, line_of(action.text)
+        case Empty():
+            then, number = "end", 0
+        case Undecodable():
+            then, number, out = "end", 0, GARBAGE
+        case Die():
+            then, number = "die", 0
+        case None:
+            pass
+        case _:
+            raise AssertionError(f"{action.keyword} cannot happen to a client")
+    wait_s = math.inf if wait_s > _LONGEST_S else wait_s
+    return f"{int(lost)} {wait_s} {then} {number} {len(out)} {len(err)}\n".encode() + out + err
+
+
+def launcher(directory: Path, name: str, real: str, concerned: list[str] | None, interpreter: str) -> str:
+    """The text of a program called `name` that stands for `real`.
+
+    It asks where one of the verbs `concerned` may be meant (`None`: always), as `faults.spellings` reads them. Its variables
+    are called so that none of them is in anybody's environment.
+    """
+    where, program = shlex.quote(str(directory)), shlex.quote(real)
+    call = " ".join(map(shlex.quote, (interpreter, "-I", "-S", "-X", "utf8", str(directory / _COMPILED))))
+    ask = f'exec {call} {where} {program} "${{LC_CTYPE+x}}${{LC_CTYPE-}}" {name} "$@"'
+    if concerned is None:
+        return f"{_HEAD}{ask}\n"
+    words = sorted(word for verb in concerned for word in spellings(verb))
+    asking = f"case $_shim_word in {'|'.join(words)}) _shim_asks=1 ;; esac" if words else ":"
+    scan = _SCAN
+    asks_version = "1" if "version" in concerned else ""
+    for mark, text in (
+        *(("FLAGS", VALUE_FLAGS), ("ASKING", asking)),
+        *(("VERSION", _VERSION), ("ASKS_VERSION", asks_version), ("UNKNOWN", UNKNOWN)),
+    ):
+        scan = scan.replace(f"@{mark}@", text)
+    note = f'printf "%s\\n" "$_shim_verbs" 2>/dev/null >>{where}/{_PASSED}\n'
+    return f'{_HEAD}{scan}case $_shim_asks in 1) {ask} ;; esac\n{note}exec {program} "$@"\n'
+
+
+_HEAD = """\
+#!/bin/sh
+# Made by `seamripper shim`, and removed when its command has ended.
+"""
+
+_SCAN = """\
+_shim_verbs= _shim_asks= _shim_at=flags
+_shim_note() {
+  @ASKING@
+  case $_shim_word in ''|*[!a-z-]*) _shim_word=@UNKNOWN@ ;; esac
+  _shim_verbs="$_shim_verbs $_shim_word"
+}
+for _shim_word do
+  case $_shim_at in flags)
+    case $_shim_word in
+      --) _shim_at=command; continue ;;
+      -?*)
+        _shim_rest=${_shim_word#-}
+        _shim_head=${_shim_rest%%[@FLAGS@]*}
+        case $_shim_head in *V*) _shim_verbs=@VERSION@ _shim_asks=@ASKS_VERSION@; break ;; esac
+        case $_shim_rest in "$_shim_head"?) _shim_at=value ;; esac
+        continue ;;
+    esac
+    _shim_at=command ;;
+  value) _shim_at=flags; continue ;;
+  esac
+  _shim_ends=
+  case $_shim_word in
+    *\\\\\\;) ;;
+    *\\;) _shim_ends=1; _shim_word=${_shim_word%?} ;;
+  esac
+  case $_shim_at/$_shim_ends/$_shim_word in
+    command/1/) ;;
+    command/*) _shim_note; _shim_at=words ;;
+  esac
+  case $_shim_ends in 1) _shim_at=command ;; esac
+done
+case $_shim_verbs in '') _shim_word=new-session; _shim_note ;; esac
+"""

@@ -1,0 +1,125 @@
+"""What is kept of the calls under a shim: one JSON document a line, and the plan that makes the same faults happen again.
+
+The first line says what was planned, each other one tells a call (see `faults.shim.ShimCall`), in the order in which their
+outcomes came to be known. Nothing of an environment, of standard input, or of a payload is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from backends.clock import timestamp
+from faults.errors import FaultPlanError, shortened
+from faults.plan import FaultPlan
+from faults.shim import ShimCall, shim_plan
+from faults.trace import Injection
+
+__all__ = ["Fired", "ShimTraceError", "again", "call_line", "fired", "first_line", "read_fired"]
+
+_KIND = "seamripper shim"
+_SCHEMA = 1
+
+
+class ShimTraceError(ValueError):
+    """A file that is no trace of a shim; says which line is wrong."""
+
+
+class Fired(NamedTuple):
+    """A fault that happened: where, at the how manieth call of that point, and what, as text."""
+
+    point: str
+    call: int
+    action: str
+
+
+def fired(injections: Iterable[Injection]) -> list[Fired]:
+    """What has happened, as far as it can be made to happen again."""
+    return [Fired(one.point, one.call_number, one.action) for one in injections]
+
+
+def again(what: Iterable[Fired]) -> FaultPlan:
+    """The plan under which the same happens at the same calls, without any chance."""
+    by_point: defaultdict[str, list[Fired]] = defaultdict(list)
+    for one in sorted(what):
+        by_point[one.point].append(one)
+    rules = (f"{point}={'->'.join(_terms(found))}" for point, found in by_point.items())
+    return shim_plan(";".join(rules))
+
+
+def _terms(found: list[Fired]) -> list[str]:
+    terms: list[tuple[int, str]] = []
+    due = 1
+    for one in found:
+        if one.call > due:
+            terms.append((one.call - due, "pass"))
+        if terms and terms[-1][1] == one.action:
+            terms[-1] = (terms[-1][0] + 1, one.action)
+        else:
+            terms.append((1, one.action))
+        due = one.call + 1
+    return [f"{count}*{action}" for count, action in terms]
+
+
+def first_line(plan: FaultPlan, began: float) -> bytes:
+    """How a trace begins; `began` is seconds since the epoch."""
+    return _line({"kind": _KIND, "schema": _SCHEMA, "began": timestamp(began), "plan": str(plan), "seed": plan.seed})
+
+
+def call_line(call: ShimCall) -> bytes:
+    """One call."""
+    injection = call.injection and {
+        "number": call.injection.number,
+        "point": call.injection.point,
+        "call": call.injection.call_number,
+        "action": call.injection.action,
+        "rule": call.injection.rule,
+    }
+    about = {"number": call.number, "at_s": round(call.at_s, 6), "pid": call.pid, "points": call.points}
+    return _line({**about, "argv": call.argv, "outcome": call.outcome, "injection": injection})
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content).encode("ascii") + b"\n"
+
+
+def read_fired(data: bytes) -> list[Fired]:
+    """What happened, as a trace tells it. A last line without its end, of a shim that was killed, counts for nothing.
+
+    Raises `ShimTraceError` for what is no such trace.
+    """
+    lines = data.split(b"\n")[:-1]
+    if not lines or _document(lines[0], 1).get("kind") != _KIND:
+        raise ShimTraceError("this is no trace of `seamripper shim --record`")
+    if (schema := _document(lines[0], 1).get("schema")) != _SCHEMA:
+        raise ShimTraceError(f"its schema is {schema!r:.20}, and {_SCHEMA} is what can be read here")
+    found = []
+    for number, line in enumerate(lines[1:], 2):
+        injection = _document(line, number).get("injection")
+        if injection is not None:
+            found.append(_fired_in(injection, number))
+    return found
+
+
+def _document(line: bytes, number: int) -> Mapping[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ShimTraceError(f"line {number} is no JSON") from error
+    if not isinstance(found, dict):
+        raise ShimTraceError(f"line {number} is no JSON object")
+    return found
+
+
+def _fired_in(injection: object, number: int) -> Fired:
+    match injection:
+        case {"point": str(point), "call": int(call), "action": str(action)} if call >= 1:
+            one = Fired(point, call, action)
+            try:
+                again([one])
+            except FaultPlanError as wrong:
+                raise ShimTraceError(f"line {number}: {shortened(str(wrong))}") from wrong
+            return one
+    raise ShimTraceError(f"line {number} does not tell what was injected")
