@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""A program that answers like `tmux -C`, as its plan in $STUB says: a word for each request that it reads, then `answer`.
+
+`answer` says what was asked, `late` says it before the next answer, `garbage` says what is no answer, `end` ends.
+"""
+
+import os
+import select
+import sys
+from itertools import chain, repeat
+
+number = 0
+
+
+def say(text):
+    """Write the reply to one command."""
+    global number
+    number += 1
+    sys.stdout.write(f"%begin 1 {number} 1\n{text}%end 1 {number} 1\n")
+    sys.stdout.flush()
+
+
+def typed():
+    """Each line of standard input, which does not block, like that of tmux."""
+    rest = b""
+    while select.select([0], [], []) and (data := os.read(0, 65536)):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from (line.decode() + "\n" for line in lines)
+
+
+def requests():
+    """Each request's commands but the last, and the nonce that the last one asks for."""
+    asked = []
+    for line in typed():
+        if line.startswith("display-message -p "):
+            yield asked, line.split('"')[1]
+            asked = []
+        else:
+            asked.append(line)
+
+
+owed = []
+for word, (lines, nonce) in zip(chain(os.environ["STUB"].split(), repeat("answer")), requests(), strict=False):
+    replies = [*lines, f"{nonce}\n"]
+    if word == "late":
+        owed += replies
+    elif word == "answer":
+        for reply in owed + replies:
+            say(reply)
+        owed = []
+    elif word == "garbage":
+        sys.stdout.write("%begin 1 1 1\nno end\n")
+        say(f"{nonce}\n")
+    elif word == "end":
+        sys.stdout.write("%exit\n")
+        sys.exit(0)

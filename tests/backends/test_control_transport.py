@@ -1,0 +1,180 @@
+"""The persistent client without a server: what is asked of it, what comes late, and when a process is asked instead."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from backends.control import ControlTransport, spoken
+from backends.processes import Completed
+from backends.words import chain, script_line
+
+needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="a client needs setpriv")
+
+STUB = Path(__file__).with_name("control_stub.py")
+
+
+class Plain:
+    """A transport by process that is always answered."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """See `Transport.run`."""
+        self.asked.append(tuple(argv))
+        return Completed(tuple(argv), 0, b"by process\n", b"")
+
+    def abandon(self) -> None:
+        """See `Transport.abandon`."""
+
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+
+
+class Stage:
+    """A transport whose client is the stub, with a plan."""
+
+    def __init__(self, binary: Path) -> None:
+        self.binary = binary
+        self.plain = Plain()
+        self.transport: ControlTransport
+
+    def plays(self, *words: str) -> ControlTransport:
+        """Connected, if the first word lets it."""
+        environment = {"PATH": os.environ["PATH"], "STUB": " ".join(words)}
+        self.transport = ControlTransport(self.plain, environment=environment)
+        self.ask("first")
+        return self.transport
+
+    def ask(self, text: str, timeout_s: float = 30.0, verb: str = "list-windows") -> str:
+        """What came of a question about `text`, by the client or by process."""
+        argv = (str(self.binary), "-u", "-S", "/s", "-f", "/dev/null", verb, "-t", text)
+        answer = self.transport.run(argv, timeout_s=timeout_s)
+        return (answer.stdout or answer.stderr).decode().strip()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """The stub under the name of an executable, which is closed afterwards."""
+    binary = tmp_path / "stub"
+    binary.write_text(f"#!{sys.executable}\n" + STUB.read_text("utf-8"), "utf-8")
+    binary.chmod(0o700)
+    made = Stage(binary)
+    yield made
+    made.transport.close()
+
+
+@needs_setpriv
+def test_the_first_call_goes_by_process_and_the_next_ones_by_the_client(stage: Stage) -> None:
+    """Nothing is sent to a server that has not answered yet."""
+    transport = stage.plays()
+
+    assert [stage.ask("a"), stage.ask("b")] == ['"list-windows" "-t" "a"', '"list-windows" "-t" "b"']
+    assert len(stage.plain.asked) == 1
+    assert (transport.connected, transport.epoch) == (True, 1)
+
+
+@needs_setpriv
+def test_a_reply_that_comes_late_is_no_answer_to_what_is_asked_then(stage: Stage) -> None:
+    """It is dropped, in its turn, and the client goes on."""
+    transport = stage.plays("answer", "late", "late")
+    for text in ("a", "b"):
+        with pytest.raises(subprocess.TimeoutExpired):
+            stage.ask(text, timeout_s=0.5)
+
+    assert [stage.ask("c"), stage.ask("d")] == ['"list-windows" "-t" "c"', '"list-windows" "-t" "d"']
+    assert transport.epoch == 1
+
+
+@needs_setpriv
+@pytest.mark.parametrize("word", ["garbage", "end"])
+def test_a_client_that_is_not_understood_is_dropped(stage: Stage, word: str) -> None:
+    """A question is asked again by process, a change is unknown."""
+    transport = stage.plays("answer", word)
+    answered = stage.ask("a")
+    epoch = transport.epoch
+    changed = stage.ask("b", verb="kill-window")
+
+    assert (answered, changed) == ("by process", "lost server")
+    assert len(stage.plain.asked) == 2
+    assert epoch == 2
+
+
+@needs_setpriv
+def test_a_client_that_never_comes_up_is_given_up(stage: Stage) -> None:
+    """After three tries in a row everything goes by process, and why is told."""
+    transport = stage.plays("end", "end", "end")
+    answers = [stage.ask(text) for text in "abcd"]
+
+    assert answers == ["by process"] * 4
+    assert (transport.connected, transport.epoch) == (False, 0)
+    assert transport.why.startswith("connecting failed 3 times: ")
+
+
+@needs_setpriv
+def test_a_call_that_is_given_up_raises_at_once(stage: Stage) -> None:
+    """And again, until calls are taken up; the client stays."""
+    transport = stage.plays()
+    transport.abandon()
+    for _ in range(2):
+        with pytest.raises(InterruptedError):
+            stage.ask("a", timeout_s=600)
+    transport.take_up()
+
+    assert stage.ask("b") == '"list-windows" "-t" "b"'
+    assert transport.epoch == 1
+
+
+def words(*commands: Sequence[str], prefix: Sequence[str] = ("-u", "-S", "/s", "-f", "/dev/null")) -> tuple[str, ...]:
+    """The argv of a client for those commands."""
+    return ("tmux", *prefix, *chain(*commands))
+
+
+@pytest.mark.parametrize(
+    ("argv", "stdin"),
+    [
+        (("tmux", "-V"), b""),
+        (words(), b""),
+        (words(("kill-server",)), b""),
+        (words(("new-session", "-d")), b""),
+        (words(("list-windows",), ("run-shell", ":")), b""),
+        (words(("attach-session", "-t", "=x:")), b""),
+        (words(("-S", "/other", "list-windows")), b""),
+        (words(("list-windows",), prefix=("-u", "-S", "/s", "-f", "/x")), b""),
+        (words(("list-windows",)), b"more"),
+        (words(("source-file", "-")), b""),
+        (words(("source-file", "-")), script_line(("run-shell", ":"))),
+        (words(("source-file", "-")), script_line(("new-window", "-d")) * 2),
+        (words(("source-file", "-")), script_line(("new-window", "-d"))[:-1]),
+        (words(("source-file", "/x")), b""),
+        (words(("load-buffer", "/x")), b""),
+    ],
+)
+def test_what_control_mode_cannot_carry_goes_by_process(argv: tuple[str, ...], stdin: bytes) -> None:
+    """What may start a server, means another one, waits, or reads more than one line."""
+    assert spoken(argv, stdin) is None
+
+
+def test_commands_become_one_line() -> None:
+    """Quoted as a script is, with what a client would have read on stdin in it."""
+    typed = words(("load-buffer", "-b", "x", "-"), ("paste-buffer", "-b", "x"), ("send-keys", "a;", ";"))
+    made = spoken(typed, b"a\nb;\xc3\xa9$")
+    asked = spoken(words(("list-windows", "-F", "#{a}\t"), ("show-options", "-v", "@x")))
+    script = spoken(words(("source-file", "-")), script_line(("new-window", "-d", "x y")))
+
+    assert made is not None
+    assert asked is not None
+    assert script is not None
+    assert made.line.decode() == (
+        '"set-buffer" "-b" "x" "--" "a\\012b;é\\$" ; "paste-buffer" "-b" "x" ; "send-keys" "a;" ";"\n'
+    )
+    assert asked.line == b'"list-windows" "-F" "#{a}\\011" ; "show-options" "-v" "@x"\n'
+    assert script.line == b'"new-window" "-d" "x y"\n'
+    assert [made.asks_only, asked.asks_only, script.asks_only] == [False, True, False]
