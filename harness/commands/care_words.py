@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from harness.commands.attach import attach
-from harness.commands.cleanup import cleanup
-from harness.commands.diagnose import diagnose
-from harness.commands.doctor import doctor
-from harness.commands.stop import stop
+from backends.later import later
 from harness.commands.wording import Commands, add_command, add_place, duration, seconds
 
 __all__ = ["add_attach", "add_cleanup", "add_diagnose", "add_doctor", "add_stop"]
+
+attach = later("harness.commands.attach:attach")
+cleanup = later("harness.commands.cleanup:cleanup")
+diagnose = later("harness.commands.diagnose:diagnose")
+doctor = later("harness.commands.doctor:doctor")
+stop = later("harness.commands.stop:stop")
 
 _RUN = "the run: its id, a unique beginning or end of it, or its directory"
 
@@ -70,7 +72,7 @@ def add_cleanup(commands: Commands) -> None:
         commands,
         "cleanup",
         cleanup,
-        "end what runs that are over have left behind; never touches a running one",
+        "end what runs that are over have left behind; what goes on or waits for a person is left alone",
         "  seamripper cleanup --all --dry-run             say what would be ended\n"
         "  seamripper cleanup 3f9a2c                      sessions, processes and windows of that run\n"
         "  seamripper cleanup --all --remove --older-than 7d\n",
@@ -81,6 +83,7 @@ def add_cleanup(commands: Commands) -> None:
         "--all", action="store_true", help="every run below the root, and the root's server if it is idle"
     )
     made.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    made.add_argument("--paused", action="store_true", help="end the sessions of runs that wait for a person as well")
     made.add_argument("--remove", action="store_true", help="delete the directories of finished runs as well")
     made.add_argument(
         "--older-than",
@@ -92,6 +95,14 @@ def add_cleanup(commands: Commands) -> None:
 
 
 _EXIT_CODES_OF_CLEANUP = """\
+what is ended:
+  sessions, processes and kept windows of runs that are FINISHED, STOPPED, CRASHED or INTERRUPTED; with --all also
+  sessions of runs that are gone, and the root's server once nobody needs it
+
+what is left:
+  every record, so that what could be resumed still can be; --remove deletes those of FINISHED runs alone
+  runs that are RUNNING or UNKNOWN, whatever is asked for; PAUSED ones without --paused, since their sessions wait, too
+
 exit codes:
   0 nothing is left    1 something could not be ended, or the run is not over    2 usage
 """

@@ -12,7 +12,7 @@ from backends.base import TerminalMultiplexer
 from backends.disk import LockHeld
 from backends.errors import MultiplexerError
 from backends.tmux import TmuxMultiplexer
-from harness.commands.driving import Drive, multiplexer_of
+from harness.commands.current import Drive, multiplexer_of
 from harness.commands.host import CommandError, Host
 from harness.commands.leftovers import (
     Leftover,
@@ -21,13 +21,14 @@ from harness.commands.leftovers import (
     forgotten,
     is_last_of_server,
     left_by,
+    may_be_driven,
     parked,
 )
 from harness.commands.mishaps import EXIT_USAGE
 from harness.commands.output import Output
 from harness.commands.server import claim, end_idle_server, has_no_server, require_available
 from harness.dashboard.render import age
-from harness.record import RunStatus, runs
+from harness.record import RunStatus, classify, runs
 from harness.runs import PROBES, find_run, resolve_root, root_of
 
 __all__ = ["cleanup"]
@@ -46,12 +47,13 @@ class _Sweep:
     run_id: str | None
     dry: bool
     remove_older_s: float | None
+    paused: bool
     done: list[tuple[Leftover, str]] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
 
     def over(self, run_dirs: Iterable[Path]) -> list[Over]:
         """Those of the runs that are over; why any other one is left alone is noted."""
-        examined = [examine(self.host, run_dir) for run_dir in run_dirs]
+        examined = [examine(self.host, run_dir, paused=self.paused) for run_dir in run_dirs]
         self.left += [(run.run_dir.name, run.because) for run in examined if run.because]
         return [run for run in examined if not run.because]
 
@@ -62,7 +64,8 @@ class _Sweep:
             yield from left_by(self.host, self.multiplexer, over)
             if self.run_id is None:
                 yield from forgotten(self.host, self.multiplexer, self.root)
-            yield from parked(self.multiplexer, self.run_id)
+            alone = {name[:64] for name, _ in self.left}
+            yield from (one for one in parked(self.multiplexer, self.run_id) if one.run_id not in alone)
         yield from self._directories(over)
 
     def _directories(self, over: Iterable[Over]) -> Iterator[Leftover]:
@@ -107,13 +110,20 @@ def cleanup(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
         root = root_of(run_dirs[0])
     multiplexer = _multiplexer(host, arguments.mux, root)
     run_id = None if arguments.all else run_dirs[0].name
-    sweep = _Sweep(host, root, multiplexer, run_id, arguments.dry_run, _oldest(arguments))
+    sweep = _Sweep(host, root, multiplexer, run_id, arguments.dry_run, _oldest(arguments), arguments.paused)
     if host.disk.info(root) is not None:
         _sweep(sweep, run_dirs)
-    if arguments.run is not None and sweep.left and not sweep.done:
-        raise CommandError(f"run {run_dirs[0].name} is left alone: {sweep.left[0][1]}", "nothing was changed")
+    if run_id is not None and sweep.left and not sweep.done:
+        raise CommandError(f"run {run_id} is left alone: {sweep.left[0][1]}", _instead(host, run_dirs[0]))
     _tell(output, sweep)
     return 1 if sweep.failed else 0
+
+
+def _instead(host: Host, run_dir: Path) -> str:
+    """What can be done with a run that was left alone."""
+    if classify(host.store(run_dir).evidence()).name is not RunStatus.PAUSED:
+        return "nothing was changed"
+    return f"`seamripper resume {run_dir.name}` goes on, --paused ends its session, and the run stays as it is"
 
 
 def _runs_of(host: Host, root: Path) -> list[Path]:
@@ -156,7 +166,7 @@ def _server(sweep: _Sweep, found: Sequence[Leftover], over: Sequence[Over]) -> l
     host, multiplexer = sweep.host, sweep.multiplexer
     ours = {run.run_dir for run in over}
     others = [run_dir for run_dir in _runs_of(host, sweep.root) if run_dir not in ours]
-    if not isinstance(multiplexer, TmuxMultiplexer) or any(host.disk.locked(one / "run.lock") for one in others):
+    if not isinstance(multiplexer, TmuxMultiplexer) or any(may_be_driven(host, one) for one in others):
         return []
     if multiplexer.server_identity() is not None and not is_last_of_server(multiplexer, found):
         return []

@@ -21,7 +21,18 @@ from harness.engine.windows import RUN_OPTION, Windows, every_answer
 from harness.record import RecordError, RunState, RunStatus, classify, runs
 from harness.runs import PROBES
 
-__all__ = ["OVER", "Leftover", "Over", "examine", "forgotten", "is_last_of_server", "left_by", "nested_in", "parked"]
+__all__ = [
+    "OVER",
+    "Leftover",
+    "Over",
+    "examine",
+    "forgotten",
+    "is_last_of_server",
+    "left_by",
+    "may_be_driven",
+    "nested_in",
+    "parked",
+]
 
 OVER = (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.CRASHED, RunStatus.INTERRUPTED)
 """What a run is whose session nobody needs: it is driven by nobody, and waits for nobody."""
@@ -61,20 +72,26 @@ class Over:
         return [one.token for state in self.states for task in state.tasks for one in task.attempts if one.token]
 
 
-def examine(host: Host, run_dir: Path) -> Over:
-    """Whether the run is over, and what is recorded of it; changes nothing."""
+def examine(host: Host, run_dir: Path, *, paused: bool = False) -> Over:
+    """Whether the run is over, with `paused` also where it waits for a person; what is recorded of it. Changes nothing."""
     status = classify(host.store(run_dir).evidence())
-    if status.name not in OVER:
-        why = {
-            RunStatus.RUNNING: "it is running",
-            RunStatus.PAUSED: "it waits for a person, and its session with it",
-        }
-        return Over(run_dir, status.name, because=why.get(status.name) or f"it is {status.name}: {status.reason}")
+    if status.name not in OVER and not (paused and status.name is RunStatus.PAUSED):
+        told = f"it is {status.name}: {status.reason}" if status.name is not RunStatus.RUNNING else "it is running"
+        waits = ", and its session waits for that" if status.name is RunStatus.PAUSED else ""
+        return Over(run_dir, status.name, because=told + waits)
     try:
         states = tuple(host.store(found).load().state for found in [run_dir, *nested_in(host, run_dir)])
     except (RecordError, OSError) as error:
         return Over(run_dir, status.name, because=f"it cannot be read: {error}")
     return Over(run_dir, status.name, states)
+
+
+def may_be_driven(host: Host, run_dir: Path) -> bool:
+    """Whether somebody drives the run, or that cannot be known."""
+    try:
+        return host.disk.locked(run_dir / "run.lock")
+    except OSError:
+        return True
 
 
 def nested_in(host: Host, run_dir: Path) -> list[Path]:
@@ -130,12 +147,16 @@ def _end_process(host: Host, identity: ProcessIdentity) -> bool | None:
 def forgotten(host: Host, multiplexer: TerminalMultiplexer, root: Path) -> Iterator[Leftover]:
     """Sessions that are tagged as those of runs whose directories are gone.
 
-    Only where the server is the root's own: on any other one a run that is not ours may be another root's.
+    Only where the server is the root's own: on any other one a run that is not ours may be another root's. None counts as
+    forgotten while there is a run that cannot be looked into: it may be inside that one.
     """
     if not isinstance(multiplexer, TmuxMultiplexer):
         return
     tops = [*runs(host.disk, root), *runs(host.disk, root / PROBES)]
-    known = {found.name for top in tops for found in [top, *nested_in(host, top)]}
+    try:
+        known = {found.name for top in tops for found in [top, *nested_in(host, top)]}
+    except OSError:
+        return
     for session, run_id in sorted(_owners(multiplexer).items()):
         if run_id and run_id not in known:
             yield _session(multiplexer, session, run_id)

@@ -129,15 +129,86 @@ def test_a_running_run_is_left_alone(seamripper: CommandLine) -> None:
     assert driver.signals == []
 
 
-def test_a_run_that_waits_for_a_person_keeps_its_session(seamripper: CommandLine) -> None:
-    """It is driven by nobody, and still not over."""
+def waiting(seamripper: CommandLine) -> str:
+    """The name of a run that waits for a word, with its session and the window that it was detached into."""
     agent = works(1).then_completes()
     stories = [task("1-1", agent), task("1-2", agent, gate="a word")]
     seamripper("run", seamripper.plan(plan_of(*stories, project=str(seamripper.world.project))))
     (run,) = seamripper("list", "--json").document["runs"]
+    ended_detached(seamripper, run["run_id"])
+    return str(run["run_id"])
 
-    assert found(seamripper, "--all") == []
-    assert multiplexer_of(seamripper).has_session(run["run_id"])
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_a_run_that_waits_for_a_person_is_left_as_it_is(seamripper: CommandLine, all_of_them: bool) -> None:
+    """It is driven by nobody, and still not over; by name, what can be done is told in one line."""
+    name = waiting(seamripper)
+    answer = seamripper("cleanup", "--all" if all_of_them else name)
+
+    why = f"run {name}{'' if all_of_them else ' is left alone'}: it is PAUSED: a word is needed before 1-2, and its session"
+    assert why in (answer.stdout if all_of_them else answer.stderr)
+    assert answer.code == (0 if all_of_them else 1)
+    assert all_of_them or f"`seamripper resume {name}` goes on, --paused ends its session" in answer.stderr
+    assert answer.stderr.count("\n") == (0 if all_of_them else 1)
+    assert multiplexer_of(seamripper).has_session(name)
+    assert multiplexer_of(seamripper).list_window_ids(CONTROL)
+
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_the_session_of_a_paused_run_is_ended_where_that_is_asked_for(
+    seamripper: CommandLine, all_of_them: bool
+) -> None:
+    """And nothing else of it: its record stays, and it still waits."""
+    name = waiting(seamripper)
+
+    ended = [(kind, outcome) for kind, _, outcome in found(seamripper, "--all" if all_of_them else name, "--paused")]
+    assert ended[:2] == [("session", "ended"), ("window", "ended")]
+    assert [kind for kind, _, _ in found(seamripper, "--all", "--paused", "--remove")] == []
+    assert seamripper("list", "--json").document["runs"][0]["status"] == "PAUSED"
+
+
+def test_a_paused_run_whose_session_was_ended_is_resumed_with_a_new_one() -> None:
+    """Nothing that was done is lost with it."""
+    seamripper = CommandLine(FakeWorld())
+    name = waiting(seamripper)
+
+    assert seamripper("cleanup", name, "--paused").code == 0
+    assert seamripper("resume", name).code == 0
+    (run,) = seamripper("list", "--json").document["runs"]
+    assert [len(one["outcomes"]) for one in run["state"]["tasks"]] == [1, 1]
+
+
+def test_a_run_of_somebody_else_keeps_nobody_from_tidying_up(tmux: CommandLine) -> None:
+    """It is left alone, and so are sessions and the server that may be its own."""
+    gone = killed_run(tmux)
+    theirs, mine = finished(tmux, "theirs.toml", gate="a word"), finished(tmux, "mine.toml")
+    ended_detached(tmux, mine.name)
+    tmux.world.disk.remove_tree(gone)
+    disk = cast(Disk, Unreadable(tmux.world.disk, str(theirs)))
+
+    answer = tmux("cleanup", "--all", "--json", disk=disk)
+
+    assert [(one["kind"], one["run_id"]) for one in answer.document["found"]] == [("window", mine.name)]
+    assert [one["run_id"] for one in answer.document["left"]] == [theirs.name]
+    assert multiplexer_of(tmux).has_session(gone.name)
+
+
+class Unreadable:
+    """A disk on which nothing at or below `place` can be looked at."""
+
+    def __init__(self, base: Disk, place: str) -> None:
+        self._base = base
+        self._place = place
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._base, name)
+
+        def refused(path: Any, *rest: Any, **options: Any) -> Any:
+            if f"{path}/".startswith(f"{self._place}/") and str(path) != self._place:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return call(path, *rest, **options)
+
+        return refused
 
 
 def test_the_windows_of_detached_runs_that_have_ended_go(seamripper: CommandLine) -> None:
