@@ -47,7 +47,7 @@ _CHANGES = frozenset(
         "copy-mode",
         "paste-buffer",
     }
-    | {"pipe-pane"}
+    | {"pipe-pane", "if-shell"}
 )
 _CONNECT_S = 5.0
 """Seconds that a client is given to be attached; 10 ms when measured."""
