@@ -14,7 +14,7 @@ _ABOUT = "check a backend against the contract of the seam, check by check, and 
 
 _EXAMPLES = """\
 examples:
-  seamripper conform --mux tmux --json tmux.json --html tmux.html
+  seamripper conform --mux tmux -o tmux.json --html tmux.html
   seamripper conform --mux mypackage.mymux:MyMux --mux-error mypackage.mymux:MyError --json mymux.json
   seamripper conform --mux mypackage.mymux:MyMux --only SEAM-PROBE-001
   seamripper conform --mux mypackage.mymux:MyMux --waive waivers.toml
@@ -51,7 +51,9 @@ def add_conform(commands: Commands) -> None:
     made.add_argument("--level", metavar="L", type=level_of_word, help="the highest level to check (default: L4)")
     made.add_argument("--only", metavar="ID", type=_id, action="append", default=[], help="check this only, repeatable")
     made.add_argument("--waive", metavar="FILE", help="checks that are known to fail, as TOML")
-    made.add_argument("--json", metavar="FILE", help="write the certificate there")
+    made.add_argument(
+        "-o", "--output", "--json", dest="json", metavar="FILE", help="write the certificate there, as JSON"
+    )
     made.add_argument("--html", metavar="FILE", help="write it as one HTML page")
 
 

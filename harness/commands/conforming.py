@@ -36,7 +36,7 @@ _BAD = (Outcome.FAILED, Outcome.ERROR, Outcome.STALE_WAIVER, Outcome.NOT_RUN)
 def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     """Check a backend; see `seamripper conform --help`. Exit code 1 where it does not keep its promises."""
     output = Output(host)
-    for option, name in (("--json", arguments.json), ("--html", arguments.html)):
+    for option, name in (("--output", arguments.json), ("--html", arguments.html)):
         _refuse_unwritable(host, option, name)
     waivers = _waivers(host, arguments.waive)
     look_in(host.cwd, arguments.mux)
@@ -56,7 +56,7 @@ def conform(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
         reached = "no level" if certificate.level is None else f"{certificate.level.name} {certificate.level.title}"
         output.say(f"{spec.name}: {reached}", "bold")
     if arguments.json is not None:
-        output.aside(f"written {put_file(host, '--json', arguments.json, certificate.to_json())}")
+        output.aside(f"written {put_file(host, '--output', arguments.json, certificate.to_json())}")
     if arguments.html is not None:
         page = matrix_page([Column(arguments.mux, certificate)])
         output.aside(f"written {put_file(host, '--html', arguments.html, page)}")

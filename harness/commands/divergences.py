@@ -27,7 +27,7 @@ _ABOUT = "see whether the psmux on PATH differs from tmux exactly as the catalog
 _EXAMPLES = """\
 examples:
   seamripper divergences
-  seamripper divergences --json psmux-divergences.json
+  seamripper divergences -o psmux-divergences.json
   seamripper divergences --only exit-status --only nested-session
 
 exit codes:
@@ -50,7 +50,9 @@ def add_divergences(commands: Commands) -> None:
     )
     made.set_defaults(carry_out=divergences)
     made.add_argument("--only", metavar="ID", type=_id, action="append", default=[], help="probe this only, repeatable")
-    made.add_argument("--json", metavar="FILE", help="write what was found there")
+    made.add_argument(
+        "-o", "--output", "--json", dest="json", metavar="FILE", help="write what was found there, as JSON"
+    )
 
 
 def divergences(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
@@ -72,7 +74,7 @@ def divergences(arguments: argparse.Namespace, host: Host, current: Drive) -> in
     output.show(_table(results))
     if arguments.json is not None:
         found = Findings(said, profile, tuple(results))
-        output.aside(f"written {put_file(host, '--json', arguments.json, found.to_json())}")
+        output.aside(f"written {put_file(host, '--output', arguments.json, found.to_json())}")
     return 1 if any(seen.outcome is Verdict.OTHERWISE for seen in results) else 0
 
 

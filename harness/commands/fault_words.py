@@ -192,7 +192,7 @@ def _add_seed(made: argparse.ArgumentParser) -> None:
 
 
 def _add_save(made: argparse.ArgumentParser, what: str = "the trial") -> None:
-    made.add_argument("--save", metavar="FILE", type=_file, help=f"write {what} down, for `replay FILE`")
+    made.add_argument("-o", "--save", metavar="FILE", type=_file, help=f"write {what} down, for `replay FILE`")
 
 
 def _add_world(made: argparse.ArgumentParser, default: str | None) -> None:

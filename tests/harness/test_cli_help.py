@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import shlex
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,6 +20,8 @@ from harness.world import FakeWorld
 
 (_SUBPARSERS,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
 COMMANDS = tuple(_SUBPARSERS.choices)
+WRITTEN = {"--output", "--save", "--json"}
+"""What the file is called that a command writes what it found to."""
 
 
 @pytest.fixture
@@ -39,6 +42,26 @@ def test_every_command_explains_itself_with_examples_that_can_be_read(seamripper
     for words in lines:
         assert words[:2] == ["seamripper", command]
         parser().parse_args(words[1:])
+
+
+def below(parent: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Every command that carries something out."""
+    inner = [action for action in parent._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in inner:
+        for one in action.choices.values():
+            yield from below(one)
+    if not inner:
+        yield parent
+
+
+def test_a_short_option_means_the_same_everywhere() -> None:
+    """`-o` is the file that what a command found is written to; there is no other one but `-h`."""
+    for command in below(parser()):
+        files = [one for one in command._actions if one.metavar == "FILE" and WRITTEN & {*one.option_strings}]
+        short = {word: one for one in command._actions for word in one.option_strings if word[1] != "-"}
+
+        assert set(short) == {"-h", *(["-o"] if files else [])}, command.prog
+        assert files in ([], [short.get("-o")])
 
 
 def test_the_overview_names_every_command_the_exit_codes_and_the_environment(seamripper: CommandLine) -> None:
