@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from backends.base import TerminalMultiplexer
 from backends.errors import MultiplexerError, TargetMissing
+from backends.later import later
 from backends.processes import Liveness
 from harness.commands.asking import EverySession
 from harness.commands.current import Drive, multiplexer_of, where_of
@@ -28,6 +30,8 @@ from harness.record import Hint, Holder, RunState, RunStatus, TaskPhase
 from harness.runs import RunNotFound, find_run, resolve_root, root_of
 
 __all__ = ["SessionAsker", "list_runs", "status"]
+
+why_not_resumed = later("harness.commands.resumable:why_not_resumed")
 
 _PATIENCE_S = 1.5
 """Seconds that a command spends at most on asking about sessions; what is not answered by then is unknown."""
@@ -91,13 +95,25 @@ def status(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     given: str | None = arguments.run
     run_dir = _newest(host, root) if given is None else find_run(host.disk, root, given, host.cwd)
     asker = SessionAsker(host, root_of(run_dir), arguments.mux)
-    view = read_run(host.store(run_dir), asker)
+    view = _offering_no_more_than_can_be_done(host, read_run(host.store(run_dir), asker))
     steps = next_steps(view, driver_of(host, run_dir), where_of(arguments))
     if output.as_json:
         output.document({"run": view_document(view) | {"next": dict(steps)}})
     else:
         output.show(_status_screen(view, steps, arguments.events))
     return 1 if view.status.name is RunStatus.UNKNOWN else 0
+
+
+def _offering_no_more_than_can_be_done(host: Host, view: RunView) -> RunView:
+    """The same run, without the resume where that would be refused, and a note why."""
+    status = view.status
+    if Hint.RESUME not in status.hints or view.state is None:
+        return view
+    why = why_not_resumed(host, view.run_dir, view.state)
+    if not why:
+        return view
+    hints = tuple(hint for hint in status.hints if hint is not Hint.RESUME)
+    return replace(view, status=replace(status, hints=hints, notes=(*status.notes, f"it cannot be resumed: {why}")))
 
 
 def _views(host: Host, root: Path, asker: AskSession | None) -> list[RunView]:

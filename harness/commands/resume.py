@@ -12,8 +12,7 @@ from harness.commands.detach import Detached, detach
 from harness.commands.driving import Order, drive
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
-from harness.commands.places import is_directory
-from harness.engine.plan import PlanError, RunPlan, load_plan
+from harness.commands.resumable import plan_to_resume
 from harness.record import RunState, RunStatus, RunStore, classify
 from harness.runs import find_run, resolve_root, root_of
 
@@ -29,9 +28,7 @@ def resume(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     current.record_crash = partial(record_crash, host, current)
     backend_of(host, arguments.mux)
     state = _resumable(host.store(run_dir))
-    plan = _plan_of(host, run_dir, state)
-    if not is_directory(host.disk, plan.project):
-        raise CommandError(f"the run's project directory is gone: {plan.project}", "put it back, then resume")
+    plan = plan_to_resume(host, run_dir, state)
     if arguments.detach:
         # Whatever goes wrong from here on happens to this command, not to the run.
         current.run_dir = None
@@ -61,21 +58,4 @@ def _resumable(store: RunStore) -> RunState:
         )
     if status.name is RunStatus.UNKNOWN:
         raise CommandError(f"run {name} cannot be resumed from here: {status.reason}", "resume it on its own host")
-    if state.parent is not None:
-        raise CommandError(f"run {name} is a part of run {state.parent}", f"`seamripper resume {state.parent}`", 2)
     return state
-
-
-def _plan_of(host: Host, run_dir: Path, state: RunState) -> RunPlan:
-    """The plan that the run was started with, as it lies in the run's directory."""
-    path = run_dir / "plan.toml"
-    if host.disk.info(path) is None:
-        raise CommandError(
-            f"the run's plan is gone: {path}", "put the plan that the run was started with there, then resume"
-        )
-    plan = load_plan(path, disk=host.disk, follow=False)
-    known = {task.key for task in state.tasks}
-    strange = [task.key for task in plan.tasks if task.key not in known]
-    if strange:
-        raise PlanError([f"{path}: the run was started without the task {strange[0]!r}"])
-    return plan

@@ -87,6 +87,30 @@ def test_an_attach_is_offered_only_while_the_session_is_proven_alive(seamripper:
     assert seamripper("status", "--json").document["run"]["next"].keys() == {"resume"}
 
 
+REFUSED = {
+    "gone": (None, "the run's plan is gone: "),
+    "not a plan": (b"[run\n", "plan.toml:1: not TOML"),
+    "another plan": (b'[run]\nproject = "/sim/project"\n[[task]]\nkey = "x"\n', "without the task 'x'"),
+    "another project": (b'[run]\nproject = "/nowhere"\n[[task]]\nkey = "1-1"\n', "project directory is gone: /nowhere"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_resume_that_would_be_refused_is_not_offered(seamripper: CommandLine, case: str) -> None:
+    """And why not is said, as the resume itself says it."""
+    content, why = REFUSED[case]
+    run_dir = run_dirs(seamripper)[1]
+    seamripper.world.disk.remove(f"{run_dir}/plan.toml")
+    if content is not None:
+        seamripper.world.disk.write(f"{run_dir}/plan.toml", content)
+
+    shown, run = seamripper("status").stdout, seamripper("status", "--json").document["run"]
+    assert "seamripper resume" not in shown
+    assert why in next(line for line in shown.splitlines() if line.startswith("  note: it cannot be resumed: "))
+    assert ("resume" in run["hints"], "resume" in run["next"]) == (False, False)
+    assert why in seamripper("resume", Path(run_dir).name).stderr
+
+
 def test_a_stop_is_addressed_to_whoever_holds_the_lock(seamripper: CommandLine) -> None:
     """A resume that has just begun: the state still names the driver before it, whose number may be anybody's by now."""
     world = seamripper.world
