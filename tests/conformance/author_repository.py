@@ -8,6 +8,8 @@ import sysconfig
 import tomllib
 from pathlib import Path
 
+from lean_pytest import LEAN
+
 from backends.processes import Completed, SystemProcessTable
 
 __all__ = ["FOLDERS", "Author"]
@@ -66,5 +68,5 @@ class Author:
         """`python -m WORDS` there; `here_first`: as it is typed, with that directory before all others on the path."""
         argv = [sys.executable, *(() if here_first else ("-P",)), "-m", *words]
         path = ":".join([str(self.site), str(ROOT), sysconfig.get_path("purelib")])
-        env = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "HOME": str(self.home), **environment}
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "HOME": str(self.home), **LEAN, **environment}
         return SystemProcessTable().run(argv, timeout_s=110, cwd=self.home, env=env)

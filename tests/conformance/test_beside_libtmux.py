@@ -81,7 +81,7 @@ def place() -> Iterator[str]:
 def test_libtmux_and_the_kit_work_in_one_session(author: Author, place: str) -> None:
     """Servers of libtmux live before, during and after the checks, and the kit leaves the environment as it was."""
     words = ("-v", "-p", "no:cacheprovider", "tests/test_beside.py", "-k", CHOSEN)
-    done = author.run("pytest", *words, TMUX="/nowhere,1,0", TMUX_TMPDIR=place)
+    done = author.run("pytest", *words, TMUX="/nowhere,1,0", TMUX_TMPDIR=place, PYTEST_ADDOPTS="")
 
     said = done.stdout.decode()
     assert (done.status, "SKIPPED" in said) == (0, False), said
@@ -94,7 +94,7 @@ def test_libtmux_and_the_kit_work_in_one_session(author: Author, place: str) -> 
 def test_libtmux_and_the_scenarios_work_in_one_session(author: Author, place: str) -> None:
     """Our scenarios are told on live tmux with libtmux's plugin active, and nobody's options or fixtures clash."""
     words = ("--pyargs", "scenarios.test_window_death", "--mux", "tmux", "-k", "second")
-    done = author.run("pytest", "-p", "no:cacheprovider", *words, TMUX_TMPDIR=place)
+    done = author.run("pytest", "-p", "no:cacheprovider", *words, TMUX_TMPDIR=place, PYTEST_ADDOPTS="")
 
     said = done.stdout.decode()
     assert done.status == 0, said
@@ -104,7 +104,7 @@ def test_libtmux_and_the_scenarios_work_in_one_session(author: Author, place: st
 
 def test_fixtures_of_the_plugin_are_named_as_nobody_else_s(author: Author) -> None:
     """Whatever the plugin offers begins with `mux`, so that it takes the place of no fixture of libtmux or of an author."""
-    done = author.run("pytest", "--fixtures", "-p", "no:cacheprovider", "tests/test_own.py")
+    done = author.run("pytest", "--fixtures", "-p", "no:cacheprovider", "tests/test_own.py", PYTEST_ADDOPTS="")
 
     said = done.stdout.decode()
     names = [line.partition(" ")[0] for line in said.splitlines() if "harness/plugin/" in line and " -- " in line]

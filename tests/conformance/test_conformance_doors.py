@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lean_pytest import LEAN
 
 from backends.processes import Completed, SystemProcessTable
+from harness.cli import main
 from harness.conformance import MultiplexerConformance
 from harness.conformance.checks import CHECKS
 from harness.conformance.results import Certificate, Level
@@ -122,7 +125,7 @@ def repository(tmp_path: Path) -> Path:
 def run(repository: Path, module: str, *words: str) -> Completed:
     """Run an installed command there, as its script would: without the directory in front of the path."""
     argv = [sys.executable, "-P", "-m", module, *words]
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTEST_PLUGINS": "harness.plugin"}
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTEST_PLUGINS": "harness.plugin", **LEAN}
     return SystemProcessTable().run(argv, timeout_s=110, cwd=repository, env=env)
 
 
@@ -203,21 +206,32 @@ BAD: dict[tuple[str, ...], str] = {
 }
 
 
-@pytest.mark.parametrize("words", BAD, ids=" ".join)
-def test_conformance_of_nothing_is_one_line(repository: Path, words: tuple[str, ...]) -> None:
-    """Whatever is wrong with the question: one line that says so, and exit code 2, before anything is checked."""
-    done = run(repository, "harness.cli", "conform", *words)
+@pytest.fixture
+def inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is in that repository, as one that was begun there, and imports its modules anew."""
+    monkeypatch.chdir(repository)
+    monkeypatch.syspath_prepend(repository)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    yield
+    sys.modules.pop("okmux", None)
 
-    said = done.stderr.decode()
-    assert (done.status, done.stdout) == (2, b""), said
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+@pytest.mark.usefixtures("inside")
+def test_conformance_of_nothing_is_one_line(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is wrong with the question: one line that says so, and exit code 2, before anything is checked."""
+    status = main(["conform", *words])
+
+    written, said = capsys.readouterr()
+    assert (status, written) == (2, ""), said
     assert BAD[words] in said
     assert said.startswith("error: ")
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", NO_BACKEND)
+@pytest.mark.parametrize("name", ["nowhere.at_all:Mux", "tmx", "okmux:Broken", "exits:Mux"])
 def test_conformance_of_nothing_ends_pytest_at_once(repository: Path, name: str) -> None:
-    """A backend that there is not ends the session with one line, before anything runs."""
+    """Each kind of those that are refused at the command line ends the session with the same line, before anything runs."""
     words = ("-p", "no:cacheprovider", "--pyargs", "scenarios.conformance", "--mux", name)
     done = run(repository, "pytest", *words)
 

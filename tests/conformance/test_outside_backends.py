@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lean_pytest import LEAN
 
 from backends.processes import Completed, SystemProcessTable
 from backends.tmux import TmuxMultiplexer
@@ -60,7 +61,7 @@ class Fresh:
             env = {**os.environ, "PIP_CONSTRAINT": constraints, "PIP_BUILD_CONSTRAINT": constraints}
             argv = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.python, *words]
         else:
-            env = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+            env = {"PATH": os.environ["PATH"], "HOME": str(self.home), **LEAN}
             argv = [self.python, "-P", "-m", {"seamripper": "harness.cli"}.get(command, command), *words]
         return SystemProcessTable().run(argv, timeout_s=280, cwd=cwd, env=env)
 

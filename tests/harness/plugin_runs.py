@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from lean_pytest import LEAN
+
 from backends.processes import Completed, SystemProcessTable
 
 __all__ = ["ROOT", "run_pytest", "text"]
@@ -16,7 +18,7 @@ PYTHONPATH = ":".join(map(str, (ROOT, ROOT / "tests" / "harness", ROOT / "tests"
 def run_pytest(directory: Path, *options: str, environment: dict[str, str] | None = None) -> Completed:
     """Run pytest in `directory`, with nothing of the host's environment but what it needs."""
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin", *options]
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": PYTHONPATH, **(environment or {})}
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": PYTHONPATH, **LEAN, **(environment or {})}
     return SystemProcessTable().run(argv, timeout_s=110, cwd=directory, env=env)
 
 

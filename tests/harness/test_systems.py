@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lean_pytest import LEAN
 from plugin_runs import PYTHONPATH, ROOT, run_pytest, text
 
 from backends.processes import SystemProcessTable
@@ -103,7 +104,7 @@ def test_folders_of_ones_own_with_our_names_do_no_harm(tmp_path: Path) -> None:
         (tmp_path / name / "__init__.py").write_text("raise RuntimeError('this is somebody else')\n")
     words = ("--pyargs", "scenarios.test_any_engine", "--sut", "little_orchestrator.under_test:make", "--mux", "fake")
     argv = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin", *words]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join((PYTHONPATH, str(LITTLE)))}
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join((PYTHONPATH, str(LITTLE))), **LEAN}
     done = SystemProcessTable().run(argv, timeout_s=110, cwd=tmp_path, env=environment)
 
     assert failed(text(done)) == HANG | BLIND | SILENT
