@@ -81,7 +81,7 @@ def test_stop_while_hung_is_told_as_unconfirmed_and_cleaned_up_later(mux_run: St
 @pytest.mark.simulated("the seconds of a live host are not exact")
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_stop_while_hung_is_bounded_however_often_it_is_asked(mux_run: Stage, count: int) -> None:
-    """One stop costs the call in progress and the grace, more of them a second; asking again changes nothing else."""
+    """One stop costs the grace, more of them a second, whatever is being asked; asking again changes nothing else."""
     mux_run.at(2, mux_run.world.freeze)
     for again in range(count):
         mux_run.stop_at(4 + again, signal.SIGINT)
@@ -89,5 +89,5 @@ def test_stop_while_hung_is_bounded_however_often_it_is_asked(mux_run: Stage, co
 
     assert report.status is RunStatus.STOPPED
     assert report.exit_code == 130
-    assert report.elapsed_s <= (4 + 30 + 5 if count == 1 else 4 + 1 + 1)
+    assert report.elapsed_s <= (4 + 5 + 2 if count == 1 else 4 + 1 + 1)
     assert len(report.events("run-stopped")) == 1

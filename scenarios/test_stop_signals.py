@@ -12,6 +12,7 @@ from harness.engine.engine import Engine
 from harness.record import RunStatus
 from harness.rehearsals import rehearse
 from harness.runner import Stage
+from harness.waiting import eventually
 
 SIGNALS = {"SIGTERM": 143, "SIGINT": 130, "SIGHUP": 129}
 
@@ -83,12 +84,12 @@ def test_stop_signal_leaves_agents_their_grace_and_no_more(mux_run: Stage) -> No
 
     assert report.status is RunStatus.STOPPED
     assert report.elapsed_s >= 5 + 4
-    assert report.teardown == "torn-down"
-    assert report.leftovers == []
+    assert report.teardown == "torn-down" or not report.virtual
+    eventually(lambda: mux_run.leftovers() == [], mux_run.world.clock, 300)
 
 
 def test_stop_signal_while_the_server_is_frozen_is_bounded(mux_run: Stage) -> None:
-    """One signal during a hang: STOPPED after the call in progress and the grace, with the teardown unconfirmed."""
+    """One signal during a hang: STOPPED after the grace, whatever is being asked, with the teardown unconfirmed."""
     mux_run.at(3, mux_run.world.freeze)
     mux_run.stop_at(8, signal.SIGTERM)
     report = mux_run(task("1-1", agent=works(1000)), call_timeout_s=30, stop_grace_s=5)
@@ -96,7 +97,7 @@ def test_stop_signal_while_the_server_is_frozen_is_bounded(mux_run: Stage) -> No
 
     assert report.status is RunStatus.STOPPED
     assert report.teardown == "unconfirmed"
-    assert report.elapsed_s <= (8 + 30 + 5 if report.virtual else 100)
+    assert report.elapsed_s <= (8 + 5 + 2 if report.virtual else 100)
 
 
 def test_stop_signal_given_twice_forces_within_a_second(mux_run: Stage) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import pexpect
 
 from backends.errors import MultiplexerError
-from backends.posix_signals import SIGKILL
-from backends.processes import Completed
+from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
+from backends.processes import Completed, ProcessIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, plan_of, task
 from harness.waiting import eventually
 from harness.world import World
 
-__all__ = ["Shell"]
+__all__ = ["HungRun", "Shell"]
 
 PATIENCE_S = 60.0
 """Seconds of the host that anything is waited for."""
@@ -134,3 +134,28 @@ class Shell:
 
     def _is_quiet(self) -> bool:
         return not self.world.processes.carrying("XDG_RUNTIME_DIR", self.environment["XDG_RUNTIME_DIR"])
+
+
+class HungRun:
+    """A run in a terminal whose agent is at work, on a server that has then been stopped and answers nobody."""
+
+    def __init__(self, shell: Shell, agent: ScriptedAgent) -> None:
+        self.child = shell.spawn("run", shell.plan(agent))
+        shell.wait_for_start("1-1")
+        (self.run_id,) = [path.parent.name for path in shell.root.glob("*/state.json")]
+        self._shell = shell
+        self._table = shell.world.processes
+        seen = shell.multiplexer.server_identity()
+        server = None if seen is None else self._table.identify(seen.pid)
+        if server is None or not self._table.signal(server, SIGSTOP):
+            raise RuntimeError("the run has no server that could be stopped")
+        self._server = server
+
+    def thaw(self) -> None:
+        """Let it answer again."""
+        self._table.signal(self._server, SIGCONT)
+
+    def agents(self) -> list[ProcessIdentity]:
+        """The processes of its launches that still run."""
+        tokens = {entry["token"] for entry in self._shell.ledger("start")}
+        return self._table.carrying("SEAMRIPPER_TOKEN", *tokens)

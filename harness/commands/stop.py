@@ -17,6 +17,7 @@ from harness.dashboard import status_line
 from harness.dashboard.render import age
 from harness.engine.core import STOP_FILE
 from harness.engine.plan import PlanError, RunPlan, load_plan
+from harness.engine.teardown import UNCONFIRMED
 from harness.record import Hint, Holder, RecordError, RunStatus, Status, classify
 from harness.record.files import put
 from harness.runs import find_run, resolve_root, root_of
@@ -47,7 +48,7 @@ def stop(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     limit_s: float = arguments.wait or request.patience_s(now=arguments.now, graceful=arguments.graceful)
     request.ask(now=arguments.now, graceful=arguments.graceful)
     ended = request.wait(limit_s)
-    if ended:
+    if ended and not _is_unconfirmed(host, run_dir):
         _tidy(host, root_of(run_dir), arguments.mux, request.driver)
     return _tell(host, output, run_dir, ended, host.clock.monotonic() - began, where_of(arguments))
 
@@ -131,6 +132,14 @@ class _Request:
                 self.output.aside(f"it has not ended yet, after {age(now - began)}")
             clock.sleep(_LOOK_S)
         return True
+
+
+def _is_unconfirmed(host: Host, run_dir: Path) -> bool:
+    """Whether nobody answered the run at its end: then nobody will answer us."""
+    try:
+        return host.store(run_dir).load().state.teardown == UNCONFIRMED
+    except (RecordError, OSError):
+        return False
 
 
 def _tidy(host: Host, root: Path, mux: str | None, driver: Holder) -> None:

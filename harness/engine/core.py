@@ -188,9 +188,9 @@ class Core:
         self.switch.check()
 
     def note_seam(self) -> None:
-        """Journal that the multiplexer fell silent, or that it answers again."""
+        """Journal that the multiplexer fell silent, or that it answers again; whoever is stopped does not wait for answers."""
         silent = self.seam.silent_since is not None
-        if silent and not self.degraded:
+        if silent and not self.degraded and self.switch.by is None:
             self.degraded = True
             call = self.seam.silenced_by
             self.state.degraded_since = self.outside.clock.wall()

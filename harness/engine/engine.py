@@ -177,11 +177,21 @@ class Engine:
         multiplexer = self.outside.multiplexer
         multiplexer.observe(self.core.seam)
         if self._parent is None:
-            self.switch.on_force = multiplexer.abandon
+            self.switch.on_stop, self.switch.on_force = self._give_up, multiplexer.abandon
         try:
             yield
         finally:
             multiplexer.unobserve(self.core.seam)
+            if self._parent is None:
+                self.switch.on_stop = None
+
+    def _give_up(self) -> None:
+        """Wait for no answer any more, but for that to a new session: it may start a server, which must not come up unseen."""
+        if not self._makes_session():
+            self.outside.multiplexer.abandon()
+
+    def _makes_session(self) -> bool:
+        return self.windows.making or (self._child is not None and self._child._makes_session())
 
     # Driving
 

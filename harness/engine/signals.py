@@ -34,9 +34,9 @@ class RunStopped(BaseException):
 class StopSwitch:
     """Whether a run was asked to stop, how often, and by what.
 
-    The first request ends every wait on `waker`; the second one also calls `on_force`, which gives up the multiplexer call
-    in progress, and so does every later one. The name and the signal of the first one count. Safe to use from signal
-    handlers and other threads.
+    The first request ends every wait on `waker` and calls `on_stop`, the second one and every later one `on_force`: both give
+    up the multiplexer call in progress, the first one where nothing depends on its answer. The name and the signal of the
+    first one count. Safe to use from signal handlers and other threads.
     """
 
     def __init__(self) -> None:
@@ -44,6 +44,7 @@ class StopSwitch:
         self.by: str | None = None
         self.signum: int | None = None
         self.requests = 0
+        self.on_stop: Callable[[], None] | None = None
         self.on_force: Callable[[], None] | None = None
         self.stop_file: Path | None = None
         """While it is there, whoever made it asks for a stop as soon as the sessions that run have ended."""
@@ -65,8 +66,9 @@ class StopSwitch:
         if self.requests == 1:
             self.by, self.signum = by, signum
         self.waker.wake()
-        if self.forced and self.on_force is not None:
-            self.on_force()
+        give_up = self.on_force if self.forced else self.on_stop
+        if give_up is not None:
+            give_up()
 
     def check(self) -> None:
         """Raise `RunStopped` if a stop was asked for."""

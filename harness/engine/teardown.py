@@ -52,12 +52,15 @@ def tear_down(core: Core, windows: Windows, attempts: Iterable[Attempt]) -> str:
     doomed = {identity.pid: identity for identity in processes_of(core, attempts)}
     end = core.now + max(core.plan.stop_grace_s, _FORCED_S)
     gone: bool | None = None
-    hurried = False
+    hurried, heeded = False, 0
     while True:
+        if core.switch.requests > heeded:
+            # Each request has given up whatever was being asked, and all that comes after it.
+            heeded = core.switch.requests
+            multiplexer.take_up()
         if core.switch.forced and not hurried:
             hurried = True
             end = min(end, core.now + _FORCED_S)
-            multiplexer.take_up()
         if gone is not True:
             with multiplexer.budget(max(_LOOK_S, end - core.now)):
                 gone = windows.kill_session()

@@ -74,6 +74,8 @@ class Windows:
         self.run_id = run_id
         self.between: Callable[[], None] = _nothing
         """Called between two calls of one method; what it raises ends the method."""
+        self.making = False
+        """Whether the session is being asked for right now."""
         self.server: ServerIdentity | None = None
         """Who answered when the session was last made sure of, for crash records."""
         self._ready = False
@@ -127,6 +129,7 @@ class Windows:
     def _make_session(self) -> None:
         before = self.claimed, self._lost
         self.claimed, self._lost, self._made = True, False, True
+        self.making = True
         try:
             self.multiplexer.new_session(self.session, self.cwd)
         except CommandRejected as refusal:
@@ -135,6 +138,8 @@ class Windows:
             if self._lost:
                 raise SessionTaken(f"session {self.session} is refused by a server that is not ours") from refusal
             raise
+        finally:
+            self.making = False
 
     def _owner_is_foreign(self) -> bool:
         """Whether the session, which is there, is tagged as another's, or has no tag although this run never asked for it."""

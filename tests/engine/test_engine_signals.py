@@ -56,16 +56,16 @@ def test_a_request_ends_a_wait_at_once_and_every_later_one() -> None:
     assert clock.monotonic() == 3
 
 
-def test_only_a_second_request_gives_up_the_call_in_progress() -> None:
-    """The first one leaves the multiplexer its time."""
+def test_the_first_request_stops_and_every_later_one_forces() -> None:
+    """Each of them gives up calls, and the second one the rest of the grace as well."""
     switch = StopSwitch()
-    forced: list[int] = []
-    switch.on_force = lambda: forced.append(switch.requests)
+    told: list[str] = []
+    switch.on_stop = lambda: told.append("stop")
+    switch.on_force = lambda: told.append("force")
 
-    switch.request("first")
-    assert forced == []
-    switch.request("second")
-    assert forced == [2]
+    for _ in range(3):
+        switch.request("somebody")
+    assert told == ["stop", "force", "force"]
 
 
 @pytest.mark.parametrize("signum", STOP_SIGNALS)

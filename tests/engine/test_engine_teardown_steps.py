@@ -13,6 +13,7 @@ import pytest
 from backends.clock import VirtualClock
 from backends.simulated_processes import SimulatedProcessTable
 from harness.engine.core import Core
+from harness.engine.signals import StopSwitch
 from harness.engine.teardown import processes_of, tear_down, tear_down_patiently
 from harness.engine.windows import Windows
 from harness.record import Attempt, ProcessRef
@@ -30,7 +31,7 @@ class Place:
         self.asked: list[tuple[float, float]] = []
         self.steps: list[str] = []
         self.claimed = True
-        self.switch = SimpleNamespace(forced=False)
+        self.switch = StopSwitch()
         self.plan = SimpleNamespace(stop_grace_s=grace_s, poll_s=2.0)
         self.outside = SimpleNamespace(multiplexer=self, clock=self.clock, processes=self.table)
         self.attempts = [Attempt(1, "t")]
@@ -148,15 +149,26 @@ def test_whoever_is_forced_hurries(forced_s: float, answers: list[bool | None], 
     """From then on less than half a second, never longer than the grace; processes are killed at once."""
     place = Place(*answers)
     deaf = place.table.spawn(TOKEN, on_signal=lambda signum: None)
-    place.clock.call_at(forced_s - 0.05, lambda: setattr(place.switch, "forced", True))
-    if not forced_s:
-        place.switch.forced = True
+    place.switch.request("SIGTERM")
+    if forced_s:
+        place.clock.call_at(forced_s - 0.05, lambda: place.switch.request("SIGTERM"))
+    else:
+        place.switch.request("SIGTERM")
 
     assert place.torn() == ("unconfirmed", outcome)
-    assert place.steps == [f"take up at {forced_s}"]
+    assert place.steps == [f"take up at {at}" for at in sorted({0.0, forced_s})]
     polite = [signum for _, signum in place.table.sent if signum == signal.SIGTERM]
     assert len(polite) == round(forced_s * 10)
     assert place.table.sent[-1] == (deaf.pid, signal.SIGKILL)
+
+
+def test_whoever_is_stopped_once_is_given_the_whole_grace() -> None:
+    """What the stop gave up is asked again, and once more where it comes in the middle of it."""
+    place = Place(None)
+    place.clock.call_at(0.25, lambda: place.switch.request("SIGTERM"))
+
+    assert place.torn() == ("unconfirmed", 1.0)
+    assert place.steps == ["take up at 0.3"]
 
 
 def test_a_patient_teardown_tries_until_its_limit() -> None:
