@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.commands.current import Drive
 from harness.commands.host import Host
 from harness.engine.endings import Isolation
+from harness.engine.notices import notification
+from harness.engine.plan import load_plan
 from harness.engine.teardown import FAILED, TORN_DOWN, UNCONFIRMED
 from harness.engine.windows import RUN_OPTION, Windows
-from harness.record import Crashed, RunLock, RunState
+from harness.record import Crashed, RunLock, RunState, RunStatus
 
 __all__ = ["record_crash"]
 
 _TEARDOWN_S = 5.0
 """Seconds that the session of a run is given to end that crashed outside of its engine."""
+
+_LOOK_S = 0.1
+"""Seconds between two looks at whether people have been told."""
 
 
 def record_crash(host: Host, current: Drive, error: BaseException) -> str:
@@ -45,6 +52,8 @@ def record_crash(host: Host, current: Drive, error: BaseException) -> str:
         steps.step("journal", lambda: store.journal.append("teardown", outcome=state.teardown))
         steps.step("state", lambda: store.save(state))
     steps.step("attention", lambda: store.attention(f"crashed: {filing.error}"))
+    if not steps.step("notify", lambda: _notify(host, run_dir, filing.error)):
+        steps.step("journal", lambda: store.journal.append("notify-failed", problem=steps.problems[-1]))
     for lock in locks:
         steps.step("release", lock.release)
     return f"{run_dir}/crash.txt" if "text" in filing.landed else ""
@@ -61,3 +70,18 @@ def _tear_down(current: Drive, state: RunState) -> None:
         if owner == state.run_id:
             gone = Windows(multiplexer, state.mux_session, state.run_id, state.project).kill_session()
             state.teardown = {True: TORN_DOWN, False: FAILED, None: UNCONFIRMED}[gone]
+
+
+def _notify(host: Host, run_dir: Path, reason: str) -> None:
+    """Have the run's own command tell people, as its engine would have; raises what went wrong about that."""
+    plan = load_plan(run_dir / "plan.toml", disk=host.disk, follow=False)
+    if not plan.notify:
+        return
+    job = notification(host.processes, plan, run_dir, RunStatus.CRASHED, reason)
+    try:
+        while (done := job.poll()) is None:
+            host.clock.sleep(_LOOK_S)
+    finally:
+        job.end()
+    if done.status != 0:
+        raise ChildProcessError(f"exit {done.status}")

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 
-from backends.processes import Job
+from backends.processes import Job, ProcessTable
 from harness.engine.core import Core
+from harness.engine.plan import RunPlan
 from harness.record import RunStatus
 
-__all__ = ["NOTIFY_TIMEOUT_S", "Notices"]
+__all__ = ["NOTIFY_TIMEOUT_S", "Notices", "notification"]
 
 NOTIFY_TIMEOUT_S = 5.0
 """Seconds that a notification may take, and by which it can delay the end of a run."""
@@ -21,6 +23,15 @@ _MOST_AT_ONCE = 4
 """Notifications that may run at the same time, so that an agent that asks and asks starts no heap of them; chosen."""
 _LOOK_S = 0.1
 """Seconds between two looks at what still runs when the run has ended."""
+
+
+def notification(processes: ProcessTable, plan: RunPlan, run_dir: Path, status: RunStatus, reason: str) -> Job:
+    """The plan's command, started; who is notified learns the run, its status and the reason by variables.
+
+    Raises `OSError` and `ValueError` where it cannot be started.
+    """
+    about = {"SEAMRIPPER_RUN": str(run_dir), "SEAMRIPPER_STATUS": status.value, "SEAMRIPPER_REASON": reason}
+    return processes.start(plan.notify, timeout_s=NOTIFY_TIMEOUT_S, newest=0, cwd=plan.project or None, variables=about)
 
 
 class Notices:
@@ -70,22 +81,15 @@ class Notices:
         self._running.clear()
 
     def _notify(self, status: RunStatus, reason: str) -> None:
-        """Start the command; who is notified learns the run, its status and the reason by variables."""
+        """Start the command, if there is one."""
         core = self.core
         if not core.plan.notify:
             return
         if len(self._running) >= _MOST_AT_ONCE:
             self._failed("too many at the same time")
             return
-        about = {
-            "SEAMRIPPER_RUN": str(core.run_dir),
-            "SEAMRIPPER_STATUS": status.value,
-            "SEAMRIPPER_REASON": reason,
-        }
         try:
-            job = core.outside.processes.start(
-                core.plan.notify, timeout_s=NOTIFY_TIMEOUT_S, newest=0, cwd=core.plan.project or None, variables=about
-            )
+            job = notification(core.outside.processes, core.plan, core.run_dir, status, reason)
         except (OSError, ValueError) as error:
             self._failed(f"it could not be run: {core.store.describe(error)}")
         else:

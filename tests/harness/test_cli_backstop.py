@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import pytest
 
+from backends.simulated_processes import SimulatedProcessTable
 from harness.agents import plan_of, task, works
 from harness.commands.staged import Answer, CommandLine
+from harness.engine.notices import NOTIFY_TIMEOUT_S
 from harness.record import RunStatus
 from harness.world import FakeWorld
 
@@ -87,3 +90,50 @@ def test_a_run_whose_end_cannot_be_told_is_crashed_as_well(seamripper: CommandLi
 
     assert_told(answer)
     assert seamripper("status", "told", "--json").document["run"]["status"] == RunStatus.CRASHED
+
+
+def crashing_with(
+    seamripper: CommandLine, *notify: str, lasting_s: float = 0.0
+) -> tuple[Answer, SimulatedProcessTable, list[dict[str, Any]]]:
+    """What is told of a run with that command whose end cannot be shown, who was started, and which events there are."""
+    table = seamripper.world.processes
+    assert isinstance(table, SimulatedProcessTable)
+    table.lasting[notify[0]] = lasting_s
+    plan = plan_of(task("1-1", works(1).then_completes()), project=str(seamripper.world.project), notify=notify)
+    answer = seamripper("run", seamripper.plan(plan, "telling.toml"), "--run-id", "told", stdout=BadTerminal())
+    events = seamripper.world.disk.read(seamripper.root / "told" / "journal.jsonl").splitlines()
+    return answer, table, [json.loads(line) for line in events]
+
+
+def test_people_are_told_of_a_crash_outside_of_the_engine_as_of_one_inside(seamripper: CommandLine) -> None:
+    """The plan's own command learns the run, its status and the reason, although it was told of the end before."""
+    answer, table, _ = crashing_with(seamripper, "true", "somebody")
+
+    assert_told(answer)
+    told = [(argv, about["SEAMRIPPER_STATUS"]) for argv, about in table.started if argv[0] == "true"]
+    assert told == [(("true", "somebody"), "FINISHED"), (("true", "somebody"), "CRASHED")]
+    assert table.started[-1][1] == {
+        "SEAMRIPPER_RUN": str(seamripper.root / "told"),
+        "SEAMRIPPER_STATUS": "CRASHED",
+        "SEAMRIPPER_REASON": "RuntimeError: nobody expected\\nthis",
+    }
+
+
+@pytest.mark.parametrize(
+    ("notify", "lasting_s", "problem"),
+    [("false", 0.0, "exit 1"), ("nobody", 0.0, "No such file"), ("true", 1000.0, "TimeoutExpired")],
+)
+def test_people_that_cannot_be_told_of_a_crash_change_nothing_about_it(
+    seamripper: CommandLine, notify: str, lasting_s: float, problem: str
+) -> None:
+    """It is journaled, and nobody waits for it longer than the engine would."""
+    began = seamripper.world.clock.monotonic()
+    answer, _, events = crashing_with(seamripper, notify, lasting_s=lasting_s)
+
+    assert_told(answer)
+    assert "crash.txt" in answer.stderr
+    _, problems = [event["problem"] for event in events if event["event"] == "notify-failed"]
+    assert problem in problems, "the engine has failed to tell of its own end before"
+    assert seamripper.world.clock.monotonic() - began < 2 * NOTIFY_TIMEOUT_S + 10
+    assert seamripper("status", "told", "--json").document["run"]["status"] == RunStatus.CRASHED
+    seamripper.host().store(seamripper.root / "told").lock().release()
