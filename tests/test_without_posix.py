@@ -81,6 +81,14 @@ def test_files_are_locked_and_synced_without_posix(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("True None False False\n", "")
 
 
+def test_a_shim_that_needs_posix_says_so(tmp_path: Path) -> None:
+    """Before anything is run."""
+    done = run("shim", "--plan", "", "--", "true", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the shim needs a host with POSIX; there is none for psmux on Windows\n"
+
+
 def test_an_agent_that_needs_posix_says_so(tmp_path: Path) -> None:
     """In one line, as for anything else that it cannot use."""
     done = python(AGENT, cwd=tmp_path)

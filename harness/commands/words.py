@@ -139,6 +139,7 @@ _WORDS: Mapping[str, Callable[[Commands], None]] = {
     "diagnose": later("harness.commands.care_words:add_diagnose"),
     "doctor": later("harness.commands.care_words:add_doctor"),
     "faults": later("harness.commands.fault_words:add_faults"),
+    "shim": later("harness.commands.shim_words:add_shim"),
     "conform": later("harness.commands.conform_words:add_conform"),
     "divergences": later("harness.commands.divergences:add_divergences"),
     "report": later("harness.commands.report_words:add_report"),

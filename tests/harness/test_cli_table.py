@@ -31,6 +31,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "diagnose": ("RUN",),
     "doctor": (),
     "faults": ("scenarios",),
+    "shim": ("--plan", "", "--", "true"),
     "conform": ("--mux", "nowhere"),
     "divergences": (),
     "report": ("nowhere.json",),
@@ -39,8 +40,8 @@ CALLS: dict[str, tuple[str, ...]] = {
 }
 """How each command is called here; `PLAN` is a plan of one task, `RUN` the run that the input is about."""
 
-USUAL = {"stop": 1, "cleanup": 1, "doctor": 1, "conform": 2, "divergences": 2, "report": 2, "tui": 2}
-"""Exit codes for a paused run that nobody drives; of a backend, a file and a root that are not there; else 0."""
+USUAL = {"stop": 1, "cleanup": 1, "doctor": 1, "conform": 2, "divergences": 2, "report": 2, "tui": 2, "shim": 2}
+"""Exit codes for a paused run that nobody drives; of a backend, a file, a root and a tmux that are not there; else 0."""
 
 TAKING_RUN = ("resume", "status", "stop", "attach", "cleanup")
 DRIVING = ("run", "resume", "probe")

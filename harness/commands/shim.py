@@ -1,0 +1,258 @@
+"""`seamripper shim`: any program, with a `tmux` on its PATH that goes wrong as planned."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from backends.errors import CommandRejected, TransportError
+from backends.posix_signals import SIGKILL
+from backends.processes import ProcessIdentity
+from backends.tmux import private_directory
+from faults.errors import FaultPlanError
+from faults.plan import FaultPlan
+from faults.shim import MULTIPLEXERS, PATH_LIMIT, Shim, ShimCall, shim_plan
+from faults.shim_trace import ShimTraceError, again, call_line, fired, first_line, read_fired
+from faults.verdict import counted
+from harness.commands.choosing import put_file
+from harness.commands.host import CommandError, Host
+from harness.commands.mishaps import EXIT_USAGE, complain
+from harness.commands.output import SCHEMA, Output
+from harness.dashboard import literal
+from harness.engine.signals import StopSwitch, stop_signals
+
+__all__ = ["shim"]
+
+_TRACE_LIMIT = 64 << 20
+"""Bytes of a trace that is read."""
+_NO_FILE, _NO_PROGRAM = 127, 126
+"""What a shell answers for a command that is not there, or cannot be run."""
+
+
+def shim(arguments: argparse.Namespace, host: Host, current: object) -> int:
+    """Run a command under the shim and tell what it reached; see `seamripper shim --help`."""
+    plan = _planned(arguments, host)
+    if not arguments.command:
+        raise CommandError("no command is given", "put it behind `--`, as in `seamripper shim ... -- make`", EXIT_USAGE)
+    real = _real(host)
+    record = None if arguments.record is None else _Record(host, arguments.record, plan)
+    running = _Running(host, arguments.command)
+    made = Shim(
+        plan,
+        _directory(host),
+        real,
+        clock=host.clock,
+        disk=host.disk,
+        die=running.die,
+        heard=None if record is None else record.add,
+    )
+    try:
+        with made:
+            status = running.to_its_end(made.environment(_as_given(host.environment)))
+    except OSError as error:
+        raise CommandError(
+            f"the shim cannot be set up: {error.strerror}: {error.filename}",
+            "set XDG_RUNTIME_DIR to a directory of yours",
+        ) from error
+    told = _Told(plan, arguments.command, status, made)
+    _tell(host, told, arguments)
+    kept = record is None or record.is_whole()
+    if status < 0:
+        return 128 - status
+    return status if kept and (arguments.allow_unfired or not told.unfired) else 1
+
+
+def _planned(arguments: argparse.Namespace, host: Host) -> FaultPlan:
+    """What `--plan` says, or the file that `--replay` names."""
+    if (arguments.plan is None) == (arguments.replay is None):
+        raise CommandError("one of --plan and --replay is needed", "--plan '' is no faults", EXIT_USAGE)
+    if arguments.replay is None:
+        try:
+            return shim_plan(arguments.plan, arguments.seed)
+        except FaultPlanError as wrong:
+            advice = "name a `transport.` point, see `seamripper shim --help`"
+            raise CommandError(f"--plan: {wrong}", advice, EXIT_USAGE) from wrong
+    shown = literal(arguments.replay, 200)
+    try:
+        return again(read_fired(host.disk.read(os.path.realpath(host.cwd / arguments.replay), limit=_TRACE_LIMIT)))
+    except OSError as error:
+        raise CommandError(f"--replay: {shown}: {error.strerror}", "name a trace of --record", EXIT_USAGE) from error
+    except ShimTraceError as wrong:
+        raise CommandError(f"--replay: {shown}: {wrong}", "name a trace of --record", EXIT_USAGE) from wrong
+
+
+def _real(host: Host) -> dict[str, str]:
+    """Where the multiplexers are that this host has."""
+    if not hasattr(os, "fork"):
+        raise CommandError("the shim needs a host with POSIX", "there is none for psmux on Windows", EXIT_USAGE)
+    places = [place for place in host.environment.get("PATH", "").split(os.pathsep) if place]
+    found = {}
+    for name in MULTIPLEXERS:
+        paths = (os.path.join(host.cwd / place, name) for place in places)
+        path = next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
+        if path is not None:
+            found[name] = path
+    if not found:
+        raise CommandError("there is no tmux on PATH to stand before", "install tmux, or correct PATH", EXIT_USAGE)
+    return found
+
+
+def _directory(host: Host) -> Path:
+    """A name for the launchers' directory, in one that only we can enter, and that stays.
+
+    Servers that outlive the command keep it on the PATH of their windows: nobody else may ever make it.
+    """
+    uid = os.getuid()
+    given = host.environment.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
+    for place in (Path(given), Path("/tmp")):
+        own = place / f"sm-{uid}-shim"
+        made = own / host.entropy.token()
+        if os.access(place, os.W_OK | os.X_OK) and len(os.fsencode(made / "ask")) <= PATH_LIMIT:
+            try:
+                private_directory(own)
+            except (CommandRejected, TransportError) as refused:
+                raise CommandError(str(refused), "set XDG_RUNTIME_DIR to a directory of yours") from refused
+            return made
+    raise CommandError("there is no directory for the shim", "set XDG_RUNTIME_DIR to a short directory of yours")
+
+
+def _as_given(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, without what this interpreter has done to it: where it finds the C locale, it sets LC_CTYPE."""
+    given = dict(environment)
+    if environment is os.environ:
+        before = psutil.Process().environ().get("LC_CTYPE")
+        given.pop("LC_CTYPE", None)
+        given |= {} if before is None else {"LC_CTYPE": before}
+    return given
+
+
+class _Running(StopSwitch):
+    """The command while it runs: it is handed the signals that we get, and can be killed."""
+
+    def __init__(self, host: Host, argv: Sequence[str]) -> None:
+        super().__init__()
+        self._host = host
+        self._argv = list(argv)
+        self._who: ProcessIdentity | None = None
+        self._early: list[int] = []
+        self._started = threading.Event()
+
+    def to_its_end(self, environment: Mapping[str, str]) -> int:
+        """Run it; its exit status, negative for a signal."""
+        try:
+            with stop_signals(self):
+                return self._host.processes.foreground(self._argv, environment, self._is)
+        except OSError as error:
+            code = _NO_FILE if isinstance(error, FileNotFoundError) else _NO_PROGRAM
+            why = error.strerror or type(error).__name__
+            raise CommandError(f"{literal(self._argv[0], 200)}: {why}", "name a command on PATH", code) from error
+
+    def _is(self, who: ProcessIdentity) -> None:
+        self._who = who
+        self._started.set()
+        while self._early:
+            self._host.processes.signal(who, self._early.pop())
+
+    def deliver(self, signum: int) -> None:
+        """Hand the signal on; a terminal's Ctrl-C has reached the command as well."""
+        if signum == signal.SIGINT and self._host.stdin is not None and self._host.stdin.isatty():
+            return
+        if self._who is None:
+            self._early.append(signum)
+        else:
+            self._host.processes.signal(self._who, signum)
+
+    def die(self) -> None:
+        """Kill it: a call may come before we have been told who it is."""
+        if self._started.wait(10) and self._who is not None:
+            self._host.processes.signal(self._who, SIGKILL)
+
+
+class _Record:
+    """The file that every call is written to."""
+
+    def __init__(self, host: Host, name: str, plan: FaultPlan) -> None:
+        try:
+            self._path = put_file(host, "--record", name, first_line(plan, host.clock.wall()))
+        except CommandError as error:
+            raise CommandError(error.message, error.advice, EXIT_USAGE) from error
+        self._host = host
+        self._lock = threading.Lock()
+        self._failed: OSError | None = None
+
+    def add(self, call: ShimCall) -> None:
+        """One more call."""
+        with self._lock:
+            try:
+                line = call_line(call)
+                if self._failed is None and self._host.disk.append(self._path, line) < len(line):
+                    self._failed = OSError(0, "it was cut short")
+            except OSError as error:
+                self._failed = error
+
+    def is_whole(self) -> bool:
+        """Whether all calls are in it; says so if not."""
+        if self._failed is not None:
+            complain(self._host.stderr, f"--record: not every call could be written: {self._failed.strerror}")
+        return self._failed is None
+
+
+class _Told:
+    """What is to be said when all is over."""
+
+    def __init__(self, plan: FaultPlan, command: Sequence[str], status: int, made: Shim) -> None:
+        self.command = list(command)
+        self.status = status
+        self.reached = dict(sorted(made.reached.items()))
+        self.injections = made.injections
+        self.unfired = [str(fault) for fault in made.unfired()]
+        same = again(fired(self.injections)) if self.injections else plan
+        seed = f" --seed {same.seed}" if same.seed else ""
+        self.replay = f"seamripper shim --plan {shlex.quote(str(same))}{seed} -- {shlex.join(self.command)}"
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """The summary as text, each line with its style."""
+        ended = f"ended with {self.status}" if self.status >= 0 else f"was ended by signal {-self.status}"
+        yield f"{self.command[0]} {ended}, after {counted(sum(self.reached.values()), 'call')} of tmux", ""
+        for point, calls in self.reached.items():
+            yield f"  {calls:>6}  {point}", ""
+        if not self.reached:
+            yield "  a program that names tmux with its whole path cannot be reached", "yellow"
+        for injection in self.injections:
+            yield f"  {injection}", ""
+        for rule in self.unfired:
+            yield f"✖ `{rule}` never fired", "bold red"
+
+    def document(self) -> dict[str, Any]:
+        """The same for a program."""
+        listed = [
+            {"number": one.number, "at_s": one.at_s, "point": one.point, "call": one.call_number}
+            | {"action": one.action, "rule": one.rule}
+            for one in self.injections
+        ]
+        said = {"command": self.command, "status": self.status, "reached": self.reached, "injections": listed}
+        return {**said, "unfired": self.unfired, "replay": self.replay}
+
+
+def _tell(host: Host, told: _Told, arguments: argparse.Namespace) -> None:
+    """On standard error, because standard output is the command's own, or into a file."""
+    if arguments.summary is not None:
+        put_file(host, "--summary", arguments.summary, json.dumps({"schema": SCHEMA, **told.document()}) + "\n")
+        return
+    output = Output(dataclasses.replace(host, stdout=host.stderr), as_json=arguments.json, lasting=True)
+    if arguments.json:
+        output.document(told.document())
+        return
+    for line, style in told.lines():
+        output.say(line, style)
+    output.copyable(f"replay    {told.replay}")

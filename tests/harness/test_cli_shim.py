@@ -1,0 +1,259 @@
+"""`seamripper shim`: what it says, what it ends with, and what it keeps, around a `tmux` that is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from shutil import rmtree
+
+import psutil
+import pytest
+
+from backends.clock import SystemClock
+from harness.cli import main
+from harness.commands.host import this_host
+from harness.commands.staged import Answer
+from harness.waiting import eventually
+
+PATIENCE_S = 60.0
+TMUX = '#!/bin/sh\necho "$*" >>"$LOG"\necho answer\n'
+"""A multiplexer that answers everything with the same word, and notes it."""
+
+
+class Desk:
+    """A directory with a `tmux` first on PATH, and somebody who runs commands there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "bin").mkdir()
+        (directory / "run").mkdir()
+        self.tmux = directory / "bin" / "tmux"
+        self.tmux.write_text(TMUX, "utf-8")
+        self.tmux.chmod(0o700)
+        self.log = directory / "log"
+        self.environment = {
+            "PATH": f"{directory / 'bin'}:{os.environ['PATH']}",
+            "XDG_RUNTIME_DIR": str(directory / "run"),
+            "HOME": str(directory),
+            "LOG": str(self.log),
+        }
+
+    def __call__(self, *words: str, **environment: str) -> Answer:
+        """`seamripper shim` with these words."""
+        host = dataclasses.replace(
+            this_host(),
+            stdout=io.StringIO(),
+            stderr=io.StringIO(),
+            stdin=io.StringIO(),
+            environment={**self.environment, **environment},
+            cwd=self.directory,
+        )
+        code = main(("shim", *words), host)
+        assert isinstance(host.stdout, io.StringIO)
+        assert isinstance(host.stderr, io.StringIO)
+        return Answer(code, host.stdout.getvalue(), host.stderr.getvalue())
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """The same as a process of its own."""
+        argv = [sys.executable, "-P", "-m", "seamripper", "shim", *words]
+        return subprocess.Popen(
+            argv, env=self.environment, cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """What the real multiplexer was told."""
+        return self.log.read_text("utf-8").splitlines() if self.log.exists() else []
+
+    def leftovers(self) -> list[str]:
+        """What is left of any shim."""
+        return [str(path) for path in (self.directory / "run").glob("*/*")]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    """A desk; nothing of a shim is left in it."""
+    directory = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+    try:
+        made = Desk(directory)
+        yield made
+        assert made.leftovers() == []
+    finally:
+        rmtree(directory)
+
+
+def sh(text: str) -> tuple[str, ...]:
+    """A shell that runs `text`."""
+    return ("--", "sh", "-c", text)
+
+
+def test_a_fault_is_told_with_a_line_that_repeats_it(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
+    """On standard error: standard output is the program's own."""
+    program = 'tmux ls; tmux ls || echo "no: $?"; tmux neww'
+    told = desk("--plan", 'transport.list-sessions=50%*exit(3, "x")', "--seed", "1", *sh(program))
+    first = capfd.readouterr().out
+    (line,) = [line for line in told.stderr.splitlines() if line.startswith("replay ")]
+    again = desk(*shlex.split(line)[3:])
+
+    assert (told.code, told.stdout) == (0, "")
+    assert "after 3 calls of tmux" in told.stderr
+    assert "       1  transport.new-window\n" in told.stderr
+    assert capfd.readouterr().out == first
+    assert "injection 1 at" in told.stderr
+    assert [line for line in again.stderr.splitlines() if line.startswith("replay ")] == [line]
+
+
+def test_a_record_is_replayed(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each call has a line of its own in a file that nobody else can read, and what happened happens again."""
+    program = sh("for n in 1 2 3 4; do tmux ls || echo $n; done")
+    told = desk("--plan", "transport.list-sessions=2*pass->1*timeout(0.1)", "--record", "calls.jsonl", *program)
+    first = capfd.readouterr().out
+    path = desk.directory / "calls.jsonl"
+    head, *calls = map(json.loads, path.read_text("utf-8").splitlines())
+    again = desk("--replay", "calls.jsonl", *program)
+
+    assert (told.code, again.code, capfd.readouterr().out) == (0, 0, first)
+    assert first == "answer\nanswer\n3\nanswer\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert head["plan"] == "transport.list-sessions=2*pass->1*timeout(0.1)"
+    assert [call["number"] for call in calls if call["injection"]] == [3]
+    assert [call["outcome"] for call in calls] == ["passed on", "passed on", "exit 1, 0 and 27 bytes", "passed on"]
+
+
+def test_a_rule_that_never_fired_is_a_failure(desk: Desk) -> None:
+    """Unless it may: then it is told all the same."""
+    plan = ("--plan", "transport.kill-pane=1*empty")
+    told, allowed = (desk(*plan, *words, *sh("tmux ls; exit 5")) for words in ((), ("--allow-unfired",)))
+
+    assert (told.code, allowed.code) == (1, 5)
+    for answer in (told, allowed):
+        assert "`transport.kill-pane=1*empty` never fired" in answer.stderr
+        assert "transport.list-sessions" in answer.stderr
+
+
+def test_a_program_that_names_the_whole_path_is_not_reached(desk: Desk) -> None:
+    """Which is said, because it cannot be seen."""
+    told = desk("--plan", "transport.list-sessions=1*empty", "--", str(desk.tmux), "ls")
+
+    assert told.code == 1
+    assert "0 calls of tmux" in told.stderr
+    assert "whole path cannot be reached" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [("exit 7", 7), ("kill -TERM $$", 128 + signal.SIGTERM), ("tmux ls >/dev/null", 0)]
+)
+def test_without_a_plan_the_exit_code_is_that_of_the_program(desk: Desk, program: str, code: int) -> None:
+    """Whatever it says and however it ends."""
+    assert desk("--plan", "", *sh(program)).code == code
+
+
+def test_a_program_can_be_killed_at_a_call(desk: Desk) -> None:
+    """As by SIGKILL; nothing behind that call happens."""
+    told = desk("--plan", "transport.new-window=1*lost:die", *sh("tmux ls; tmux neww; tmux ls"))
+
+    assert told.code == 128 + signal.SIGKILL
+    assert desk.lines == ["ls", "neww"]
+
+
+def test_the_summary_is_a_document(desk: Desk) -> None:
+    """On standard error, or in a file."""
+    words = ("--plan", "transport.new-window=1*empty", *sh("tmux neww; tmux ls"))
+    shown = desk("--json", *words)
+    kept = desk("--summary", "summary.json", *words)
+    documents = [json.loads(text) for text in (shown.stderr, (desk.directory / "summary.json").read_text("utf-8"))]
+
+    assert (shown.stdout, kept.stderr) == ("", "")
+    for document in documents:
+        assert document["reached"] == {"transport.list-sessions": 1, "transport.new-window": 1}
+        assert document["injections"][0]["action"] == "empty"
+        assert (document["schema"], document["status"], document["unfired"]) == (1, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--plan", ""), 2, "no command is given; "),
+        ((*sh("true"),), 2, "one of --plan and --replay is needed; "),
+        (("--plan", "", "--replay", "x", *sh("true")), 2, "one of --plan and --replay is needed; "),
+        (("--plan", "mux.new_window=timeout", *sh("true")), 2, "--plan: position 0: "),
+        (("--plan", "transport.neww=timeout", *sh("true")), 2, "nearest valid name"),
+        (("--plan", "transport.list-keys", *sh("true")), 2, "--plan: position 19: "),
+        (("--plan", "", "--record", "no/such/file", *sh("true")), 2, "--record: no/such/file cannot be written"),
+        (("--plan", "", "--record", "bin", *sh("true")), 2, "--record: bin is no regular file"),
+        (("--replay", "nowhere", *sh("true")), 2, "--replay: nowhere: No such file"),
+        (("--replay", "bin/tmux", *sh("true")), 2, "--replay: bin/tmux: line 1 is no JSON"),
+        (("--plan", "", "--seed", "-1", *sh("true")), 2, "--seed"),
+        (("--plan", "", "--", "no-such-program"), 127, "no-such-program: No such file"),
+        (("--plan", "", "--", "/dev/null"), 126, "/dev/null: Permission denied"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(desk: Desk, words: tuple[str, ...], code: int, why: str) -> None:
+    """With what to do about it; no program is run."""
+    desk.log.write_text("", "utf-8")
+    told = desk(*words)
+
+    assert (told.code, told.stdout) == (code, "")
+    assert told.stderr.startswith("error: ")
+    assert why in told.stderr
+    assert (told.stderr.count("\n"), "; " in told.stderr) == (1, True)
+
+
+def test_without_a_multiplexer_there_is_nothing_to_stand_before(desk: Desk) -> None:
+    """Nothing is run then."""
+    told = desk("--plan", "", "--", "/bin/sh", "-c", "echo", PATH=str(desk.directory))
+
+    assert (told.code, told.stderr) == (
+        2,
+        "error: there is no tmux on PATH to stand before; install tmux, or correct PATH\n",
+    )
+
+
+def test_a_shim_inside_of_a_shim(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
+    """The inner one stands before the outer one, which gets what the inner one lets through."""
+    again = shlex.join([sys.executable, "-P", "-m", "seamripper", "shim"])
+    inner = f"{again} --plan 'transport.list-sessions=1*exit(8, \"\")' -- sh -c 'tmux ls; echo $?; tmux ls; echo $?'"
+    told = desk("--plan", 'transport.list-sessions=1*exit(7, "")', *sh(inner))
+
+    assert (told.code, capfd.readouterr().out) == (0, "8\n7\n")
+    assert "after 1 call of tmux" in told.stderr
+
+
+def test_being_told_to_end_reaches_the_program(desk: Desk) -> None:
+    """What it makes of that decides; the shim leaves nothing behind."""
+    program = 'trap "echo told; exit 3" TERM; tmux ls; while :; do sleep 0.1; done'
+    process = desk.start("--plan", "", *sh(program))
+    eventually(lambda: desk.lines, SystemClock(), PATIENCE_S)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE_S)
+
+    assert (process.returncode, out) == (3, b"answer\ntold\n"), err
+
+
+def test_a_shim_that_was_killed_stands_in_nobodys_way(desk: Desk) -> None:
+    """Its program goes on, and its calls are passed on."""
+    program = "echo $$ >pid; while [ ! -e go ]; do sleep 0.05; done; tmux ls"
+    process = desk.start("--plan", "transport.list-sessions=1*empty", *sh(program))
+    try:
+        eventually(lambda: (desk.directory / "pid").exists(), SystemClock(), PATIENCE_S)
+        process.kill()
+        process.wait(PATIENCE_S)
+        (desk.directory / "go").touch()
+
+        assert eventually(lambda: desk.lines, SystemClock(), PATIENCE_S) == ["ls"]
+    finally:
+        process.communicate(timeout=PATIENCE_S)
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(int((desk.directory / "pid").read_text("utf-8"))).wait(PATIENCE_S)
+        rmtree(desk.directory / "run")
