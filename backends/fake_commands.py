@@ -124,7 +124,9 @@ def _new_session(exchange: Exchange, flags: Flags) -> None:
     if "d" not in flags:
         raise Refused("open terminal failed: not a terminal")
     cwd = expand(flags.value("c") or "/", exchange.place)
-    session = server.make_session(name, cwd, _size(flags, "x"), _size(flags, "y"))
+    columns, lines = _size(flags, "x"), _size(flags, "y")
+    _take_pty(server)
+    session = server.make_session(name, cwd, columns, lines)
     window = _make_window(exchange, flags, session, cwd, select=True)
     if "P" in flags:
         exchange.say(flags.value("F") or "#{session_name}:", session, window)
@@ -141,9 +143,15 @@ def _new_window(exchange: Exchange, flags: Flags) -> None:
     target = flags.value("t")
     session = find_session(exchange.server, target)
     cwd = expand(flags.value("c") or "/", exchange.place.at(session))
+    _take_pty(exchange.server)
     window = _make_window(exchange, flags, session, cwd, select="d" not in flags)
     if "P" in flags:
         exchange.say(flags.value("F") or "#{session_name}:#{window_index}.#{pane_index}", session, window)
+
+
+def _take_pty(server: FakeServer) -> None:
+    if not server.has_ptys:
+        raise Refused("create window failed: fork failed: Too many open files")
 
 
 def _make_window(exchange: Exchange, flags: Flags, session: FakeSession, cwd: str, *, select: bool) -> FakeWindow:

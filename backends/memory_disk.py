@@ -101,7 +101,7 @@ class MemoryDisk(Disk):
     """Files in memory, shared by whoever holds this object; relative paths start at the root.
 
     Locks belong to the disk: they are held until released or until `forget_locks`. Modification times are read from
-    `clock` (all zero without one). `free` is what `free_bytes` answers.
+    `clock` (all zero without one). `free` is what `free_bytes` answers, whatever is written; only where it is 0 nothing can be.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -129,6 +129,9 @@ class MemoryDisk(Disk):
             raise _error(errno.EEXIST, path)
         node = self._new(_Kind.FILE)
         directory = self._enter(name, node)
+        if data and not self.free:
+            self.mutations.append(Mutation("write", name, node.number, 0, b"", directory=directory.number))
+            raise _error(errno.ENOSPC, path)
         node.data += data
         self.mutations.append(Mutation("write", name, node.number, len(data), bytes(data), directory=directory.number))
 
@@ -141,6 +144,8 @@ class MemoryDisk(Disk):
             node = self._link(name, _Kind.FILE)
         elif node.kind is not _Kind.FILE:
             raise _error(_NOT_WRITABLE[node.kind], path)
+        if data and not self.free:
+            raise _error(errno.ENOSPC, path)
         node.data += data
         node.modified = self._now()
         directory = self._above(name) if made else 0

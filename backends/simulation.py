@@ -259,6 +259,8 @@ class FakeServer:
         self.log_failures: list[tuple[str, OSError]] = []
         self.ever_started = False
         self.socket_unlinked = False
+        self.has_ptys = True
+        """Whether the host has a terminal left for another window."""
         self.socket = "sim"
         """What `TMUX` says in a window."""
         self.frozen = False

@@ -84,10 +84,11 @@ DISK_FILES = ("state", "journal", "crash", "lock", "events", "results", "other")
 AGENT_EVENTS = ("die", "stall", "half_result", "flood", "ignore_nudge")
 """What a scripted agent asks about at each of its steps."""
 LIVE_EVENTS = (
-    *("freeze_server", "kill_server", "unlink_socket", "replace_server"),
-    *("freeze_client", "no_binary", "no_ptys", "disk_full"),
+    *("freeze_server", "kill_server", "stop_server", "unlink_socket", "replace_server"),
+    *("freeze_client", "kill_client", "no_binary", "no_ptys", "no_descriptors", "disk_full"),
+    *("freeze_agent", "kill_agent", "segv_agent", "term_agent", "hup_agent", "int_agent"),
 )
-"""What can be done to a real multiplexer server and its host."""
+"""What can be done to a real multiplexer server, to its clients, to its host, and to the agents that are at work."""
 ARGUMENTS_OF_LAYER: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "transport": frozenset({"argv"}),

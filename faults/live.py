@@ -1,9 +1,10 @@
-"""Live faults: what happens to the multiplexer's server itself, under a call of the seam, and is undone again.
+"""Live faults: what happens to the multiplexer's server, its clients, its host or its agents, and is undone again.
 
 A `live.<event>` point is reached by each call of the seam that is made while a server runs, stopped or not, before the call is
 asked: `live.freeze_server=3*pass->1*occur(20)` stops the server under the fourth call that finds one. Calls that come before
-the first server, or between two, are not counted, so that what is planned always has something to happen to. Points that no
-rule of the plan is about are not reached at all: on a real host each look at the server costs one at its process.
+the first server, or between two, are not counted, so that what is planned always has something to happen to; nor are, for what
+happens to agents, calls that find none at work. Points that no rule of the plan is about are not reached at all: on a real host
+each look at the server costs one at its process.
 """
 
 from __future__ import annotations
@@ -23,11 +24,25 @@ from faults.ledger import Ledger
 __all__ = ["LiveEvent", "LiveHost", "LivePoints"]
 
 
+def _nothing() -> None:
+    return None
+
+
+def _always() -> bool:
+    return True
+
+
 class LiveEvent(NamedTuple):
-    """Something that can be done to a server, also twice in a row, and how it is undone; both take no longer than a moment."""
+    """Something that can be done to a host, also twice in a row, and how it is undone; both take no longer than a moment.
+
+    `ready` tells whether there is something for it to happen to, besides the server. `prepare` is called before each run that
+    it is planned for.
+    """
 
     happen: Callable[[], None]
-    undo: Callable[[], None]
+    undo: Callable[[], None] = _nothing
+    ready: Callable[[], bool] = _always
+    prepare: Callable[[], None] = _nothing
 
 
 class LiveHost:
@@ -39,13 +54,21 @@ class LiveHost:
 
     def __init__(self, clock: Clock, running: Callable[[], bool], events: Mapping[str, LiveEvent]) -> None:
         """`running` tells whether there is a server process; `events` are by the name that follows `live.`."""
-        self.running = running
+        self._running = running
         self._clock = clock
         self._events = dict(events)
         self._in_force: Counter[str] = Counter()
         self._round = 0
         self._lock = threading.Lock()
         self._watchdogs: list[tuple[threading.Thread, Waker]] = []
+
+    def prepare(self, event: str) -> None:
+        """Put up what the host needs for it to happen later."""
+        self._events[event].prepare()
+
+    def ready(self, event: str) -> bool:
+        """Whether there is a server, and whatever else it needs to happen to."""
+        return self._running() and self._events[event].ready()
 
     def happen(self, event: str, seconds: float | None) -> None:
         """Do it now, and undo it after `seconds`, else with `undo`."""
@@ -101,15 +124,17 @@ class LivePoints:
     def __init__(self, ledger: Ledger, host: LiveHost, points: tuple[str, ...]) -> None:
         self._ledger = ledger
         self._host = host
-        self._points = points
+        self._events = {point: point.partition(".")[2] for point in points}
+        for event in self._events.values():
+            host.prepare(event)
 
     def reach(self, call: Call) -> None:
         """Let happen what is planned for this call, which has not been asked yet."""
-        for point in self._points:
+        for point, event in self._events.items():
             # What happened at the point before may have been the server's end.
-            if not self._host.running():
-                return
+            if not self._host.ready(event):
+                continue
             with self._ledger.reach(point, call, quiet=True) as reached:
                 if isinstance(reached.action, Occur):
-                    self._host.happen(point.partition(".")[2], reached.action.seconds)
+                    self._host.happen(event, reached.action.seconds)
                     reached.ended("occurs")

@@ -22,7 +22,12 @@ _READS = ("disk.read:", "disk.listdir:")
 
 
 def unwritten(report: Report, *kinds: str) -> bool:
-    """Whether something went wrong while files of these kinds were written; a journal is read before it is added to."""
+    """Whether something went wrong while files of these kinds were written; a journal is read before it is added to.
+
+    A host whose disk ran full has none of them written.
+    """
+    if any(injection.point == "live.disk_full" for injection in report.injections):
+        return True
     points = [injection.point for injection in report.injections if injection.point.startswith("disk.")]
     written = [point for point in points if not point.startswith(_READS) or point == "disk.read:journal"]
     return any(point.rpartition(":")[2] in kinds for point in written)

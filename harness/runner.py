@@ -37,7 +37,7 @@ __all__ = ["Stage", "catalog_of", "run_scenario"]
 
 def catalog_of(world: type[World] | World) -> PointCatalog:
     """The failpoints that can be reached in that kind of world."""
-    return _catalog(world.layers, world.live_events)
+    return _catalog(world.layers, world.live_events())
 
 
 @functools.cache

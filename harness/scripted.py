@@ -119,7 +119,7 @@ class Emit(NamedTuple):
 
 
 class Deliver(NamedTuple):
-    """Put `data` where the result belongs: by rename, or straight into the file if it is not whole."""
+    """Put `data` where the result belongs: by rename, or straight into the file if it is not whole. A failure is the reply."""
 
     data: bytes
     whole: bool
@@ -267,8 +267,8 @@ class Script:
         document = {"token": token or self._token, "status": status, "summary": summary}
         data = json.dumps(document).encode("ascii") + b"\n"
         half = self._fault("half_result") is not None or half
-        yield Deliver(data[: len(data) // 2] if half else data, whole=not half)
-        if not half and not token:
+        failure = yield Deliver(data[: len(data) // 2] if half else data, whole=not half)
+        if not (failure or half or token):
             yield Note("result")
         return False
 
@@ -516,9 +516,9 @@ class _RealAgent:
                 try:
                     self._put(effect)
                 except (OSError, ValueError) as exc:
-                    _write_all(
-                        1, f"{type(effect).__name__.lower()} failed: {exc}\n".encode("utf-8", "backslashreplace")
-                    )
+                    failure = f"{type(effect).__name__.lower()} failed: {exc}\n"
+                    _write_all(1, failure.encode("utf-8", "backslashreplace"))
+                    return failure
         return None
 
     def _put(self, effect: Effect) -> None:

@@ -88,6 +88,28 @@ class SimulatedAgent:
         self._lines: list[str] = []
         self._ignored: set[int] = set()
         self._turns = 0
+        self._held = False
+        self._unsaid: Say | None = None
+        self._caught: list[int] = []
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it has begun, and lives."""
+        return self.process.alive and self._flow is not None
+
+    def hold(self) -> None:
+        """Its terminal takes no output, as after Ctrl-S: what it prints next keeps it waiting."""
+        self._held = True
+
+    def let_go(self) -> None:
+        """Its terminal takes output again; signals that came while it waited are heard then."""
+        self._held = False
+        said, self._unsaid = self._unsaid, None
+        caught, self._caught = self._caught, []
+        if said is None:
+            return
+        self._perform(said)
+        self._advance(next if not caught else lambda flow: flow.throw(Signalled(caught[0])))
 
     def at_work_with(self, other: SimulatedAgent) -> bool:
         """Whether this one lives and works on the task of `other`."""
@@ -111,6 +133,11 @@ class SimulatedAgent:
             return True
         if self._flow is None or signum not in (signal.SIGINT, signal.SIGTERM, SIGHUP):
             return False
+        if self._unsaid is not None and signum != SIGHUP:
+            self._caught.append(signum)
+            return True
+        # A hangup ends the terminal, and with it whatever the terminal has kept waiting.
+        self._held, self._unsaid = False, None
         self._listening = False
         self._turns += 1
         self._advance(lambda flow: flow.throw(Signalled(signum)))
@@ -156,6 +183,9 @@ class SimulatedAgent:
                 self._turns += 1
                 self.process.clock.call_later(effect.seconds / self._scale, partial(self._resume, self._turns))
                 return
+            if self._held and isinstance(effect, Say):
+                self._unsaid = effect
+                return
             reply: str | None = None
             if isinstance(effect, Listen):
                 if not self._lines:
@@ -163,7 +193,7 @@ class SimulatedAgent:
                     return
                 reply = self._lines.pop(0)
             else:
-                self._perform(effect)
+                reply = self._perform(effect)
             go_on = _sending(reply)
 
     def _resume(self, turn: int) -> None:
@@ -171,7 +201,7 @@ class SimulatedAgent:
         if turn == self._turns:
             self._advance(next)
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: Effect) -> str | None:
         process = self.process
         match effect:
             case Say(data):
@@ -191,7 +221,10 @@ class SimulatedAgent:
                 try:
                     self._put(effect)
                 except (OSError, ValueError) as exc:
-                    process.print(f"{type(effect).__name__.lower()} failed: {exc}\n")
+                    failure = f"{type(effect).__name__.lower()} failed: {exc}\n"
+                    process.print(failure)
+                    return failure
+        return None
 
     def _put(self, effect: Emit | Deliver | Record) -> None:
         disk, env = self.process.disk, self.process.env
@@ -211,7 +244,12 @@ class SimulatedAgent:
         draft = posixpath.join(posixpath.dirname(target), f".{self.process.pid}-0.draft") if whole else target
         if disk.info(draft) is not None:
             disk.remove(draft)
-        disk.write(draft, data)
+        try:
+            disk.write(draft, data)
+        except OSError:
+            if whole:
+                disk.remove(draft)
+            raise
         if whole:
             disk.replace(draft, target)
 

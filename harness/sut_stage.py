@@ -36,7 +36,7 @@ LAYERS_OF_SYSTEMS = frozenset({"mux", "leak", "transport", "clock", "agent", "li
 
 def systems_catalog(world: type[World] | World) -> PointCatalog:
     """The failpoints that a run of somebody's orchestrator can reach in that kind of world."""
-    return PointCatalog(STEPS, supports=LAYERS_OF_SYSTEMS & world.layers, live_events=world.live_events)
+    return PointCatalog(STEPS, supports=LAYERS_OF_SYSTEMS & world.layers, live_events=world.live_events())
 
 
 @dataclass(frozen=True)

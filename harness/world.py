@@ -28,6 +28,7 @@ from backends.entropy import Entropy, SeededEntropy, SystemEntropy
 from backends.errors import MultiplexerError
 from backends.fake import FakeMultiplexer
 from backends.fake_transport import FakeTransport
+from backends.last_will import LastWill
 from backends.memory_disk import MemoryDisk
 from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
 from backends.processes import Liveness, ProcessIdentity, ProcessTable, SystemProcessTable
@@ -37,10 +38,16 @@ from backends.simulation import FakeServer
 from backends.tmux import SOCKET_NAME, TmuxMultiplexer
 from backends.transport import SubprocessTransport, Transport
 from faults.live import LiveEvent, LiveHost
+from harness import guardian
 from harness.agents import PROGRAM
+from harness.clients import RealClients, SimulatedClients
 from harness.engine.signals import not_ignored
 from harness.engine.windows import RUN_OPTION
-from harness.simulated import Agents
+from harness.guardian import LEDGER, end_world, importing, ledger_of
+from harness.hurting import AGENT_SIGNALS, DescriptorLimit, agent_events
+from harness.simulated import Agents, SimulatedAgent
+from harness.small_disk import SmallDisk, small_disks_are_possible
+from harness.terminals import hold_output, let_output_go
 from harness.waiting import eventually
 
 __all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "Remains", "SimulatedTmuxWorld", "World"]
@@ -68,8 +75,6 @@ class World(ABC):
     virtual: bool
     layers: frozenset[str]
     """The layers of faults that can be injected here."""
-    live_events: tuple[str, ...]
-    """What of the layer `live` can be made to happen to the server here."""
     runs: Path
     project: Path
     clock: Clock
@@ -77,7 +82,7 @@ class World(ABC):
     processes: ProcessTable
     entropy: Entropy
     live: LiveHost
-    """The server as the `live.` faults know it; what is in force is undone with `close`."""
+    """The host as the `live.` faults know it; what is in force is undone with `close`."""
     scale: float
     python: str = sys.executable
     program: str = PROGRAM
@@ -89,6 +94,15 @@ class World(ABC):
         self.scale = scale
         self._cues: list[tuple[float, Callable[[], None]]] = []
         self.agents = Agents()
+
+    @classmethod
+    @abstractmethod
+    def live_events(cls) -> tuple[str, ...]:
+        """What of the layer `live` can be made to happen in such a world on this host."""
+
+    @abstractmethod
+    def agents_at_work(self) -> list[ProcessIdentity]:
+        """The processes of the scripted agents that have begun and live, stopped or not."""
 
     @abstractmethod
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
@@ -177,8 +191,6 @@ class FakeWorld(World):
     name = "fake"
     virtual = True
     layers = frozenset({"mux", "leak", "disk", "engine", "signal", "clock", "agent", "live"})
-    # The fake multiplexer has no socket, and asks nobody who he is.
-    live_events: tuple[str, ...] = ("freeze_server", "kill_server")
     python = "/sim/bin/python3"
     program = "/sim/lib/scripted.py"
 
@@ -195,11 +207,35 @@ class FakeWorld(World):
             self.disk.mkdir(directory)
         self.live = LiveHost(self.clock, lambda: self.server.running, self._live_events())
 
+    @classmethod
+    def live_events(cls) -> tuple[str, ...]:
+        """See `World.live_events`; the fake multiplexer has no socket and no clients, and asks nobody who he is."""
+        return ("freeze_server", "kill_server", "disk_full", "freeze_agent", *AGENT_SIGNALS)
+
     def _live_events(self) -> dict[str, LiveEvent]:
         return {
             "freeze_server": LiveEvent(self.freeze, self.thaw),
-            "kill_server": LiveEvent(self.kill_server, _not_undone),
+            "kill_server": LiveEvent(self.kill_server),
+            "disk_full": LiveEvent(partial(self._set_room, 0), partial(self._set_room, self.disk.free)),
+            **agent_events(self.processes, self.agents_at_work, self._hold_agent, self._let_agent_go),
         }
+
+    def _agent(self, process: ProcessIdentity) -> SimulatedAgent:
+        return next(agent for agent in self.agents.agents if agent.process.identity == process)
+
+    def _hold_agent(self, process: ProcessIdentity) -> None:
+        self._agent(process).hold()
+
+    def _let_agent_go(self, process: ProcessIdentity) -> None:
+        # Programs run in waits, never inside of a call.
+        self.clock.call_later(0.0, self._agent(process).let_go)
+
+    def _set_room(self, size: int) -> None:
+        self.disk.free = size
+
+    def agents_at_work(self) -> list[ProcessIdentity]:
+        """See `World.agents_at_work`."""
+        return [agent.process.identity for agent in self.agents.agents if agent.at_work]
 
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
         """See `World.multiplexer`."""
@@ -224,7 +260,7 @@ class FakeWorld(World):
     @property
     def frozen(self) -> bool:
         """See `World.frozen`."""
-        return self.server.frozen or self.server.socket_unlinked
+        return self.server.frozen or (self.server.running and self.server.socket_unlinked)
 
     def ledger(self) -> list[dict[str, Any]]:
         """See `World.ledger`."""
@@ -272,11 +308,16 @@ class SimulatedTmuxWorld(FakeWorld):
 
     name = "simulated-tmux"
     layers = FakeWorld.layers | {"transport"}
-    live_events = (*FakeWorld.live_events, "unlink_socket", "replace_server")
+
+    @classmethod
+    def live_events(cls) -> tuple[str, ...]:
+        """See `World.live_events`."""
+        own = ("stop_server", "unlink_socket", "replace_server", "freeze_client", "kill_client", "no_binary", "no_ptys")
+        return (*super().live_events(), *own)
 
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
         """See `World.multiplexer`."""
-        transport: Transport = FakeTransport(self.server)
+        transport = self._clients.around(FakeTransport(self.server))
         return TmuxMultiplexer(
             Path("/sim/socket"),
             transport=transport if wrap is None else wrap(transport),
@@ -288,7 +329,16 @@ class SimulatedTmuxWorld(FakeWorld):
             prepare=self.disk.mkdir,
         )
 
+    def stop_server(self) -> None:
+        """The server ends as `kill-server` ends it: it takes its socket along."""
+        self.server.kill()
+        self.server.socket_unlinked = True
+
+    def _set_ptys(self, are_there: bool) -> None:
+        self.server.has_ptys = are_there
+
     def _live_events(self) -> dict[str, LiveEvent]:
+        self._clients = SimulatedClients(self.clock)
         others: list[ProcessIdentity] = []
 
         def end_others() -> None:
@@ -297,8 +347,11 @@ class SimulatedTmuxWorld(FakeWorld):
 
         return {
             **super()._live_events(),
+            **self._clients.events(),
+            "stop_server": LiveEvent(self.stop_server),
             "unlink_socket": LiveEvent(self.cut_socket, self.mend_socket),
             "replace_server": LiveEvent(lambda: others.append(self.replace_server()), end_others),
+            "no_ptys": LiveEvent(partial(self._set_ptys, False), partial(self._set_ptys, True)),
         }
 
 
@@ -308,7 +361,6 @@ class LiveTmuxWorld(World):
     name = "tmux"
     virtual = False
     layers = frozenset({"mux", "leak", "transport", "disk", "engine", "signal", "clock", "agent", "live"})
-    live_events = ("freeze_server", "kill_server", "unlink_socket", "replace_server")
     default_call_timeout_s = 60.0
     """Seconds of the world's clock: only a call that hangs may be late, however slow the host is."""
 
@@ -319,9 +371,14 @@ class LiveTmuxWorld(World):
         self.runs = self._base / "runs"
         self.project = self._base / "project"
         self._socket = self._base / "s"
-        self._ledger = self._base / "ledger.jsonl"
+        self._binary = self._base / "tmux"
+        self._ledger = ledger_of(self._base)
+        self._environment = {**os.environ, LEDGER: str(self._ledger)}
+        self._will = LastWill((sys.executable, "-m", guardian.__name__, str(self._base)), importing(os.environ))
         for directory in (self.runs, self.project, self._socket):
             directory.mkdir(mode=0o700)
+        self._program = shutil.which("tmux")
+        self.put_binary()
         self.disk = RealDisk()
         self.processes: SystemProcessTable = SystemProcessTable(self.clock)
         # Tokens must be unique on the host: leftovers of a run are found by them.
@@ -330,29 +387,53 @@ class LiveTmuxWorld(World):
         self._frozen: ProcessIdentity | None = None
         self._others: list[ProcessIdentity] = []
         self._hidden = self._base / "socket"
-        self.live = LiveHost(
-            self.clock,
-            lambda: self._recorded() is not None,
-            {
-                "freeze_server": LiveEvent(self.freeze, self.thaw),
-                "kill_server": LiveEvent(self.kill_server, _not_undone),
-                "unlink_socket": LiveEvent(self.cut_socket, self.mend_socket),
-                "replace_server": LiveEvent(self.replace_server, self._end_others),
-            },
-        )
+        self._clients = RealClients(self.processes, self.disk, self._base / "client")
+        self._limit = DescriptorLimit(self.server, self.processes, self.disk, SystemClock())
+        self._small: SmallDisk | None = None
+        self.live = LiveHost(self.clock, lambda: self._recorded() is not None, self._live_events())
+
+    @classmethod
+    def live_events(cls) -> tuple[str, ...]:
+        """See `World.live_events`; limits of other processes are Linux's, and not every host lets us mount."""
+        servers = ("freeze_server", "kill_server", "stop_server", "unlink_socket", "replace_server")
+        limits = ("no_ptys", "no_descriptors") if sys.platform == "linux" else ()
+        disks = ("disk_full",) if small_disks_are_possible() else ()
+        clients = ("freeze_client", "kill_client", "no_binary")
+        return (*servers, *clients, *limits, *disks, "freeze_agent", *AGENT_SIGNALS)
+
+    def _live_events(self) -> dict[str, LiveEvent]:
+        return {
+            "freeze_server": LiveEvent(self.freeze, self.thaw),
+            "kill_server": LiveEvent(self.kill_server),
+            "stop_server": LiveEvent(self.stop_server),
+            "unlink_socket": LiveEvent(self.cut_socket, self.mend_socket),
+            "replace_server": LiveEvent(self.replace_server, self._end_others),
+            "no_binary": LiveEvent(self.take_binary, self.put_binary),
+            "no_ptys": self._limit.event("no_ptys", free=1),
+            "no_descriptors": self._limit.event("no_descriptors", free=0),
+            "disk_full": LiveEvent(self.fill_disk, self.empty_disk, prepare=self._move_to_small_disk),
+            **self._clients.events(),
+            **agent_events(
+                self.processes,
+                self.agents_at_work,
+                lambda one: hold_output(one.pid),
+                lambda one: let_output_go(one.pid),
+            ),
+        }
 
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
         """See `World.multiplexer`."""
-        environment = {**os.environ, "SEAMRIPPER_LEDGER": str(self._ledger)}
-        transport: Transport = SubprocessTransport(self.processes, environment=environment)
+        spawning = SubprocessTransport(self.processes, environment=self._environment)
+        transport = self._clients.around(spawning)
         return TmuxMultiplexer(
             self._socket,
+            binary=str(self._binary),
             transport=transport if wrap is None else wrap(transport),
             clock=self.clock,
             call_timeout_s=call_timeout_s,
             processes=self.processes,
             disk=self.disk,
-            environment=environment,
+            environment=self._environment,
         )
 
     def server(self) -> ProcessIdentity:
@@ -393,10 +474,16 @@ class LiveTmuxWorld(World):
         self.processes.signal(self.server(), SIGKILL)
         self._frozen = None
 
+    def stop_server(self) -> None:
+        """Somebody asks the server to end, as `kill-server` does."""
+        ours = self.server()
+        self.ask_tmux("kill-server")
+        eventually(lambda: self.processes.liveness(ours) is Liveness.DEAD, SystemClock(), 10)
+
     @property
     def frozen(self) -> bool:
         """See `World.frozen`."""
-        return self._frozen is not None or self.disk.info(self._hidden) is not None
+        return self._frozen is not None or self._limit.in_force or self.disk.info(self._hidden) is not None
 
     def cut_socket(self) -> None:
         """The server's socket is removed, while it lives on."""
@@ -412,12 +499,46 @@ class LiveTmuxWorld(World):
             else:
                 self.disk.remove(self._hidden)
 
+    def take_binary(self) -> None:
+        """The tmux that this world's multiplexers run is gone; the host's own stays."""
+        self._binary.unlink(missing_ok=True)
+
+    def put_binary(self) -> None:
+        """It is there again."""
+        with contextlib.suppress(FileExistsError):
+            self._binary.symlink_to(self._program or "/nonexistent/tmux")
+
+    def _move_to_small_disk(self) -> None:
+        """Keep new runs on a small file system from now on."""
+        if self._small is None:
+            below = self._base / "small"
+            below.mkdir()
+            self._small = SmallDisk(below, self._base / "small.pid", self._environment)
+            self.runs = self._small.path
+
+    def fill_disk(self) -> None:
+        """There is no room left where runs are kept."""
+        assert self._small is not None
+        self._small.fill()
+
+    def empty_disk(self) -> None:
+        """There is room again."""
+        if self._small is not None:
+            self._small.empty()
+
+    def agents_at_work(self) -> list[ProcessIdentity]:
+        """See `World.agents_at_work`."""
+        started = {entry["pid"]: entry["token"] for entry in self.ledger() if entry["what"] == "start"}
+        tokens = sorted(set(started.values()) - {""})
+        carrying = self.processes.carrying("SEAMRIPPER_TOKEN", *tokens) if tokens else []
+        return [one for one in carrying if one.pid in started]
+
     def ask_tmux(self, *words: str) -> str:
         """What a tmux that knows nothing of us answers at the socket of our server; `RuntimeError` if it refuses."""
         multiplexer = self.multiplexer()
         assert isinstance(multiplexer, TmuxMultiplexer)
-        client = (multiplexer.binary, "-f", "/dev/null", "-S", str(multiplexer.socket_path))
-        done = self.processes.run((*client, *words), timeout_s=60)
+        client = (self._program or "tmux", "-f", "/dev/null", "-S", str(multiplexer.socket_path))
+        done = self.processes.run((*client, *words), timeout_s=60, env=self._environment)
         if done.status != 0:
             raise RuntimeError(f"tmux {words[0]}: exit {done.status}: {done.stderr.decode('utf-8', 'replace')}")
         return done.stdout.decode("utf-8")
@@ -474,30 +595,27 @@ class LiveTmuxWorld(World):
         """See `World.driver_died`; the process that plays the engine goes on living here, without its locks."""
 
     def close(self) -> None:
-        """See `World.close`."""
-        self.live.undo()
-        self.thaw()
-        self.mend_socket()
-        tokens = self._tokens()
+        """See `World.close`; nothing that fails on the way keeps the rest from being ended. Harmless twice."""
+        if not self._base.exists():
+            return
+        with contextlib.ExitStack() as ending:
+            ending.callback(self._will.call_off)
+            ending.callback(end_world, self._base, self.processes, SystemClock())
+            if self._small is not None:
+                ending.callback(self._small.end)
+            ending.callback(self._end_server)
+            ending.callback(self.mend_socket)
+            ending.callback(self.thaw)
+            ending.callback(self.live.undo)
+
+    def _end_server(self) -> None:
         try:
             multiplexer = self.multiplexer()
             assert isinstance(multiplexer, TmuxMultiplexer)
             multiplexer.shutdown()
         finally:
-            if self._server is not None and self.processes.liveness(self._server) is Liveness.ALIVE:
+            if self._server is not None:
                 self.processes.signal(self._server, SIGKILL)
-            for token in tokens:
-                for one in self.processes.carrying("SEAMRIPPER_TOKEN", token):
-                    self.processes.signal(one, SIGKILL)
-            shutil.rmtree(self._base, ignore_errors=True)
-
-    def _tokens(self) -> set[str]:
-        found = {entry["token"] for entry in self.ledger() if isinstance(entry.get("token"), str)}
-        return found - {""}
-
-
-def _not_undone() -> None:
-    """What is dead stays dead."""
 
 
 WORLDS: Mapping[str, type[World]] = {

@@ -13,10 +13,12 @@ import pytest
 from plugin_runs import run_pytest, text
 
 from backends.clock import SystemClock
-from backends.errors import MultiplexerError
+from backends.errors import MultiplexerError, TransportUnavailable
 from backends.processes import ProcessIdentity
+from faults.catalog import LIVE_EVENTS
 from faults.errors import FaultPlanError
 from faults.plan import FaultPlan
+from harness.hurting import AGENT_SIGNALS
 from harness.oracles import unharmed
 from harness.runner import Stage, catalog_of
 from harness.stories import story_of
@@ -30,7 +32,21 @@ SWEPT = {
     "kill_server=occur": ("fake", "simulated-tmux"),
     "unlink_socket=occur(6)": ("simulated-tmux",),
     "replace_server=occur": ("simulated-tmux",),
+    "stop_server=occur": ("simulated-tmux",),
+    "freeze_client=occur": ("simulated-tmux",),
+    "freeze_client=occur(2)": ("simulated-tmux",),
+    "kill_client=occur": ("simulated-tmux",),
+    "no_binary=occur(6)": ("simulated-tmux",),
+    "no_binary=occur": ("simulated-tmux",),
+    "no_ptys=occur(6)": ("simulated-tmux",),
+    "disk_full=occur": ("fake",),
+    "disk_full=occur(6)": ("fake",),
+    "freeze_agent=occur": ("fake",),
+    "freeze_agent=occur(6)": ("fake",),
+    **{f"{event}=occur": ("fake",) for event in AGENT_SIGNALS},
 }
+HURT = ("disk_full", "freeze_agent")
+"""What makes a difference even if it ends by itself."""
 
 
 def plans(story: str, backend: str, event: str, action: str) -> Iterator[FaultPlan]:
@@ -55,18 +71,30 @@ def test_whatever_happens_to_the_server_at_whichever_call_every_oracle_holds(fau
         told = trial(story_of("completes"), plan, backend=backend)
         assert told.verdict.problems == (), plan
         assert not told.verdict.unfired
-        assert not action.endswith(")") or list(unharmed(calm, told.reports[0])) == []
+        assert not action.endswith(")") or event in HURT or list(unharmed(calm, told.reports[0])) == []
         tried += 1
-    assert tried >= 10
+    assert tried >= (4 if event.endswith("_agent") else 10)
 
 
-@pytest.mark.parametrize("event", ["freeze_client", "no_binary", "no_ptys", "disk_full"])
-@pytest.mark.parametrize("backend", WORLDS)
-def test_what_no_world_can_do_is_refused_with_what_it_can(backend: str, event: str) -> None:
+@pytest.mark.parametrize(
+    ("backend", "event"),
+    [("fake", "freeze_client"), ("fake", "no_binary"), ("fake", "no_ptys"), ("simulated-tmux", "no_descriptors")],
+)
+def test_what_a_world_cannot_do_is_refused_with_what_it_can(backend: str, event: str) -> None:
     """A plan that could not be carried out is refused when it is read."""
-    can = ", ".join(f"live.{one}" for one in WORLDS[backend].live_events)
+    can = ", ".join(point for point in catalog_of(WORLDS[backend]).points() if point.startswith("live."))
     with pytest.raises(FaultPlanError, match=f"live.{event} cannot be made to happen here, only {can}$"):
         FaultPlan.parse(f"live.{event}=occur", 0, catalog_of(WORLDS[backend]))
+
+
+def test_every_event_of_the_catalog_can_happen_in_some_world_and_no_world_knows_another() -> None:
+    """Nothing that a plan may name is without a world in which it happens, at least on Linux, where users may mount."""
+    possible = {event for world in WORLDS.values() for event in world.live_events()}
+    needs_more = {"no_ptys", "no_descriptors", "disk_full"}
+
+    assert possible <= set(LIVE_EVENTS)
+    assert set(LIVE_EVENTS) - possible <= needs_more
+    assert len(LIVE_EVENTS) >= 14
 
 
 def test_what_was_for_good_is_over_when_the_next_run_begins() -> None:
@@ -119,8 +147,12 @@ def live() -> Iterator[tuple[World, ProcessIdentity]]:
         world.close()
 
 
+UNHEARD = [event for event in LiveTmuxWorld.live_events() if not event.endswith(("_agent", "_ptys", "_full"))]
+"""After these a question gets no answer, or none of the same server."""
+
+
 @pytest.mark.live
-@pytest.mark.parametrize("event", LiveTmuxWorld.live_events)
+@pytest.mark.parametrize("event", UNHEARD)
 def test_a_live_server_is_hurt_and_nothing_of_it_is_left(
     live: tuple[LiveTmuxWorld, ProcessIdentity], event: str
 ) -> None:
@@ -140,7 +172,9 @@ def test_a_live_server_is_hurt_and_nothing_of_it_is_left(
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("event", ["freeze_server", "unlink_socket"])
+@pytest.mark.parametrize(
+    "event", [one for one in UNHEARD if one not in ("kill_server", "stop_server", "replace_server")]
+)
 def test_a_live_server_that_was_spared_answers_again(live: tuple[LiveTmuxWorld, ProcessIdentity], event: str) -> None:
     """The same server, with what it had, once the time has passed."""
     world, server = live
@@ -153,6 +187,44 @@ def test_a_live_server_that_was_spared_answers_again(live: tuple[LiveTmuxWorld, 
     assert identity is not None
     assert identity.pid == server.pid
     assert world.multiplexer().list_sessions() == ["a"]
+
+
+@pytest.mark.live
+@pytest.mark.skipif("disk_full" not in LiveTmuxWorld.live_events(), reason="nobody may mount a file system here")
+def test_a_live_disk_is_full_for_everybody_until_it_is_not() -> None:
+    """Not a byte more is taken from any process, and what was there stays; afterwards there is room."""
+    world = LiveTmuxWorld()
+    try:
+        world.live.prepare("disk_full")
+        (world.runs / "before").write_text("kept")
+        world.live.happen("disk_full", None)
+        with pytest.raises(OSError, match="No space left on device"):
+            (world.runs / "new").write_text("x")
+        copied = world.processes.run(["cp", __file__, str(world.runs / "other")], timeout_s=60)
+        world.live.undo()
+        (world.runs / "new").write_text("x")
+
+        assert copied.status == 1
+        assert (world.runs / "before").read_text() == "kept"
+    finally:
+        world.close()
+    assert not world.runs.exists()
+
+
+@pytest.mark.live
+@pytest.mark.skipif("no_ptys" not in LiveTmuxWorld.live_events(), reason="limits of other processes are Linux's")
+def test_a_live_host_without_ptys_opens_no_window_and_answers(live: tuple[LiveTmuxWorld, ProcessIdentity]) -> None:
+    """What needs a terminal is refused as unknown, everything else is answered, and with terminals a window opens."""
+    world, _ = live
+    mux = world.multiplexer()
+    world.live.happen("no_ptys", None)
+    with pytest.raises(TransportUnavailable, match="fork failed: Too many open files"):
+        mux.new_window("a", "w", world.project, {}, "sleep 100")
+    before = mux.list_window_ids("a")
+    world.live.undo()
+
+    assert before == ["@0"]
+    assert mux.new_window("a", "w", world.project, {}, "sleep 100") in mux.list_window_ids("a")
 
 
 ENDS = {

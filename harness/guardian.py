@@ -1,0 +1,52 @@
+"""Ends a live world whose process has ended without ending it: `python -m harness.guardian DIRECTORY`.
+
+Whatever a live world begins (server, agents, their children, what holds its file systems) inherits a variable that names a
+file in the world's own directory. So it is found and killed, stopped or not, whoever its parent is by then.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from backends.clock import Clock, SystemClock
+from backends.posix_signals import SIGKILL
+from backends.processes import ProcessTable, SystemProcessTable
+
+__all__ = ["LEDGER", "end_world", "importing", "ledger_of"]
+
+LEDGER = "SEAMRIPPER_LEDGER"
+"""The variable that every process of a live world has."""
+
+_PATIENCE_S = 10.0
+"""Seconds that killed processes are given to be gone; what is in the middle of a `fork` is met in the next look."""
+
+
+def ledger_of(base: Path) -> Path:
+    """The file that `LEDGER` names in the world whose directory is `base`."""
+    return base / "ledger.jsonl"
+
+
+def end_world(base: Path, processes: ProcessTable, clock: Clock) -> None:
+    """Kill every process of the world whose directory is `base`, and remove that."""
+    end = clock.monotonic() + _PATIENCE_S
+    while (left := processes.carrying(LEDGER, str(ledger_of(base)))) and clock.monotonic() < end:
+        for one in left:
+            if one != processes.me():
+                processes.signal(one, SIGKILL)
+        clock.wait(0.01)
+    shutil.rmtree(base, ignore_errors=True)
+
+
+def importing(environment: Mapping[str, str]) -> dict[str, str]:
+    """That environment, in which this package is found also where it is not installed."""
+    here = str(Path(__file__).resolve().parents[1])
+    return {**environment, "PYTHONPATH": os.pathsep.join([here, *filter(None, [environment.get("PYTHONPATH")])])}
+
+
+if __name__ == "__main__":
+    _clock = SystemClock()
+    end_world(Path(sys.argv[1]), SystemProcessTable(_clock), _clock)
