@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import subprocess
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from backends.clock import Clock, Waker
 from backends.later import later
 from backends.processes import Completed
 from harness.commands.asking import sessions_there
@@ -16,14 +21,20 @@ from harness.dashboard.observer import Observer
 from harness.dashboard.panes import Outcome, Verb
 from harness.dashboard.reader import RunsReader, RunView
 from harness.dashboard.sessions import Answer, SessionWatch
+from harness.engine.signals import StopSwitch, stop_signals
 from harness.runs import resolve_root
+
+if TYPE_CHECKING:
+    from harness.dashboard.app import Dashboard
 
 __all__ = ["Launcher", "add_tui", "tui"]
 
-Dashboard = later("harness.dashboard.app:Dashboard")
+make_dashboard = later("harness.dashboard.app:Dashboard")
 
 _QUESTION_S = 2.0
 """Seconds that the multiplexer is given to say which sessions it has."""
+_LEAVING_S = 3.0
+"""Seconds that the dashboard is given to leave the terminal as it was, once a signal has asked it to go."""
 _COMMAND_S = 120.0
 """Seconds that a command may take which the dashboard has launched; a stop waits for the run's own grace."""
 _PLAIN_TERMINALS = ("dumb", "unknown")
@@ -50,6 +61,7 @@ def add_tui(commands: Commands) -> None:
 _EXIT_CODES = """\
 exit codes:
   0 left    1 the runs cannot be shown    2 usage, or no terminal    70 the dashboard crashed
+  128+n left because of signal n
 """
 
 
@@ -67,15 +79,49 @@ def tui(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     reader = RunsReader(host.disk, root, clock=host.clock, processes=host.processes, entropy=host.entropy)
     observer = Observer(reader, watch.sessions, host.disk, host.clock)
     launcher = Launcher(host, root, arguments.mux)
-    dashboard = Dashboard(observer.look, root=str(root), launch=launcher.launch, attach=launcher.attach)
+    dashboard: Dashboard = make_dashboard(observer.look, root=str(root), launch=launcher.launch, attach=launcher.attach)
+    leaving = _Leaving(dashboard, host.clock)
     watch.start()
     try:
-        dashboard.run()
+        with stop_signals(leaving):
+            dashboard.run()
     finally:
         watch.stop()
+        leaving.over.wake()
+    if leaving.signum is not None:
+        # Whatever was raised then, the terminal that is gone may have been the reason.
+        return 128 + leaving.signum
     if dashboard.failure is not None:
         raise dashboard.failure
     return 0
+
+
+class _Leaving(StopSwitch):
+    """Has the dashboard leave at the first signal, so that the terminal is left as it was found.
+
+    Where that takes too long, because the terminal is gone or takes nothing any more, the process ends without it. While the
+    terminal is another's it waits, and a Ctrl-C that is typed is for that one to understand.
+    """
+
+    def __init__(self, dashboard: Dashboard, clock: Clock) -> None:
+        super().__init__()
+        self._dashboard = dashboard
+        self._clock = clock
+        self.over = Waker()
+
+    def request(self, by: str, signum: int | None = None) -> None:
+        """See `StopSwitch.request`."""
+        if signum == signal.SIGINT and self._dashboard.is_away:
+            return
+        super().request(by, signum)
+        self._dashboard.leave()
+        if self.requests == 1:
+            threading.Thread(target=self._insist, name="leaving", daemon=True).start()
+
+    def _insist(self) -> None:
+        while not self._clock.wait(_LEAVING_S, self.over):
+            if not self._dashboard.is_away:
+                os._exit(128 + (self.signum or 0))
 
 
 def _session_watch(host: Host, root: Path, mux: str | None) -> SessionWatch:

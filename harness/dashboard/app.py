@@ -5,15 +5,21 @@ All reading happens in a worker thread and all questions to a multiplexer in ano
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import ClassVar
 
+from rich.segment import Segment
+from rich.style import Style
 from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.color import Color
 from textual.containers import Horizontal, VerticalScroll
+from textual.filter import LineFilter
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.screen import ModalScreen
@@ -44,6 +50,27 @@ __all__ = ["Dashboard", "RunList"]
 _REFRESH_S = 1.0
 _WIDE = 100
 """Columns from which on the list is given more room."""
+_NOTICE_S = 30.0
+"""Seconds for which it stays on the screen what came of a command, where no key is pressed."""
+
+
+class _Colourless(LineFilter):
+    """Takes every colour away, where Textual's own filters make greys of them; bold and reverse stay."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """See `LineFilter.apply`."""
+        return [Segment(text, style and _colourless(style), control) for text, style, control in segments]
+
+
+_NOT_DIM = Style(dim=False)
+
+
+@lru_cache(1024)
+def _colourless(style: Style) -> Style:
+    return style.without_color + _NOT_DIM + Style(meta=style.meta)
+
+
+_COLOURLESS = (_Colourless(),)
 
 
 class RunList(ScrollView, can_focus=True):
@@ -217,6 +244,11 @@ class Dashboard(App[None]):
         self._snapshot = Snapshot()
         self._offered: frozenset[Verb] = frozenset()
         self._looking = False
+        self._told_at: float | None = None
+        self._loop_of_events: asyncio.AbstractEventLoop | None = None
+        self._is_leaving = False
+        self.is_away = False
+        """Whether the terminal is in another's hands."""
         self.failure: BaseException | None = None
         """What was raised in here, if anything was."""
 
@@ -228,11 +260,30 @@ class Dashboard(App[None]):
         yield self._words
         yield Footer(show_command_palette=False)
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """See `App.get_line_filters`; with NO_COLOR everything has the terminal's own colours."""
+        return _COLOURLESS if self.no_color else super().get_line_filters()
+
+    def leave(self) -> None:
+        """Leave as soon as may be. For handlers of signals: it may come before the first screen, and while another waits."""
+        self._is_leaving = True
+        if self._loop_of_events is not None:
+            self._loop_of_events.call_soon_threadsafe(self.exit)
+
     def on_mount(self) -> None:
         """Begin to look."""
+        self._loop_of_events = asyncio.get_running_loop()
+        if self._is_leaving:
+            self.exit()
         self._list.focus()
         self._look_again()
         self.set_interval(_REFRESH_S, self._look_again)
+
+    async def on_event(self, event: events.Event) -> None:
+        """See `App.on_event`; whoever presses a key has read what came of the last one."""
+        if isinstance(event, events.Key | events.MouseDown) and not event.is_forwarded and self._told_at is not None:
+            self._say("")
+        await super().on_event(event)
 
     def on_resize(self, event: events.Resize) -> None:
         """Give the list more room where there is some."""
@@ -300,9 +351,12 @@ class Dashboard(App[None]):
         if verb is Verb.ATTACH:
             try:
                 with self.suspend():
+                    self.is_away = True
                     outcome = self._hand_over(view)
             except SuspendNotSupported:
                 outcome = Outcome(False, "error: this terminal cannot be handed on")
+            finally:
+                self.is_away = False
             self._tell(outcome)
             return
         self._say(f"{verb} {literal(view.run_id, 60)} ...")
@@ -318,9 +372,11 @@ class Dashboard(App[None]):
         if not self.screen_stack:
             return
         self._say(literal(outcome.line, 300), "green" if outcome.done else "bold red")
+        self._told_at = self._snapshot.now
         self._look_again()
 
     def _say(self, line: str, style: str = "") -> None:
+        self._told_at = None
         self._message.update(Text(line, style=style))
         self._message.display = bool(line)
 
@@ -344,6 +400,8 @@ class Dashboard(App[None]):
             # It has been left meanwhile.
             return
         self._snapshot = snapshot
+        if self._told_at is not None and snapshot.now - self._told_at >= _NOTICE_S:
+            self._say("")
         self._show_runs()
         chosen = self._chosen
         if chosen is not None and chosen.run_id != snapshot.watched:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -106,13 +107,20 @@ def _searched(view: RunView) -> str:
 
 
 def row(view: RunView, width: int, *, chosen: bool = False) -> tuple[Text, Text]:
-    """A run in the list, in two lines of exactly `width` cells: status, progress and badges; below it the name's end."""
+    """A run in the list, in two lines of exactly `width` cells: status, progress and badges; below it the name's end.
+
+    A badge is there as a whole word, or there is a sign that it is missing.
+    """
     status = view.status
     first = Text(">" if chosen else " ")
     first.append(f"{GLYPHS[status.name]} {status.name.value}", STYLES[status.name])
     if view.state is not None and view.state.tasks:
         first.append(f" {sum(task.phase is TaskPhase.DONE for task in view.state.tasks)}/{len(view.state.tasks)}")
-    for badge in sorted(status.badges, key=lambda badge: badge is not Badge.PENDING):
+    badges = sorted(status.badges, key=lambda badge: badge is not Badge.PENDING)
+    for badge in badges:
+        if first.cell_len + 1 + len(_MARKS[badge]) + 2 * (badge is not badges[-1]) > width:
+            first.append(" …", "yellow")
+            break
         first.append(f" {_MARKS[badge]}", "bold yellow" if badge is Badge.PENDING else "yellow")
     first.truncate(width, overflow="ellipsis", pad=True)
     return first, Text(
@@ -168,7 +176,7 @@ def empty_detail(snapshot: Snapshot, root: str, words: str) -> Text:
 
 def detail(view: RunView, details: Details) -> RenderableType:
     """Everything about the chosen run, the most urgent first."""
-    parts: list[RenderableType] = [header(view.status, view.state, view.run_id)]
+    parts: list[RenderableType] = [_indented(line) for line in header(view.status, view.state, view.run_id).split("\n")]
     if view.attention.strip():
         parts += _section("attention", _lines(view.attention.splitlines()[:20]), "bold yellow")
     if view.state is not None and view.state.tasks:
@@ -180,6 +188,11 @@ def detail(view: RunView, details: Details) -> RenderableType:
     if details.log:
         parts += _section(f"log  {literal(details.log_name, 60)}", _lines(details.log[-40:]))
     return Group(*parts)
+
+
+def _indented(line: Text) -> RenderableType:
+    """A line whose indentation holds for what is wrapped of it, too."""
+    return Padding(line[2:], (0, 0, 0, 2)) if line.plain.startswith("  ") else line
 
 
 def _section(name: str, content: RenderableType, style: str = "bold") -> list[RenderableType]:

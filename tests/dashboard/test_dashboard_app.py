@@ -168,6 +168,54 @@ def test_a_resume_is_launched_at_once_and_its_outcome_is_told() -> None:
     assert stage.done == [(Verb.RESUME, CRASHED)]
 
 
+@pytest.mark.parametrize("key", ["down", "question_mark", "e"])
+def test_what_came_of_a_command_is_let_go_at_the_next_key(key: str) -> None:
+    """Whoever presses one has read it, and what comes of that key takes its place."""
+
+    async def story(screen: Screen) -> None:
+        await screen.press("e")
+        assert "resumed at last" in screen.text
+        stage.outcome = Outcome(True, "as it was asked")
+        await screen.press(key)
+        assert "resumed at last" not in screen.text
+        assert ("as it was asked" in screen.text) is (key == "e")
+
+    stage = Stage(outcome=Outcome(True, "resumed at last"))
+    stage.runs.one_of_each()
+    stage.play(story)
+
+
+def test_what_came_of_a_command_is_let_go_after_a_while() -> None:
+    """Half a minute, for those who press nothing."""
+
+    async def story(screen: Screen) -> None:
+        await screen.press("e")
+        stage.runs.clock.sleep(29)
+        await screen.look_again()
+        assert "as it was asked" in screen.text
+        stage.runs.clock.sleep(2)
+        await screen.look_again()
+        assert "as it was asked" not in screen.text
+
+    stage = Stage()
+    stage.runs.one_of_each()
+    stage.play(story)
+
+
+def test_it_leaves_when_it_is_told_to_before_its_first_screen() -> None:
+    """A signal may come at any moment."""
+    app = Stage().dashboard()
+
+    async def has_left() -> bool:
+        left, _ = await asyncio.wait([asyncio.ensure_future(app.run_async(headless=True))], timeout=60)
+        return bool(left)
+
+    app.leave()
+
+    assert asyncio.run(has_left())
+    assert app.failure is None
+
+
 @pytest.mark.parametrize(("answer", "done"), [("y", 1), ("n", 0), ("escape", 0)])
 @pytest.mark.parametrize(("key", "below"), [("x", 1), ("c", 5)])
 def test_what_ends_something_is_asked_about_first(key: str, below: int, answer: str, done: int) -> None:

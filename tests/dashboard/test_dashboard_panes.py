@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from made_up_runs import HOSTILE
 from rich.cells import cell_len
+from rich.console import Console
 
+from harness.dashboard.details import Details
 from harness.dashboard.observer import Snapshot
-from harness.dashboard.panes import Verb, empty_detail, fitting, question, row, title, verbs
+from harness.dashboard.panes import Verb, detail, empty_detail, fitting, question, row, title, verbs
 from harness.dashboard.reader import RunView
 from harness.dashboard.render import GLYPHS, list_row, status_line
 from harness.dashboard.sessions import Answer, Sessions
@@ -34,6 +36,25 @@ def test_every_row_is_as_wide_as_it_may_be(name: RunStatus, badges: tuple[Badge,
     assert [cell_len(line.plain) for line in lines] == [width, width]
     assert lines[0].plain[1:].startswith(f"{GLYPHS[name]} {name.value}"[: width - 2])
     assert lines[1].plain.rstrip().endswith("3f9a2c")
+
+
+@pytest.mark.parametrize("width", [18, 20, 21, 22, 26, 28, 29, 40])
+def test_a_badge_is_a_whole_word_or_is_seen_to_be_missing(width: int) -> None:
+    """Half a word is read as another one."""
+    text = row(view_of(Status(RunStatus.UNKNOWN, badges=(Badge.STALE, Badge.ORPHANED))), width)[0].plain
+
+    shown = text.removeprefix(" ? UNKNOWN 1/2").split()
+    assert shown in (["…"], ["stale", "…"], ["stale", "orphaned"])
+
+
+def test_what_is_wrapped_of_an_indented_line_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    """So that a long reason is seen to be one."""
+    view = view_of(Status(RunStatus.CRASHED, "OSError: disk quota exceeded while saving"))
+
+    Console(width=30).print(detail(view, Details()))
+
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[3:5] == ["  OSError: disk quota exceeded", "  while saving"]
 
 
 @pytest.mark.parametrize("name", [RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.UNKNOWN])
