@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 AGENTS := .agents
 READY := $(VENV)/.stamp-ready
 MUTABLE := $(VENV)/.stamp-mutants
-SWEPT := $(addprefix scenarios/test_,sweep.py pairs.py random_plans.py kill9_everywhere.py power_loss.py torn_files.py)
+SWEPT := $(addprefix scenarios/test_,sweep.py pairs.py random_plans.py late_changes.py kill9_everywhere.py power_loss.py torn_files.py)
 JOBS ?= 2
 WORKERS ?= 4
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -70,7 +70,6 @@ format: $(READY)
 bench: $(READY)
 	@$(BIN)/python tests/bench/bench_engine.py $(ARGS)
 	@$(BIN)/python tests/bench/bench_dashboard.py
-	@$(BIN)/python tests/bench/bench_shim.py
 
 # Every run begins anew: a verdict that was kept could be older than the tests.
 mutants: $(MUTABLE)
