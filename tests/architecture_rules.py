@@ -48,6 +48,7 @@ LAYERS: tuple[Layer, ...] = (
                 "clock",
                 "posix_signals",
                 "running",
+                "last_will",
                 "processes",
                 "disk",
                 "entropy",
@@ -88,6 +89,7 @@ LAYERS: tuple[Layer, ...] = (
                     "probe",
                     "runs",
                     "waiting",
+                    *("clients", "hurting", "small_disk", "terminals", "guardian", "users_tmux"),
                 ),
                 *("chronology", "drawing", "pages", "timeline", "coverage_page"),
             )
@@ -351,6 +353,7 @@ BANS: tuple[Ban, ...] = (
         "import subprocess\ntry:\n    pass\nexcept subprocess.TimeoutExpired:\n    pass",
         owners={
             "backends.running": "what the process table runs commands by",
+            "backends.last_will": "starts what outlives this process, which nothing that has a deadline can",
             "backends.control": "keeps one client of the multiplexer instead of starting one for each question",
         },
     ),
@@ -476,6 +479,9 @@ BANS: tuple[Ban, ...] = (
             "backends.processes": "reads the id of this boot, which is no file of ours",
             "backends.running": "has commands write into files without a name, which nobody else can touch",
             "harness.world": "makes and removes the directory that a live story happens in",
+            "harness.guardian": "removes that directory where the process of the story cannot",
+            "harness.users_tmux": "makes the directory of a server that stands for the user's own",
+            "harness.terminals": "opens the terminal of an agent that shall be kept waiting",
             "faults.shim": "makes its launchers programs, which is nothing that a simulated disk knows",
         },
     ),
