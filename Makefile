@@ -70,6 +70,7 @@ format: $(READY)
 bench: $(READY)
 	@$(BIN)/python tests/bench/bench_engine.py $(ARGS)
 	@$(BIN)/python tests/bench/bench_dashboard.py
+	@$(BIN)/python tests/bench/bench_shim.py
 
 # Every run begins anew: a verdict that was kept could be older than the tests.
 mutants: $(MUTABLE)
