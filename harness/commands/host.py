@@ -19,6 +19,7 @@ from backends.later import later
 from backends.processes import ProcessTable, SystemProcessTable
 from backends.registry import chosen_multiplexer, get_multiplexer
 from backends.transport import SubprocessTransport, Transport
+from harness.commands.signs import PLAIN
 from harness.record import RunStore
 
 if TYPE_CHECKING:
@@ -143,12 +144,12 @@ def _here() -> Path:
 
 
 def forgiving(stream: TextIO | None) -> TextIO:
-    """`stream`, showing what its encoding lacks as an escape instead of failing; what is closed takes everything."""
+    """`stream`, writing what its encoding lacks as `PLAIN` does instead of failing; what is closed takes everything."""
     if stream is None:
         return io.StringIO()
     reconfigure = getattr(stream, "reconfigure", None)
     if callable(reconfigure):
-        reconfigure(errors="backslashreplace")
+        reconfigure(errors=PLAIN)
     return stream
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import io
+from pathlib import Path
 
 import pytest
 
+import harness
 from harness.agents import plan_of, task, works
-from harness.commands.host import Host
+from harness.commands.host import Host, forgiving
 from harness.commands.output import Output, OutputGone
+from harness.commands.signs import PLAIN_SIGNS
 from harness.commands.staged import CommandLine
+from harness.dashboard.render import GLYPHS, PHASE_GLYPHS
 from harness.engine.core import STOP_FILE
 from harness.record import RunStatus
 from harness.world import FakeWorld
+
+MODULES = Path(harness.__file__).parent
 
 
 class Terminal(io.StringIO):
@@ -160,3 +167,36 @@ def test_a_standard_error_that_is_gone_changes_no_exit_code(seamripper: CommandL
     """The complaint is lost, what it is about is not."""
     assert seamripper("resume", "nope", stderr=Broken(errno.EPIPE)).code == 2
     assert seamripper("run", "plan.toml", "--json", stderr=Broken(errno.EPIPE)).code == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_where_there_is_no_unicode_signs_are_plain_and_columns_stay(seamripper: CommandLine, encoding: str) -> None:
+    """One sign for one sign; what is not ours is escaped, and nothing fails."""
+    seamripper("run", "plan.toml")
+    raw = io.BytesIO()
+    out = forgiving(io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    for words in (("list",), ("status",)):
+        assert seamripper(*words, stdout=out).code == 0
+    Output(seamripper.host(stdout=out)).say("✖ \u4e2d")
+
+    told, usual = raw.getvalue().decode(encoding), seamripper("list").stdout + seamripper("status").stdout
+    plain = "".join(PLAIN_SIGNS.get(one, one) if not encodable(one, encoding) else one for one in usual)
+    assert told == f"{plain}x \\u4e2d\n"
+    assert told.startswith("+ FINISHED")
+
+
+def encodable(text: str, encoding: str) -> bool:
+    """Whether that encoding has it."""
+    return text.encode(encoding, "ignore") != b""
+
+
+def test_every_sign_that_a_command_may_show_has_a_plain_one() -> None:
+    """Whatever stands in a text of ours that is printed; pages and the dashboard are no lines."""
+    printed = [*MODULES.glob("commands/*.py"), *MODULES.glob("conformance/report_*.py"), MODULES / "probe.py"]
+    printed += [MODULES / "dashboard" / "render.py", MODULES / "engine" / "summary.py"]
+    nodes = [node for path in printed for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    signs = {one for text in texts for one in text if not one.isascii()}
+
+    assert signs - {*PLAIN_SIGNS} == set()
+    assert {*GLYPHS.values(), *PHASE_GLYPHS.values()} - {*PLAIN_SIGNS} == {"?", "!"}
