@@ -7,24 +7,39 @@ takes effect at the thaw.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from backends.base import StrPath, TerminalMultiplexer
 from backends.clock import VirtualClock
 from backends.disk import Disk
-from backends.errors import CommandRejected, TargetMissing
+from backends.errors import (
+    CommandRejected,
+    MultiplexerError,
+    TargetMissing,
+    TransportGarbled,
+    TransportUnavailable,
+)
+from backends.fake_options import put_option, scope_of, table_of
 from backends.fake_transport import FakeTransport
+from backends.fake_words import Refused
+from backends.judge import Meaning, judge
 from backends.operations import ServerIdentity, WindowExit, split_command
+from backends.processes import Completed
 from backends.simulated_processes import SimulatedProcessTable
 from backends.simulated_programs import FakeProcess, Program, Programs
 from backends.simulation import FakeServer, FakeSession, FakeWindow
 from backends.simulation_formats import field_value
+from backends.words import absence_lines, split_target
 
 __all__ = ["FakeMultiplexer", "FakeProcess", "FakeServer", "FakeTransport", "Program", "Programs"]
 
 T = TypeVar("T")
+
+_NATIVE = {"@": "window", "%": "pane", "$": "session"}
+"""What the first character of a native id names."""
 
 
 class FakeMultiplexer(TerminalMultiplexer):
@@ -63,9 +78,9 @@ class FakeMultiplexer(TerminalMultiplexer):
 
         def make() -> None:
             if name in self.server.sessions:
-                raise CommandRejected(f"duplicate session: {name}")
+                raise self._refused("new-session", f"duplicate session: {name}")
             session = self.server.make_session(name, os.fspath(cwd), cols, lines)
-            self.server.make_window(session, "sh", os.fspath(cwd), {}, ["sh"])
+            self.server.make_window(session, "shell", os.fspath(cwd), {}, ["sh"])
 
         self._ask(make)
 
@@ -81,16 +96,19 @@ class FakeMultiplexer(TerminalMultiplexer):
 
     def list_sessions(self) -> list[str]:
         """See `TerminalMultiplexer.list_sessions`; sorted, as tmux does."""
-        return self._ask(lambda: sorted(self.server.sessions))
+        return self._ask(self._names)
 
     def session_options(self, option: str) -> dict[str, str]:
         """See `TerminalMultiplexer.session_options`."""
 
+        def value(name: str) -> str | None:
+            try:
+                return table_of(option, self.server.sessions[name]).get(option)
+            except Refused:
+                return None
+
         def collect() -> dict[str, str]:
-            sessions = self.server.sessions
-            return {
-                name: sessions[name].options[option] for name in sorted(sessions) if option in sessions[name].options
-            }
+            return {name: shown for name in self._names() if (shown := value(name)) is not None}
 
         return self._ask(collect)
 
@@ -98,7 +116,14 @@ class FakeMultiplexer(TerminalMultiplexer):
         """See `TerminalMultiplexer.set_session_option`."""
 
         def put() -> None:
-            self._session(name).options[option] = value
+            self._running("set-option")
+            with self._saying("set-option"):
+                scope_of(option, server=False, window=False)
+            session = self.server.sessions.get(name)
+            if session is None:
+                raise self._refused("set-option", f"no such session: ={name}:", name)
+            with self._saying("set-option"):
+                put_option(table_of(option, session), option, value)
 
         self._ask(put)
 
@@ -108,7 +133,7 @@ class FakeMultiplexer(TerminalMultiplexer):
         environment = dict(env)
 
         def make() -> str:
-            found = self._session(session)
+            found = self._session("source-file", session)
             return self.server.make_window(found, name, os.fspath(cwd), environment, argv).id
 
         return self._ask(make)
@@ -118,7 +143,7 @@ class FakeMultiplexer(TerminalMultiplexer):
         words = list(argv)
 
         def make() -> str:
-            found = self._session(session)
+            found = self._session("source-file", session)
             return self.server.make_window(found, name, os.fspath(cwd), {}, words, parked=True).id
 
         return self._ask(make)
@@ -133,12 +158,15 @@ class FakeMultiplexer(TerminalMultiplexer):
         return self._ask(collect)
 
     def list_windows(self, session: str, fields: Sequence[str]) -> list[tuple[str, ...]]:
-        """See `TerminalMultiplexer.list_windows`."""
+        """See `TerminalMultiplexer.list_windows`; as unreadable as tmux's answer where a value has a TAB or a newline."""
         names = tuple(fields)
 
         def collect() -> list[tuple[str, ...]]:
-            windows = self._session(session).windows()
-            return [tuple(field_value(window, name) for name in names) for window in windows]
+            windows = self._session("list-windows", session).windows()
+            rows = [tuple(field_value(window, name) for name in names) for window in windows]
+            if any("\t" in value or "\n" in value for row in rows for value in row):
+                raise TransportGarbled("the answer is cut off, or not of the form that was asked for")
+            return rows
 
         return self._ask(collect)
 
@@ -155,9 +183,8 @@ class FakeMultiplexer(TerminalMultiplexer):
         """See `TerminalMultiplexer.kill_window`."""
 
         def kill() -> None:
-            window = self._find(target)
-            if window is not None:
-                self.server.close_window(window)
+            with contextlib.suppress(TargetMissing):
+                self.server.close_window(self._window("kill-window", target))
 
         self._ask(kill)
 
@@ -165,8 +192,8 @@ class FakeMultiplexer(TerminalMultiplexer):
         """See `TerminalMultiplexer.select_window`."""
 
         def select() -> None:
-            window = self._window(target)
-            window.session.current = window
+            window = self._window("select-window", target)
+            window.session.select(window)
 
         self._ask(select)
 
@@ -174,7 +201,9 @@ class FakeMultiplexer(TerminalMultiplexer):
         """See `TerminalMultiplexer.set_window_option`."""
 
         def put() -> None:
-            self._window(target).options[option] = value
+            table = self._options("set-option", target, option)
+            with self._saying("set-option"):
+                put_option(table, option, value)
 
         self._ask(put)
 
@@ -182,21 +211,31 @@ class FakeMultiplexer(TerminalMultiplexer):
         """See `TerminalMultiplexer.unset_window_option`."""
 
         def take() -> None:
-            self._window(target).options.pop(option, None)
+            self._options("set-option", target, option).pop(option, None)
 
         self._ask(take)
 
     def show_window_option(self, target: str, option: str) -> str:
         """See `TerminalMultiplexer.show_window_option`."""
-        return self._ask(lambda: self._window(target).options.get(option, ""))
+
+        def show() -> str:
+            try:
+                return self._options("show-options", target, option).get(option, "")
+            except CommandRejected as refusal:
+                if refusal.stderr == f"invalid option: {option}":
+                    return ""
+                raise
+
+        return self._ask(show)
 
     def pipe_pane(self, window_id: str, log_file: StrPath) -> None:
         """See `TerminalMultiplexer.pipe_pane`."""
 
         def pipe() -> None:
-            window = self._find(window_id)
-            if window is not None and not window.dead:
-                window.log = os.fspath(log_file)
+            window = self._window("pipe-pane", window_id)
+            if window.dead:
+                raise self._refused("pipe-pane", "target pane has exited")
+            window.log = os.fspath(log_file)
 
         self._ask(pipe)
 
@@ -204,15 +243,16 @@ class FakeMultiplexer(TerminalMultiplexer):
         """See `TerminalMultiplexer.send_text`; refused by a dead window, where tmux drops the text."""
 
         def deliver() -> None:
-            window = self._window(window_id)
+            window = self._window("list-panes", window_id)
             if window.dead:
-                raise CommandRejected("the window is dead: nothing was typed")
+                raise CommandRejected(f"the process of {window.id} has ended: nothing was typed")
             window.type(text)
 
         self._ask(deliver)
 
     def attach_target_argv(self, target: str) -> list[str]:
         """See `TerminalMultiplexer.attach_target_argv`; there is no such command."""
+        split_target(target)
         return ["fake-attach", target]
 
     def current_pane_id(self) -> str | None:
@@ -233,7 +273,13 @@ class FakeMultiplexer(TerminalMultiplexer):
 
     def switch_client(self, target: str, last_fallback: bool = False) -> bool:
         """See `TerminalMultiplexer.switch_client`; there is never a client."""
-        return self._ask(lambda: False)
+        split_target(target)
+
+        def switch() -> bool:
+            self._running("display-message")
+            return False
+
+        return self._ask(switch)
 
     def available(self) -> bool:
         """See `TerminalMultiplexer.available`."""
@@ -251,14 +297,14 @@ class FakeMultiplexer(TerminalMultiplexer):
         """See `TerminalMultiplexer.window_pids`; none for a dead window."""
 
         def look() -> list[int]:
-            window = self._window(target)
+            window = self._window("list-panes", target)
             return [] if window.dead else [window.pid]
 
         return self._ask(look)
 
     def window_exit(self, target: str) -> WindowExit | None:
         """See `TerminalMultiplexer.window_exit`."""
-        return self._ask(lambda: self._window(target).exit)
+        return self._ask(lambda: self._window("list-panes", target).exit)
 
     def server_identity(self) -> ServerIdentity | None:
         """See `TerminalMultiplexer.server_identity`."""
@@ -290,29 +336,73 @@ class FakeMultiplexer(TerminalMultiplexer):
             if self._abandoned:
                 raise InterruptedError("given up by the caller")
 
-    def _session(self, name: str) -> FakeSession:
+    def _refused(self, verb: str, line: str, about: str | None = None) -> MultiplexerError:
+        """What it means that tmux refuses `verb` with that line; `about` is the target whose absence it would prove."""
+        said = Completed((verb,), 1, b"", f"{line}\n".encode("utf-8", "surrogateescape"))
+        verdict = judge(said, self.server.socket, absence_lines(about) if about else frozenset())
+        if verdict.meaning in (Meaning.ABSENT, Meaning.NO_SERVER, Meaning.NO_SOCKET):
+            return TargetMissing(line, verb=verb, status=1, stderr=line)
+        if verdict.meaning is Meaning.REFUSED:
+            return CommandRejected(line, verb=verb, status=1, stderr=line)
+        kind = TransportGarbled if verdict.meaning is Meaning.GARBLED else TransportUnavailable
+        return kind(verdict.why)
+
+    @contextlib.contextmanager
+    def _saying(self, verb: str) -> Iterator[None]:
+        """Within, what tmux refuses comes out as what it means."""
+        try:
+            yield
+        except Refused as refusal:
+            raise self._refused(verb, str(refusal)) from refusal
+
+    def _running(self, verb: str) -> None:
+        """Refuse where there is no server, which proves that there is nothing in it."""
+        server = self.server
+        if not server.running:
+            silent = f"error connecting to {server.socket} (No such file or directory)"
+            raise self._refused(verb, f"no server running on {server.socket}" if server.ever_started else silent)
+
+    def _names(self) -> list[str]:
+        self._running("list-sessions")
+        return sorted(self.server.sessions)
+
+    def _session(self, verb: str, name: str) -> FakeSession:
+        self._running(verb)
         session = self.server.sessions.get(name)
         if session is None:
-            raise TargetMissing(f"can't find session: {name}")
+            raise self._refused(verb, f"can't find session: {name}", name)
         return session
 
-    def _window(self, target: str) -> FakeWindow:
-        window = self._find(target)
-        if window is None:
-            raise TargetMissing(f"can't find window: {target}")
-        return window
+    def _options(self, verb: str, target: str, option: str) -> dict[str, str]:
+        """Where the option of a window is kept; of a native id the option's name is read first, as tmux does."""
+        missing = ""
+        if split_target(target)[0] == target:
+            self._running(verb)
+            with self._saying(verb):
+                missing = f"no such {scope_of(option, server=False, window=True).value}"
+        window = self._window(verb, target, missing)
+        with self._saying(verb):
+            return table_of(option, window.session, window)
 
-    def _find(self, target: str) -> FakeWindow | None:
-        """The window that a native id or `=session[:window]` names; `None` is proof that there is none."""
-        if target.startswith("@"):
-            return self.server.windows.get(target)
-        if not target.startswith("="):
-            raise CommandRejected(f"{target} is no target of this backend", invalid_argument=True)
-        session_name, _, window_name = target[1:].partition(":")
-        session = self.server.sessions.get(session_name)
-        if session is None or not window_name:
-            return None if session is None else session.current
-        named = session.named(window_name)
-        if len(named) > 1:
-            raise CommandRejected(f"{target} names {len(named)} windows")
-        return named[0] if named else None
+    def _window(self, verb: str, target: str, missing: str = "") -> FakeWindow:
+        """The window that a native id or `=session[:window]` names; `missing` is how `verb` says that there is none."""
+        name, window_name = split_target(target)
+        if name == target:
+            self._running(verb)
+            window = self._by_id(target)
+            if window is None:
+                absent = f"can't find {_NATIVE[target[0]]}"
+                raise self._refused(verb, f"{missing or absent}: {target}", target)
+            return window
+        session = self._session("list-windows", name)
+        found = session.named(window_name) if window_name else [session.current] if session.current else []
+        if not found:
+            raise TargetMissing(f"session {name} has no window {window_name}")
+        if len(found) > 1:
+            raise CommandRejected(f"session {name} has {len(found)} windows named {window_name}")
+        return found[0]
+
+    def _by_id(self, target: str) -> FakeWindow | None:
+        if target.startswith("$"):
+            return next((s.current for s in self.server.sessions.values() if s.id == target), None)
+        return self.server.windows.get("@" + target[1:])

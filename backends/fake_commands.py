@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backends.fake_options import OptionScope, check_value, scope_of
+from backends.fake_options import OptionScope, put_option, scope_of
 from backends.fake_targets import current_session, find_pane, find_session, find_window
 from backends.fake_words import Flags, Refused, read_flags, read_script
 from backends.simulated_shell import redirected_to
@@ -116,7 +116,9 @@ def _list_clients(exchange: Exchange, flags: Flags) -> None:
 
 def _new_session(exchange: Exchange, flags: Flags) -> None:
     server = exchange.server
-    name = expand(flags.value("s") or str(len(server.sessions)), exchange.place).replace(".", "_").replace(":", "_")
+    given = flags.value("s")
+    form = str(len(server.sessions)) if given is None else given
+    name = expand(form, exchange.place).replace(".", "_").replace(":", "_")
     if not name:
         raise Refused("invalid session: ")
     if name in server.sessions:
@@ -134,8 +136,11 @@ def _new_session(exchange: Exchange, flags: Flags) -> None:
 
 def _size(flags: Flags, flag: str) -> int | None:
     text = flags.value(flag)
-    if text is not None and not (text.isdecimal() and int(text) > 0):
-        raise Refused(f"{'width' if flag == 'x' else 'height'} invalid")
+    what = "width" if flag == "x" else "height"
+    if text is not None and not text.isdecimal():
+        raise Refused(f"{what} invalid")
+    if text is not None and int(text) < 1:
+        raise Refused(f"{what} too small")
     return None if text is None else int(text)
 
 
@@ -196,7 +201,7 @@ def _start_server(exchange: Exchange, flags: Flags) -> None:
 
 def _select_window(exchange: Exchange, flags: Flags) -> None:
     window = find_window(exchange.server, flags.value("t"))
-    window.session.current = window
+    window.session.select(window)
 
 
 def _rename_window(exchange: Exchange, flags: Flags) -> None:
@@ -222,13 +227,12 @@ def _set_option(exchange: Exchange, flags: Flags) -> None:
     if "u" in flags or "U" in flags:
         options.pop(option, None)
         return
-    value = flags.rest[1] if len(flags.rest) > 1 else ""
-    if "F" in flags:
-        value = expand(value, exchange.place)
-    check_value(option, value)
-    options[option] = options.get(option, "") + value if "a" in flags else value
+    if len(flags.rest) < 2:
+        raise Refused("empty value")
+    value = expand(flags.rest[1], exchange.place) if "F" in flags else flags.rest[1]
+    put_option(options, option, options.get(option, "") + value if "a" in flags else value)
     if option == "exit-empty":
-        exchange.server.exit_empty = value == "on"
+        exchange.server.exit_empty = options[option] == "on"
 
 
 def _show_options(exchange: Exchange, flags: Flags) -> None:
@@ -287,7 +291,7 @@ def _load_buffer(exchange: Exchange, flags: Flags) -> None:
     try:
         data = exchange.take_stdin() if path == "-" else exchange.server.disk.read(path)
     except OSError as failure:
-        raise Refused(f"{failure.strerror}: {path}") from None
+        raise Refused(f"{path}: {failure.strerror}") from None
     exchange.server.buffers[flags.value("b") or "buffer0"] = data
 
 
@@ -361,7 +365,7 @@ def _source_file(exchange: Exchange, flags: Flags) -> None:
     try:
         data = exchange.take_stdin() if path == "-" else exchange.server.disk.read(path)
     except OSError as failure:
-        raise Refused(f"{failure.strerror}: {path}") from None
+        raise Refused(f"{path}: {failure.strerror}") from None
     lines = read_script(data.decode("utf-8", "surrogateescape"))
     for number, commands in lines:
         for words in commands:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import Enum
 
 from backends.fake_words import Refused
+from backends.simulation import FakeSession, FakeWindow
 
-__all__ = ["OptionScope", "check_value", "scope_of"]
+__all__ = ["OptionScope", "put_option", "scope_of", "table_of"]
 
 
 class OptionScope(Enum):
@@ -39,8 +40,8 @@ _SWITCHES = (
     "aggressive-resize allow-rename alternate-screen automatic-rename destroy-unattached exit-empty exit-unattached "
     "focus-events monitor-activity mouse renumber-windows set-titles synchronize-panes wrap-search"
 )
+_SWITCHED = {"on": "on", "yes": "on", "1": "on", "off": "off", "no": "off", "0": "off"}
 _CHOICES = {
-    **dict.fromkeys(_SWITCHES.split(), ("on", "off")),
     "remain-on-exit": ("on", "off", "failed"),
     "status": ("on", "off", "2", "3", "4", "5"),
 }
@@ -56,8 +57,25 @@ def scope_of(option: str | None, *, server: bool, window: bool) -> OptionScope:
     return scope
 
 
-def check_value(option: str, value: str) -> None:
-    """Refuse a value that the option does not take."""
+def table_of(option: str, session: FakeSession, window: FakeWindow | None = None) -> dict[str, str]:
+    """Where an option that is asked for of a window (else of a session) is kept; `Refused` for an unknown name.
+
+    Whatever was asked for, an option that tmux knows belongs to a server, a session or a window by its name.
+    """
+    scope = scope_of(option, server=False, window=window is not None)
+    if scope is OptionScope.SERVER:
+        return session.server.options
+    shown = window or session.current
+    return session.options if scope is OptionScope.SESSION or shown is None else shown.options
+
+
+def put_option(table: dict[str, str], option: str, value: str) -> None:
+    """Set the option, or refuse a value that it does not take."""
     choices = _CHOICES.get(option)
     if choices is not None and value not in choices:
         raise Refused(f"unknown value: {value}")
+    if option in _SWITCHES.split():
+        if value.lower() not in _SWITCHED:
+            raise Refused(f"bad value: {value}")
+        value = _SWITCHED[value.lower()]
+    table[option] = value

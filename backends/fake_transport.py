@@ -139,6 +139,12 @@ class _ClientProgram:
         return False
 
 
+_USAGE = (
+    "usage: tmux [-2CDlNuvV] [-c shell-command] [-f file] [-L socket-name]\n"
+    "            [-S socket-path] [-T features] [command [flags]]"
+)
+
+
 class _Client:
     """A client's argv: its own flags, then commands."""
 
@@ -167,7 +173,7 @@ class _Client:
         elif flag == "-N":
             self.starts_none = True
         elif flag not in ("-u", "-2", "-q", "-v"):
-            self.usage = f"unknown option -- {flag[1:]}"
+            self.usage = f"tmux: unknown option -- {flag[1:]}\n{_USAGE}"
 
     def ends(self, status: int, out: str = "", complaint: str = "") -> Completed:
         """This client's end."""

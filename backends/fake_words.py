@@ -24,8 +24,8 @@ class Flags:
         return flag in self.given
 
     def value(self, flag: str) -> str | None:
-        """The last value of `flag`; `None` if it was not given."""
-        return self.given[flag][-1] if flag in self.given else None
+        """The last value of `flag`; `None` if it was not given, or without one."""
+        return self.given[flag][-1] if self.given.get(flag) else None
 
     def values(self, flag: str) -> list[str]:
         """All values of `flag`."""
@@ -62,10 +62,11 @@ def read_flags(words: Sequence[str], template: str) -> Flags:
             if not template.startswith(":", place + 1):
                 flags.given.setdefault(letter, []).append("")
                 continue
+            values = flags.given.setdefault(letter, [])
             attached = word[position + 1 :]
-            if not attached and not rest:
-                raise Refused(f"command {verb}: -{letter} expects an argument")
-            flags.given.setdefault(letter, []).append(attached or rest.pop(0))
+            # At the end of a command, a flag without its value counts as given.
+            if attached or rest:
+                values.append(attached or rest.pop(0))
             break
     flags.rest.extend(rest)
     return flags

@@ -22,7 +22,7 @@ from backends.errors import MultiplexerError
 from backends.memory_disk import MemoryDisk
 from backends.operations import WindowExit
 from backends.posix_signals import SIGCONT, SIGHUP, SIGSTOP, SIGUSR1
-from backends.processes import ProcessIdentity
+from backends.processes import Liveness, ProcessIdentity
 from backends.simulated_processes import SimulatedProcessTable
 from backends.simulated_programs import IGNORED_BY_DEFAULT, NOWHERE, FakeProcess, Program, Programs
 
@@ -104,12 +104,20 @@ class FakeWindow:
         """Take note of how the window's process ended, when the server runs."""
         self.server.when_running(lambda: self._reap(process))
 
+    @property
+    def _shell_is_gone(self) -> bool:
+        """Whether the shell of a parked window has ended, so that how its program ends is nobody's any more."""
+        return self.shell is not None and self.server.processes.liveness(self.shell) is Liveness.DEAD
+
     def _reap(self, process: FakeProcess) -> None:
-        if process is not self.process:
+        if process is not self.process or self._shell_is_gone:
             return
         self.exit = process.ended
         if self.shell is None:
             self.server.settle(self)
+        elif process.program is None and self.lacks_directory(process.cwd):
+            # The shell could not enter the directory, so that there is nothing to wait for.
+            self.end_shell()
         elif process.ended is not None and process.ended.signal is not None:
             # The shell of a parked window can tell a death by signal only as its own kind of status.
             self.exit = WindowExit(code=128 + process.ended.signal)
@@ -149,9 +157,13 @@ class FakeWindow:
     def shell_signalled(self, signum: int) -> None:
         """The shell of a parked window dies of a signal, which closes the terminal of what it runs."""
         if signum not in IGNORED_BY_DEFAULT and not self.dead:
-            self.exit = self.exit or WindowExit(signal=signum)
+            how = self.exit or WindowExit(signal=signum)
             self.hang_up()
-            self.server.settle(self)
+            self.server.when_running(lambda: self._shell_ended(how))
+
+    def _shell_ended(self, how: WindowExit) -> None:
+        self.exit = how
+        self.server.settle(self)
 
     def hang_up(self) -> None:
         """What closing the terminal does to the processes in it; what survives prints to nobody."""
@@ -175,6 +187,8 @@ class FakeSession:
         self.options: dict[str, str] = {}
         self.by_index: dict[int, FakeWindow] = {}
         self.current: FakeWindow | None = None
+        self.last: list[FakeWindow] = []
+        """The windows that were current before, the latest first."""
         self._free_index = 0
 
     def windows(self) -> list[FakeWindow]:
@@ -191,14 +205,26 @@ class FakeSession:
             self._free_index += 1
         return self._free_index
 
+    def select(self, window: FakeWindow) -> None:
+        """Make `window` the current one."""
+        if self.current is window:
+            return
+        if self.current is not None:
+            self.last.insert(0, self.current)
+        self.last = [one for one in self.last if one is not window]
+        self.current = window
+
     def give_back(self, window: FakeWindow) -> None:
-        """Unlink `window`; the current window becomes the one before it."""
+        """Unlink `window`; the current window becomes the one that was it last, else the one before it, around the end."""
         del self.by_index[window.index]
         self._free_index = min(self._free_index, window.index)
         if self.current is window:
             below = [index for index in self.by_index if index < window.index]
-            left = self.by_index and (max(below) if below else min(self.by_index))
-            self.current = self.by_index[left] if isinstance(left, int) else None
+            if self.last:
+                self.select(self.last[0])
+            else:
+                self.current = self.by_index[max(below or self.by_index)] if self.by_index else None
+        self.last = [one for one in self.last if one is not window]
 
 
 class _Asked(Generic[T]):
@@ -398,7 +424,7 @@ class FakeServer:
         session.by_index[window.index] = window
         self.windows[window.id] = window
         if select or session.current is None:
-            session.current = window
+            session.select(window)
         self.run_in(window, env, argv, cwd, parked=parked)
         return window
 

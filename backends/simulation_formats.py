@@ -33,7 +33,7 @@ _WINDOW: Mapping[str, Callable[[FakeWindow], str]] = {
     "window_panes": lambda w: "1",
     "window_width": lambda w: str(w.session.cols),
     "window_height": lambda w: str(w.session.lines),
-    "window_flags": lambda w: "*" if w.session.current is w else "",
+    "window_flags": lambda w: "*" if w.session.current is w else "-" if w in w.session.last[:1] else "",
     "pane_id": lambda w: w.pane_id,
     "pane_index": lambda w: "0",
     "pane_active": lambda w: "1",

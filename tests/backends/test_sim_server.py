@@ -219,7 +219,7 @@ def test_a_change_that_timed_out_happens_at_the_thaw() -> None:
     stage.server.thaw()
     stage.clock.sleep(0)
 
-    assert stage.mux.list_windows("run-1", ["window_name"]) == [("sh",), ("agent",), ("late",)]
+    assert stage.mux.list_windows("run-1", ["window_name"]) == [("shell",), ("agent",), ("late",)]
     assert [recorder.seen for recorder in stage.recorders] == [["start", "late"], ["start"]]
     assert stage.mux.session_options("@x") == {"run-1": "later"}
 
