@@ -17,6 +17,7 @@ from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
 from backends.processes import Completed, ProcessIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, plan_of, task
+from harness.commands.staged import CommandLine
 from harness.waiting import eventually
 from harness.world import World
 
@@ -77,9 +78,9 @@ class Shell:
         return self.world.processes.run(argv, timeout_s=PATIENCE_S, env=self.environment).stdout.decode()
 
     def status(self) -> dict[str, Any]:
-        """What `seamripper status --json` says of the newest run."""
-        answer = self.run("status", "--json")
-        found: dict[str, Any] = json.loads(answer.stdout)["run"] if answer.stdout else {"status": "", "state": None}
+        """What `seamripper status --json` says of the newest run, asked in this process: it is asked again and again."""
+        answer = CommandLine(self.world)("status", "--json")
+        found: dict[str, Any] = answer.document["run"] if answer.stdout else {"status": "", "state": None}
         return found
 
     def ledger(self, what: str) -> list[dict[str, Any]]:
