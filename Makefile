@@ -19,6 +19,7 @@ READY := $(VENV)/.stamp-ready
 MUTABLE := $(VENV)/.stamp-mutants
 SWEPT := $(addprefix scenarios/test_,sweep.py pairs.py random_plans.py late_changes.py kill9_everywhere.py power_loss.py torn_files.py)
 JOBS ?= 2
+OPERATIONS ?= 10000
 WORKERS ?= 4
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
@@ -26,7 +27,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scenarios sweep test agents check format bench mutants clean
+.PHONY: help setup scenarios sweep test agents check format bench alike mutants clean
 
 help:
 	@echo "make scenarios   run every scenario: on the fake, and on live tmux where it is installed"
@@ -36,6 +37,7 @@ help:
 	@echo "make check       formatting, lint and types, and that every test can be collected"
 	@echo "make format      rewrite the code as 'make check' wants it"
 	@echo "make bench       the benchmarks"
+	@echo "make alike       ask the fake and live tmux 3.3a 10,000 things; takes half an hour, see docs/fake.md"
 	@echo "make mutants     mutate the core and see that its tests notice; takes about an hour, see docs/mutants.md"
 	@echo "make clean       remove the environment and every cache"
 	@echo
@@ -71,6 +73,9 @@ bench: $(READY)
 	@$(BIN)/python tests/bench/bench_engine.py $(ARGS)
 	@$(BIN)/python tests/bench/bench_dashboard.py
 	@$(BIN)/python tests/bench/bench_shim.py
+
+alike: $(READY)
+	@SEAMRIPPER_SIDE_BY_SIDE=$(OPERATIONS) $(BIN)/pytest tests/backends/test_fake_against_live.py --timeout=0 $(ARGS)
 
 # Every run begins anew: a verdict that was kept could be older than the tests.
 mutants: $(MUTABLE)

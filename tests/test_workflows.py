@@ -78,6 +78,7 @@ def test_what_the_workflows_run_is_there() -> None:
 
     assert ran == {
         *("seamripper conform", "seamripper divergences", "seamripper report", ".ci/run", "make sweep", "make mutants"),
+        "make alike",
         *("plan", "build-tmux", "fetch-psmux", "run", "require", "agree"),
     }
 
