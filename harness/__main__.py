@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 EXIT_INTERRUPTED = 130
@@ -14,6 +15,8 @@ except KeyboardInterrupt:
 
 def start() -> None:
     """Carry out this process's command line and end with its exit code."""
+    # What is loaded by now stays to the end: to look through it for garbage, again and again, is for nothing.
+    gc.freeze()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -25,7 +25,7 @@ from harness.commands.drivers import driver_of
 from harness.commands.host import CommandError, Host
 from harness.commands.output import Output
 from harness.commands.server import has_no_server
-from harness.dashboard import AskSession, RunView, list_screen, list_text, literal, read_run, read_runs, screen
+from harness.dashboard import AskSession, RunView, list_lines, list_screen, literal, read_run, read_runs, screen
 from harness.record import Hint, Holder, RunState, RunStatus, TaskPhase
 from harness.runs import RunNotFound, find_run, resolve_root, root_of
 
@@ -81,8 +81,10 @@ def list_runs(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     views = _views(host, root, EverySession(host, root, arguments.mux, _PATIENCE_S))
     if output.as_json:
         output.document({"root": str(root), "runs": [view_document(view) for view in views]})
+    elif views and output.rich:
+        output.show(list_screen(views))
     elif views:
-        output.show(list_screen(views) if output.rich else list_text(views))
+        output.raw("\n".join(list_lines(views)))
     else:
         output.aside(f"no runs in {root}")
     return 0

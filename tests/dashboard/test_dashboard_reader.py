@@ -7,7 +7,7 @@ from backends.entropy import SeededEntropy
 from backends.memory_disk import MemoryDisk
 from backends.processes import Liveness
 from backends.simulated_processes import SimulatedProcessTable
-from harness.dashboard import RunView, list_text, read_run, read_runs
+from harness.dashboard import RunView, list_lines, read_run, read_runs
 from harness.record import Crashed, Driver, RunState, RunStatus, RunStore, TaskState
 
 
@@ -56,7 +56,7 @@ def test_a_crash_that_is_watched_and_one_found_later_look_the_same() -> None:
 
     assert (watched.status, watched.state) == (found.status, found.state)
     assert [event["event"] for event in found.events] == ["run-created", "run-crash"]
-    assert list_text([watched]).plain == list_text([found]).plain
+    assert list_lines([watched]) == list_lines([found])
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\0" * 99, b"{}", b'{"run_id": [], "schema": 1}'])
@@ -75,7 +75,7 @@ def test_one_bad_run_never_hides_the_others(garbage: bytes) -> None:
         ("b", RunStatus.UNKNOWN),
         ("c", RunStatus.RUNNING),
     ]
-    assert "state.json cannot be read" in list_text(views).plain
+    assert "state.json cannot be read" in "\n".join(list_lines(views))
 
 
 def test_a_run_that_nobody_was_prepared_for_is_unknown_beside_the_others() -> None:

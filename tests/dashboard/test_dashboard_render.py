@@ -12,9 +12,9 @@ from harness.dashboard import (
     RunView,
     header,
     header_text,
+    list_lines,
     list_row,
     list_screen,
-    list_text,
     literal,
     screen,
     status_line,
@@ -172,12 +172,23 @@ def test_no_text_reaches_the_terminal_as_a_command(color: bool, width: int) -> N
     """Only rich's own colours are escapes; markup is shown as it was written, controls and bidi as escapes."""
     view = hostile_view()
 
-    for renderable in (screen(view), list_screen([view]), list_text([view])):
+    for renderable in (screen(view), list_screen([view])):
         out = shown(renderable, color=color, width=width)
         for own in ("0", "1", "2", "22", "31", "33", "1;31", "1;33"):
             out = out.replace(f"\x1b[{own}m", "")
         assert not [char for char in out if not char.isprintable() and char != "\n"]
         out.encode("utf-8")
+
+
+def test_no_text_reaches_a_pipe_as_a_command() -> None:
+    """There nothing of rich stands between; the line is that of a terminal which is wide enough."""
+    view = hostile_view()
+
+    (line,) = list_lines([view])
+
+    assert line.isprintable()
+    assert line.encode("utf-8")
+    assert line == list_row(view.status, view.state, view.run_id).plain
 
 
 def test_markup_is_shown_as_it_was_written() -> None:
