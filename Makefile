@@ -4,9 +4,10 @@
 #   PYTHON=PATH   the interpreter it is made with (default: the newest python3.11 .. python3.14 found)
 #   ARGS='...'    handed on to pytest, for example: make scenarios ARGS='-k nested --mux fake'
 #   WORKERS=N     processes that the tests are spread over (default 4: much of the live ones is waiting); scenarios, which are
-#                 about time, are never more at once than there are cores
+#                 about time and wait for it, are one more at once than there are cores
 #                 (for 'make mutants' the modules to mutate, for example: make mutants ARGS='guard decide')
 #                 (for 'make bench' options of the first, for example: make bench ARGS='--rounds 3 --json')
+#   REPEAT=N      how often 'make live' runs its suite (default 1)
 #   JOBS=N        how many mutants are tried at once (default 2)
 
 VENV ?= .venv
@@ -18,8 +19,9 @@ AGENTS := .agents
 READY := $(VENV)/.stamp-ready
 MUTABLE := $(VENV)/.stamp-mutants
 SWEPT := $(addprefix scenarios/test_,sweep.py pairs.py random_plans.py late_changes.py kill9_everywhere.py power_loss.py torn_files.py)
-JOBS ?= 2
 OPERATIONS ?= 10000
+JOBS ?= 2
+REPEAT ?= 1
 WORKERS ?= 4
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
@@ -27,11 +29,12 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scenarios sweep test agents check format bench alike mutants clean
+.PHONY: help setup scenarios sweep live test agents check format bench alike mutants clean
 
 help:
 	@echo "make scenarios   run every scenario: on the fake, and on live tmux where it is installed"
 	@echo "make sweep       every fault at every call of every story, on all cores; takes long, see docs/sweeping.md"
+	@echo "make live        what happens to real servers, REPEAT=N times, and a count of what that leaves behind"
 	@echo "make test        run the toolkit's own tests"
 	@echo "make agents      drive the real agents, against a model on the loopback; installs them with npm, see docs/agents.md"
 	@echo "make check       formatting, lint and types, and that every test can be collected"
@@ -46,10 +49,13 @@ help:
 setup: $(READY)
 
 scenarios: $(READY)
-	@$(BIN)/pytest scenarios/ -n logical --dist worksteal $(ARGS)
+	@$(BIN)/pytest scenarios/ -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal $(ARGS)
 
 sweep: $(READY)
 	@$(BIN)/pytest $(SWEPT) -q -n logical $(if $(filter --mux-sweep --mux-sweep=%,$(ARGS)),,--mux-sweep '*') $(ARGS)
+
+live: $(READY)
+	@PYTHONPATH=. $(BIN)/python tests/live_repeats.py --repeat $(REPEAT) -- -n $(WORKERS) $(ARGS)
 
 test: $(READY)
 	@$(BIN)/pytest tests/ -n $(WORKERS) --dist worksteal $(ARGS)

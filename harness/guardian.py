@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from backends.clock import Clock, SystemClock
 from backends.posix_signals import SIGKILL
 from backends.processes import ProcessTable, SystemProcessTable
 
-__all__ = ["LEDGER", "end_world", "importing", "ledger_of"]
+__all__ = ["LEDGER", "end_world", "importing", "ledger_of", "short_directory"]
 
 LEDGER = "SEAMRIPPER_LEDGER"
 """The variable that every process of a live world has."""
@@ -28,6 +29,17 @@ _PATIENCE_S = 10.0
 def ledger_of(base: Path) -> Path:
     """The file that `LEDGER` names in the world whose directory is `base`."""
     return base / "ledger.jsonl"
+
+
+_SHORT = 32
+"""Characters of a directory below which a socket can lie: the kernel allows about 107 for its whole path."""
+
+
+def short_directory() -> Path:
+    """A new directory, where temporary ones belong unless that is too long for sockets."""
+    usual = tempfile.gettempdir()
+    where = usual if len(usual) <= _SHORT or not os.path.isdir("/tmp") else "/tmp"
+    return Path(tempfile.mkdtemp(prefix="sm-", dir=where))
 
 
 def end_world(base: Path, processes: ProcessTable, clock: Clock) -> None:

@@ -9,9 +9,7 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from backends.clock import SystemClock
 from backends.disk import RealDisk
@@ -19,7 +17,7 @@ from backends.last_will import LastWill
 from backends.processes import SystemProcessTable
 from backends.transport import without_server
 from harness import guardian
-from harness.guardian import LEDGER, end_world, importing, ledger_of
+from harness.guardian import LEDGER, end_world, importing, ledger_of, short_directory
 
 __all__ = ["UsersTmux"]
 
@@ -36,7 +34,7 @@ class UsersTmux:
     def __init__(self) -> None:
         self._disk, self._clock = RealDisk(), SystemClock()
         self._processes = SystemProcessTable(self._clock)
-        self._base = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp" if os.path.isdir("/tmp") else None))
+        self._base = short_directory()
         self._given = {**without_server(os.environ), LEDGER: str(ledger_of(self._base)), "TMUX_TMPDIR": str(self._base)}
         self._will = LastWill((sys.executable, "-m", guardian.__name__, str(self._base)), importing(os.environ))
         self._asked = 0

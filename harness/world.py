@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,7 +42,7 @@ from harness.agents import PROGRAM
 from harness.clients import RealClients, SimulatedClients
 from harness.engine.signals import not_ignored
 from harness.engine.windows import RUN_OPTION
-from harness.guardian import LEDGER, end_world, importing, ledger_of
+from harness.guardian import LEDGER, end_world, importing, ledger_of, short_directory
 from harness.hurting import AGENT_SIGNALS, DescriptorLimit, agent_events
 from harness.simulated import Agents, SimulatedAgent
 from harness.small_disk import SmallDisk, small_disks_are_possible
@@ -367,7 +366,7 @@ class LiveTmuxWorld(World):
     def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
         super().__init__(seed, scale)
         self.clock = SystemClock() if scale == 1.0 else ScaledClock(scale)
-        self._base = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp" if os.path.isdir("/tmp") else None))
+        self._base = short_directory()
         self.runs = self._base / "runs"
         self.project = self._base / "project"
         self._socket = self._base / "s"
