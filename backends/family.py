@@ -98,6 +98,7 @@ _AT_ONCE = 50
 
 _WINDOW = re.compile(r"@\d+\Z")
 _PANE = re.compile(r"%\d+\Z")
+_SESSION = re.compile(r"\$\d+\Z")
 _VERSION_LINE = re.compile(r"[a-z]+ ([A-Za-z0-9.-]+)")
 
 
@@ -290,6 +291,18 @@ class TmuxFamily(TerminalMultiplexer):
                 raise TransportGarbled("a window without an id was listed")
         return rows
 
+    def _session_of_ours(self, name: str) -> tuple[str, str]:
+        """How to address exactly that session of our server, which has answered, and what its absence is told about.
+
+        By its id, where it is there: one that is made under its name later is another one. Whether it is not is for whoever
+        addresses it to be told.
+        """
+        words = ("display-message", "-p", "-t", exact(f"={name}"), f"{IDENTITY}\t#{{session_id}}\t#{{session_name}}")
+        rows = _rows(self._ask(words), 2)
+        self._confirm(_seen(rows))
+        session, found = rows[0][3:]
+        return (f"{session}:", session) if found == name and _SESSION.match(session) else (exact(f"={name}"), name)
+
     def _window(self, target: str) -> str:
         """The native id of the one window that `target` names, without asking anything about an id."""
         name, window = split_target(target)
@@ -444,8 +457,8 @@ class TmuxFamily(TerminalMultiplexer):
         """See `TerminalMultiplexer.kill_session`."""
 
         def kill() -> None:
-            self._confirm(self._server_seen())
-            self._silently(("kill-session", "-t", exact(f"={name}")), about=name)
+            target, about = self._session_of_ours(name)
+            self._silently(("kill-session", "-t", target), about=about)
 
         self._end(kill, lambda: self._windows(name))
 
@@ -490,13 +503,13 @@ class TmuxFamily(TerminalMultiplexer):
 
     def _made(self, session: str, name: str, cwd: StrPath, env: Mapping[str, str], line: str) -> str:
         """The id of a new window that runs the shell line; the whole command travels on stdin."""
-        self._confirm(self._server_seen())
-        made = ("new-window", "-d", "-P", "-F", f"{IDENTITY}\t#{{window_id}}", "-t", exact(f"={session}"))
+        target, about = self._session_of_ours(session)
+        made = ("new-window", "-d", "-P", "-F", f"{IDENTITY}\t#{{window_id}}", "-t", target)
         where = ("-n", escape_format(name), "-c", escape_format(os.path.abspath(cwd)))
         variables = [word for key, value in env.items() for word in ("-e", f"{key}={value}")]
 
         def send(change: Words) -> str:
-            return self._ask(("source-file", "-"), about=session, stdin=script_line(change))
+            return self._ask(("source-file", "-"), about=about, stdin=script_line(change))
 
         new = (*made, *where, *variables, "--", line)
         rows = _rows(self._change(new, send=send, server=self._server_pid), 1)

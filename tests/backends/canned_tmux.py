@@ -159,11 +159,14 @@ def _line(command: tuple[str, ...], other: Mapping[str, str]) -> bytes:
     return re.sub(r"#\{([^}]*)\}", lambda found: values[found[1]], line).encode() + b"\n"
 
 
-def failing(verb: str, answer: Answer, *, version: str = "3.3a") -> Reply:
-    """A server of `version`, healthy but for commands with `verb` among them, which end as `answer`."""
+def failing(verb: str, answer: Answer, *, version: str = "3.3a", **other: str) -> Reply:
+    """A server of `version`, healthy but for commands with `verb` among them, which end as `answer`.
+
+    `other` replaces values in what it says when it is healthy.
+    """
 
     def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
-        return answer if verb in verbs(argv[1:]) else healthy(argv, stdin, version=version)
+        return answer if verb in verbs(argv[1:]) else healthy(argv, stdin, version=version, **other)
 
     return reply
 

@@ -211,6 +211,8 @@ def test_every_errno_is_unknown_at_the_seam(code: int) -> None:
 
 
 SESSION_GONE = completed(1, b"", b"can't find session: run-1\n")
+THAT_SESSION_GONE = completed(1, b"", b"can't find session: $0\n")
+"""Of the session that had the name when it was asked for."""
 WINDOW_GONE = completed(1, b"", b"can't find window: @1\n")
 PROVEN: Mapping[str, tuple[str, Completed, object]] = {
     "has_session": ("list-windows", SESSION_GONE, False),
@@ -219,9 +221,9 @@ PROVEN: Mapping[str, tuple[str, Completed, object]] = {
     "batch_liveness": ("list-windows", SESSION_GONE, frozenset()),
     "list_windows": ("list-windows", SESSION_GONE, []),
     "set_session_option": ("set-option", SESSION_GONE, TargetMissing),
-    "new_window": ("source-file", SESSION_GONE, TargetMissing),
-    "new_parked_window": ("source-file", SESSION_GONE, TargetMissing),
-    "kill_session": ("kill-session", SESSION_GONE, None),
+    "new_window": ("source-file", THAT_SESSION_GONE, TargetMissing),
+    "new_parked_window": ("source-file", THAT_SESSION_GONE, TargetMissing),
+    "kill_session": ("kill-session", THAT_SESSION_GONE, None),
     "kill_window": ("kill-window", WINDOW_GONE, None),
     "send_text": ("list-panes", WINDOW_GONE, TargetMissing),
     "window_pids": ("list-panes", WINDOW_GONE, TargetMissing),

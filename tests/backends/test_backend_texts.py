@@ -74,6 +74,8 @@ STATES: Mapping[str, tuple[ServerRecord | None, Liveness, tuple[str, ...]]] = {
 
 YES = ("has_session", "window_alive")
 KILLS = ("kill_session", "kill_window")
+BY_ID = ("kill_session", "new_window", "new_parked_window")
+"""Operations that ask for the session's id first; what is recorded was said of sessions that have none, addressed by name."""
 
 
 def arguments_for(operation: str, argv: list[str]) -> dict[str, Any]:
@@ -142,7 +144,8 @@ def test_only_allow_listed_texts_are_taken_for_absence(situation: str) -> None:
     """Whatever tmux answered becomes an answer, a sentinel or an error of the tree, and absence only where it is proven."""
     for answer, version, operation, arguments, state in cells(situation):
         record, server, also = STATES[state]
-        reply = failing(SPOKEN[operation], answer, version=version)
+        absent = {"session_id": ""} if operation in BY_ID else {}
+        reply = failing(SPOKEN[operation], answer, version=version, **absent)
         came = outcome(canned(reply, record=record, server=server)[0], operation, arguments)
 
         told = f"{operation} {arguments} of {version}, {state}: {answer} -> {came}"

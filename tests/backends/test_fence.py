@@ -213,6 +213,22 @@ def test_a_server_that_came_in_between_changes_nothing(operation: str) -> None:
     assert host.server.sessions["run-1"].options == {}
 
 
+@pytest.mark.parametrize("operation", ["new_window", "new_parked_window", "kill_session"])
+def test_a_session_that_was_made_anew_in_between_is_another_one(operation: str) -> None:
+    """As by a resume, while the client of an engine that was killed still waits: under the same name nothing is meant."""
+    host = Simulated()
+
+    def make_anew() -> None:
+        host.server.end_session(host.server.sessions["run-1"])
+        host.server.make_window(host.server.make_session("run-1", "/"), "new", "/", {}, ["cat"])
+
+    host.mux.new_session("run-2", "/")
+    host.transport.before = make_anew
+    asked(host.mux, operation)
+
+    assert [window.name for window in host.server.sessions["run-1"].windows()] == ["new"]
+
+
 def test_a_server_that_was_started_without_a_clock_is_given_one() -> None:
     """By a tmux of somebody's own, or by one of us that knew of no fence: the change is asked for once more."""
     host = Simulated()
@@ -272,6 +288,7 @@ def test_nothing_that_a_real_server_comes_to_too_late_is_done() -> None:
         live.mux.set_window_option(AGENT, "@set", "set")
         eventually(lambda: outcome(mux, "window_pids", {"target": AGENT}).answer)
         eventually(lambda: outcome(mux, "server_identity", {}).answer)
+        eventually(lambda: outcome(mux, "new_window", {**CHANGES["new_window"], "name": "in-time"}).answer)
         before = report(live.mux)
 
         hesitant.before = lambda: live.processes.signal(process, SIGSTOP)
