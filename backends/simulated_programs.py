@@ -150,17 +150,19 @@ class FakeProcess:
         if not handled and signum not in IGNORED_BY_DEFAULT:
             self.die(signum)
 
-    def spawn_child(self, *, detached: bool = False, ignored: Collection[int] = ()) -> ProcessIdentity:
+    def spawn_child(
+        self, *, detached: bool = False, ignored: Collection[int] = (), orphan: bool = False
+    ) -> ProcessIdentity:
         """A child process with the same environment; it ends with this one unless it is `detached`, as by `setsid`.
 
-        The signals in `ignored` do nothing to it.
+        The signals in `ignored` do nothing to it. An `orphan` is nobody's child.
         """
 
         def deliver(signum: int) -> None:
             if signum not in ignored and signum not in IGNORED_BY_DEFAULT:
                 self._stage.processes.exit(child.pid)
 
-        child = self._stage.processes.spawn(self.env, parent=self.pid, on_signal=deliver)
+        child = self._stage.processes.spawn(self.env, parent=None if orphan else self.pid, on_signal=deliver)
         if not detached:
             self._children.append(child)
         return child

@@ -158,10 +158,16 @@ class ScriptedAgent:
         return self.then("die", code=code) if signal is None else self.then("signal", name=signal)
 
     def then_leaves_child(
-        self, seconds: float, *, setsid: bool | None = None, ignore: Sequence[str] | None = None
+        self,
+        seconds: float,
+        *,
+        setsid: bool | None = None,
+        ignore: Sequence[str] | None = None,
+        orphan: bool | None = None,
     ) -> ScriptedAgent:
-        """Start a process that may outlive it."""
-        return self.then("child", seconds=seconds, setsid=setsid, ignore=None if ignore is None else list(ignore))
+        """Start a process that may outlive it; an `orphan` is forked twice, so that it is nobody's child."""
+        ignored = None if ignore is None else list(ignore)
+        return self.then("child", seconds=seconds, setsid=setsid, ignore=ignored, orphan=orphan)
 
     def then_repeats(self, agent: ScriptedAgent, times: int | None = None) -> ScriptedAgent:
         """Do all of that again and again."""

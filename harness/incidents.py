@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
+from signal import SIGTERM
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +26,7 @@ from harness.world import FakeWorld, LiveTmuxWorld, World
 __all__ = [
     "ask_tmux",
     "at_step",
+    "at_work",
     "both",
     "cut_socket",
     "escapes_in",
@@ -33,7 +35,10 @@ __all__ = [
     "on_screen",
     "replace_server",
     "simulated",
+    "socket_directory_of",
     "split_off_shell",
+    "stop_when",
+    "when",
     "window_of",
     "with_environment",
 ]
@@ -60,6 +65,42 @@ def at_step(step: str, action: Callable[[], object], nth: int = 1) -> Callable[[
     return checkpoint
 
 
+def when(stage: Stage, ready: Callable[[], object], action: Callable[[], object]) -> None:
+    """Let `action` happen once, as soon as `ready` holds: however slow a live host is, it never happens too early.
+
+    Looked at on a live host at each step of the engine, in a simulation every tenth of a second.
+    """
+
+    def look() -> None:
+        if ready():
+            action()
+        else:
+            stage.at(0.1 if stage.world.virtual else 0, look)
+
+    stage.at(0, look)
+
+
+def at_work(stage: Stage, *tasks: str) -> Callable[[], bool]:
+    """Whether agents have read their prompts for all these tasks (by default `1-1`), and the engine knows their windows."""
+
+    def known() -> bool:
+        busy = {entry["task"] for entry in stage.world.ledger() if entry["what"] == "prompt"}
+        wanted = tasks or ("1-1",)
+        return busy.issuperset(wanted) and all(window_of(stage, task) for task in wanted)
+
+    return known
+
+
+def stop_when(stage: Stage, ready: Callable[[], object]) -> None:
+    """Let the run be asked to stop, as SIGTERM does, as soon as `ready` holds."""
+
+    def stop() -> None:
+        assert stage.engine is not None
+        stage.engine.switch.deliver(SIGTERM)
+
+    when(stage, ready, stop)
+
+
 def both(*checkpoints: Callable[[str], None]) -> Callable[[str], None]:
     """A checkpoint that passes every step on to each of them."""
 
@@ -78,6 +119,13 @@ def cut_socket(world: World) -> None:
     multiplexer = world.multiplexer()
     assert isinstance(multiplexer, TmuxMultiplexer)
     world.disk.remove(multiplexer.socket_path)
+
+
+def socket_directory_of(world: World) -> Path:
+    """Where the socket of the multiplexer's server is, on a live host."""
+    multiplexer = world.multiplexer()
+    assert isinstance(multiplexer, TmuxMultiplexer)
+    return multiplexer.socket_path.parent
 
 
 def ask_tmux(world: World, *words: str) -> str:

@@ -59,7 +59,7 @@ STEPS: Mapping[str, Mapping[str, type]] = {
     "transcript": {"line": dict},
     "say": {"text": str},
     "flood": {"bytes": int, "line": int},
-    "child": {"seconds": float, "setsid": bool, "ignore": list},
+    "child": {"seconds": float, "setsid": bool, "ignore": list, "orphan": bool},
     "ignore_signals": {"names": list},
     "idle": {},
     "stall": {},
@@ -139,11 +139,15 @@ class Note(NamedTuple):
 
 
 class Spawn(NamedTuple):
-    """Start a `sleep`, in a session of its own if `setsid`, with the signals named in `ignore` ignored."""
+    """Start a `sleep`, in a session of its own if `setsid`, with the signals named in `ignore` ignored.
+
+    An `orphan` was forked twice: its parent has ended already.
+    """
 
     seconds: float
     setsid: bool
     ignore: tuple[str, ...]
+    orphan: bool = False
 
 
 class Ignore(NamedTuple):
@@ -292,8 +296,8 @@ class Script:
             left -= min(left, len(block))
         return False
 
-    def _do_child(self, seconds: float, setsid: bool = False, ignore: Sequence[str] = ()) -> Flow:
-        yield Spawn(seconds, setsid, tuple(ignore))
+    def _do_child(self, seconds: float, setsid: bool = False, ignore: Sequence[str] = (), orphan: bool = False) -> Flow:
+        yield Spawn(seconds, setsid, tuple(ignore), orphan)
         return False
 
     def _do_ignore_signals(self, names: Sequence[str]) -> Flow:
@@ -532,8 +536,8 @@ class _RealAgent:
                 _append(transcript_of(self._environ), data)
             case Note():
                 self._enter(effect)
-            case Spawn(seconds, setsid, ignore):
-                _spawn_sleep(seconds / self._scale, setsid, ignore)
+            case Spawn(seconds, setsid, ignore, orphan):
+                _spawn_sleep(seconds / self._scale, setsid, ignore, orphan)
 
     def _listen_for(self, seconds: float | None) -> None:
         """Collect typed lines for that long, or until there is one; raises `Signalled` as soon as a signal came."""
@@ -617,11 +621,15 @@ def _deliver(path: str, data: bytes, whole: bool) -> None:
         os.replace(target, path)
 
 
-def _spawn_sleep(seconds: float, setsid: bool, ignore: Sequence[str]) -> None:
+def _spawn_sleep(seconds: float, setsid: bool, ignore: Sequence[str], orphan: bool) -> None:
     """An ignored signal stays ignored in the program that a process starts, so it is ignored here for that moment."""
+    sleep = ["sleep", f"{seconds:g}"]
+    argv = ["sh", "-c", f"{' '.join(sleep)} &"] if orphan else sleep
     previous = {name: signal.signal(signal.Signals[name], signal.SIG_IGN) for name in ignore}
     try:
-        os.posix_spawnp("sleep", ["sleep", f"{seconds:g}"], os.environ, setsid=setsid)
+        pid = os.posix_spawnp(argv[0], argv, os.environ, setsid=setsid)
+        if orphan:
+            os.waitpid(pid, 0)
     finally:
         for name, handler in previous.items():
             signal.signal(signal.Signals[name], handler)

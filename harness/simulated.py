@@ -208,8 +208,9 @@ class SimulatedAgent:
                 process.print(data)
             case Note():
                 self._agents.enter(self, effect)
-            case Spawn(_, setsid, ignore):
-                process.spawn_child(detached=setsid, ignored={signal.Signals[name] for name in ignore})
+            case Spawn(_, setsid, ignore, orphan):
+                ignored = {signal.Signals[name] for name in ignore}
+                process.spawn_child(detached=setsid, ignored=ignored, orphan=orphan)
             case Ignore(names):
                 self._ignored |= {signal.Signals[name] for name in names}
             case End(code, signum):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from harness.agents import ScriptedAgent, completes, task, works
 from harness.commands.staged import CommandLine
 from harness.engine.engine import Engine
 from harness.incidents import on_screen, simulated
-from harness.record import RunLocked, RunStatus
+from harness.record import ProcessRef, RunLocked, RunStatus
 from harness.runner import Stage
+from harness.waiting import eventually
 
 
 def killed_run(stage: Stage) -> list[int]:
@@ -69,6 +71,40 @@ def test_pid_reuse_by_another_user_is_unknown_and_not_signalled(mux_run: Stage) 
     assert "press e to resume" not in shown
     assert stop.code != 0
     assert driver not in {pid for pid, _ in table.sent}
+
+
+@pytest.mark.worlds("tmux")
+def test_pid_reuse_on_a_live_host_signals_no_stranger(mux_run: Stage) -> None:
+    """A living process that has the recorded pids of driver and agent, and another start, is neither: the resume leaves it."""
+    table = mux_run.world.processes
+    agent = ScriptedAgent.attempts(works(1000), completes())
+    crashed = mux_run(task("1-1", agent=agent), faults="engine.decide=3*pass->1*raise(RuntimeError)")
+    mark = mux_run.world.entropy.token()
+    stranger = table.start(["sleep", "600"], timeout_s=6000, newest=0, variables={"STRANGER": mark})
+    try:
+        (process,) = eventually(lambda: table.carrying("STRANGER", mark), mux_run.world.clock, 300)
+        give_all_pids_to(mux_run, process.pid)
+        shown = on_screen(mux_run)
+        report = mux_run.resume()
+        assert stranger.poll() is None
+    finally:
+        stranger.end()
+
+    assert crashed.status is RunStatus.CRASHED
+    assert RunStatus.RUNNING.value not in shown
+    assert report.status is RunStatus.FINISHED
+
+
+def give_all_pids_to(stage: Stage, pid: int) -> None:
+    """Record that pid as the one that the run's driver and its agents had; when they began stays as it is."""
+    store = stage.store()
+    state = store.load().state
+    assert state.driver is not None
+    state.driver = msgspec.structs.replace(state.driver, pid=pid)
+    for attempt in state.task("1-1").attempts:
+        assert attempt.pids
+        attempt.pids = [ProcessRef(pid, ref.started) for ref in attempt.pids]
+    store.save(state)
 
 
 def turned_away(stage: Stage, count: int) -> list[str]:

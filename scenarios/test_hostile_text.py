@@ -13,7 +13,7 @@ from backends.processes import Completed
 from harness.agents import completes, task, works
 from harness.commands.staged import CommandLine
 from harness.engine.plan import PlanError, RunPlan, TaskPlan
-from harness.incidents import at_step, escapes_in, files_of, on_screen, simulated
+from harness.incidents import at_step, at_work, escapes_in, files_of, on_screen, simulated, when
 from harness.record import RunStatus
 from harness.runner import Stage
 from harness.world import World
@@ -61,7 +61,7 @@ def test_hostile_output_that_no_file_can_hold_is_made_readable(mux_run: Stage) -
         result = {"token": attempt.token, "status": "done", "summary": "\udcff\ud800 done"}
         mux_run.world.disk.write(mux_run.run_dir / "tasks" / "1-1" / "result.json", json.dumps(result).encode("ascii"))
 
-    mux_run.at(2, deliver)
+    when(mux_run, at_work(mux_run), deliver)
     report = mux_run(task("1-1", agent=works(1000)), session_timeout_s=60)
 
     assert report.task("1-1").outcomes == ["completed"]

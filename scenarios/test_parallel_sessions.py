@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import signal
-from collections import Counter
 
 import pytest
 
 from backends.simulated_processes import SimulatedProcessTable
 from harness.agents import ScriptedAgent, TaskStory, completes, stalls, task, works
+from harness.incidents import at_work, stop_when
 from harness.record import RunStatus, SessionOutcome
 from harness.report import Report
 from harness.runner import Stage
@@ -52,21 +52,27 @@ def test_parallel_sessions_are_as_many_as_the_plan_allows(mux_run: Stage) -> Non
     assert report.status is RunStatus.FINISHED
     assert [report.task(key).outcomes for key in KEYS] == [["completed"]] * 12
     assert (at_once(report), max(windows)) == (4, 4)
+    assert max(listings_of(report)) == 1
     assert report.leftovers == []
 
 
-@pytest.mark.simulated("what is asked is the same on every host")
+def listings_of(report: Report) -> list[int]:
+    """How often the run's windows were listed in each tick."""
+    listings = [0]
+    for entry in report.entries:
+        if entry.point == "engine.tick":
+            listings.append(0)
+        listings[-1] += entry.point == "mux.list_window_ids"
+    return listings[1:]
+
+
+@pytest.mark.simulated("a live host's first ticks have sessions to ask about or none")
 def test_parallel_sessions_cost_one_listing_in_each_tick(mux_run: Stage) -> None:
     """However many sessions begin, work and end in it: what lives is asked once, for all of them."""
     report = mux_run(*twelve(), max_parallel=4)
 
-    listings: Counter[int] = Counter()
-    tick = 0
-    for entry in report.entries:
-        tick += entry.point == "engine.tick"
-        listings[tick] += entry.point == "mux.list_window_ids"
     # The tick that opens the first windows has nothing to ask about.
-    assert [listings[number] for number in range(2, tick + 1)] == [1] * (tick - 1)
+    assert set(listings_of(report)[1:]) == {1}
 
 
 def test_parallel_sessions_begin_no_task_before_what_it_needs(mux_run: Stage) -> None:
@@ -86,7 +92,7 @@ def test_parallel_sessions_begin_no_task_before_what_it_needs(mux_run: Stage) ->
 def test_parallel_sessions_all_end_with_the_run(mux_run: Stage, how: str) -> None:
     """A stop or a crash with four agents at work leaves no window, no process and no lock of any of them."""
     if how == "stop":
-        mux_run.stop_at(8, signal.SIGTERM)
+        stop_when(mux_run, at_work(mux_run, *KEYS[:4]))
     faults = "engine.decide=24*pass->1*raise(RuntimeError)" if how == "crash" else ""
     report = mux_run(*(task(key, agent=LONG) for key in KEYS[:5]), max_parallel=4, faults=faults)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.agents import task, works
+from harness.incidents import at_work, when
 from harness.record import RunStatus
 from harness.report import Report
 from harness.runner import Stage
@@ -68,7 +69,7 @@ def test_probe_persistent_hang_times_out_and_pauses(mux_run: Stage) -> None:
 @pytest.mark.live(scale=2)
 def test_probe_persistent_hang_of_a_frozen_server_times_out(mux_run: Stage) -> None:
     """A stopped tmux server: timed out by the deadline, one call and one poll; never crashed."""
-    mux_run.at(5, mux_run.world.freeze)
+    when(mux_run, at_work(mux_run), mux_run.world.freeze)
     report = mux_run(task("1-1", agent=works(1000)), session_timeout_s=12, call_timeout_s=5)
 
     assert report.task("1-1").outcomes == ["timed_out"]
@@ -79,8 +80,8 @@ def test_probe_persistent_hang_of_a_frozen_server_times_out(mux_run: Stage) -> N
 @pytest.mark.live(scale=2)
 def test_result_during_hang_of_a_frozen_server_completes(mux_run: Stage) -> None:
     """A result that is written while the server is stopped completes the session; the end of its window waits."""
-    mux_run.at(4, mux_run.world.freeze)
-    mux_run.at(14, mux_run.world.thaw)
+    when(mux_run, at_work(mux_run), mux_run.world.freeze)
+    when(mux_run, lambda: "result" in [entry["what"] for entry in mux_run.world.ledger()], mux_run.world.thaw)
     report = mux_run(task("1-1", agent=works(8).then_completes()), session_timeout_s=120, call_timeout_s=3)
 
     assert report.status is RunStatus.FINISHED

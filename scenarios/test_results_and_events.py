@@ -8,7 +8,7 @@ import pytest
 
 from harness.agents import ScriptedAgent, stops, task, works, writes_result
 from harness.engine.events import SIZE_LIMIT
-from harness.incidents import at_step, simulated
+from harness.incidents import at_step, at_work, simulated, when
 from harness.record import RunStatus
 from harness.runner import Stage
 
@@ -89,7 +89,7 @@ def test_stale_artifacts_of_an_earlier_life_are_ignored(mux_run: Stage) -> None:
             path = mux_run.run_dir / "events" / f"{seq:08d}.json"
             disk.write(path, json.dumps({**old, "seq": seq, "event": name}).encode())
 
-    mux_run.at(2, leave_events)
+    when(mux_run, at_work(mux_run), leave_events)
     report = mux_run(task("1-1", agent=works(5).then_completes("new")), checkpoint=at_step("prompt", leave_result))
 
     assert report.task("1-1").outcomes == ["completed"]
@@ -104,7 +104,7 @@ def test_stale_artifacts_under_a_living_agent_are_told_and_ignored(mux_run: Stag
         path = mux_run.run_dir / "tasks" / "1-1" / "result.json"
         disk.write(path, json.dumps({"token": "f" * 32, "status": "failed", "summary": "old"}).encode())
 
-    mux_run.at(2, leave)
+    when(mux_run, at_work(mux_run), leave)
     report = mux_run(task("1-1", agent=works(5).then_completes("new")))
 
     assert report.task("1-1").outcomes == ["completed"]
@@ -134,7 +134,7 @@ def test_broken_events_are_skipped_with_a_note_each(mux_run: Stage) -> None:
             path = mux_run.run_dir / "events" / f"{number:08d}.json"
             disk.write(path, data.replace(b"90", str(number).encode()))
 
-    mux_run.at(2, leave)
+    when(mux_run, at_work(mux_run), leave)
     report = mux_run(task("1-1", agent=works(5).then_completes()))
 
     notes = [event["note"] for event in report.events("event-skipped")]

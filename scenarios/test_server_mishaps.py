@@ -7,8 +7,8 @@ import pytest
 from backends.operations import ServerIdentity
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, completes, task, works
-from harness.incidents import at_step, both, cut_socket, foreign_windows, replace_server
-from harness.record import RunStatus
+from harness.incidents import at_step, at_work, both, cut_socket, foreign_windows, replace_server, stop_when, when
+from harness.record import Event, RunStatus
 from harness.report import Report
 from harness.runner import Stage
 from harness.world import LiveTmuxWorld
@@ -28,9 +28,28 @@ def test_server_killed_is_told_once_and_no_session_of_it_succeeds(mux_run: Stage
     assert sorted(lost["tasks"]) == [story.plan.key for story in stories]
 
 
+def test_server_killed_under_five_sessions_of_a_stopped_run_is_made_good_by_its_resume(mux_run: Stage) -> None:
+    """One line for the five of them, none of them a success; the run is stopped then, and its resume recovers each."""
+    agent = ScriptedAgent.attempts(works(1000), completes())
+    stories = [task(f"1-{number}", agent=agent) for number in range(5)]
+    stop_when(mux_run, lambda: [event["event"] for event in events_of(mux_run)].count("session-ended") == 5)
+    when(mux_run, at_work(mux_run, *(story.plan.key for story in stories)), mux_run.world.kill_server)
+    stopped = mux_run(*stories, max_parallel=5, session_timeout_s=500)
+    report = mux_run.resume()
+
+    assert stopped.status is RunStatus.STOPPED
+    assert [stopped.task(story.plan.key).phase for story in stories] == ["running"] * 5
+    assert [stopped.task(story.plan.key).outcomes for story in stories] == [["crashed"]] * 5
+    (lost,) = report.events("server-lost")
+    assert sorted(lost["tasks"]) == [story.plan.key for story in stories]
+    assert report.status is RunStatus.FINISHED
+    assert [report.task(story.plan.key).outcomes for story in stories] == [["crashed", "completed"]] * 5
+    assert report.leftovers == []
+
+
 def test_server_killed_under_the_last_attempts_leaves_nothing_running(mux_run: Stage) -> None:
     """Where no attempt is left the tasks are deferred with the reason, and a dashboard shows nobody at work."""
-    mux_run.at(3, mux_run.world.kill_server)
+    when(mux_run, at_work(mux_run, "1-1", "1-2"), mux_run.world.kill_server)
     stories = [task(key, agent=works(1000)) for key in ("1-1", "1-2")]
     report = mux_run(*stories, max_parallel=2, max_attempts=1, retry_deferred="never")
 
@@ -62,6 +81,11 @@ def test_socket_unlinked_is_unknown_until_the_server_has_made_it_anew(mux_run: S
     assert report.events("transport-recovered")
     assert len(servers) == 2
     assert len(set(servers)) == 1
+
+
+def events_of(stage: Stage) -> list[Event]:
+    """What is journaled of the newest run by now; nothing before it has begun."""
+    return [] if stage.engine is None else stage.store().events()
 
 
 def crashed_while_stopped(stage: Stage) -> Report:
@@ -108,7 +132,7 @@ def test_socket_unlinked_of_a_stopped_server_pauses_a_resume_and_starts_no_secon
 def test_server_replaced_by_somebody_elses_is_left_alone(mux_run: Stage) -> None:
     """A session of our name with windows of our ids in another server is not ours: ours has crashed, theirs is untouched."""
     world = mux_run.world
-    mux_run.at(3, lambda: replace_server(world, mux_run.run_dir.name))
+    when(mux_run, at_work(mux_run), lambda: replace_server(world, mux_run.run_dir.name))
     report = mux_run(task("1-1", agent=ScriptedAgent.attempts(works(1000), completes())), session_timeout_s=200)
 
     assert report.status is RunStatus.FINISHED

@@ -59,6 +59,7 @@ def test_signal_storm_forces_agents_that_heed_nothing(mux_run: Stage, first: str
     assert report.leftovers == []
 
 
+@pytest.mark.simulated("a live host has it done to it by another command and by signals in test_stopping_a_hung_run")
 @pytest.mark.parametrize("signals", [1, 2])
 def test_stop_while_hung_is_told_as_unconfirmed_and_cleaned_up_later(mux_run: Stage, signals: int) -> None:
     """A stop of a run whose server is stopped says that it could not confirm the end; a resume cleans up and finishes."""

@@ -7,7 +7,7 @@ import pytest
 from backends.base import TerminalMultiplexer
 from harness.agents import ScriptedAgent, completes, dies, exits, task, works
 from harness.engine.windows import RUN_OPTION
-from harness.incidents import at_step, simulated
+from harness.incidents import at_step, at_work, simulated, when
 from harness.record import RunStatus
 from harness.runner import Stage
 
@@ -35,7 +35,7 @@ def test_start_fails_where_the_directory_was_deleted_meanwhile_and_names_it(mux_
         if world.virtual:
             simulated(world).server.missing_dirs.add(str(place))
 
-    mux_run.at(2, delete)
+    when(mux_run, at_work(mux_run), delete)
     later = task("1-2", agent=completes(), cwd="deleted", needs=["1-1"])
     report = mux_run(task("1-1", agent=works(4).then_completes()), later, **ONCE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.agents import ScriptedAgent, stops, task, works, writes_result
+from harness.incidents import at_work, when
 from harness.record import RunStatus
 from harness.runner import Stage
 
@@ -110,8 +111,12 @@ def test_nudge_livelock_is_capped(mux_run: Stage, nudges: int, stall_grace_s: in
 
 def test_hang_during_nudge_defers_it(mux_run: Stage) -> None:
     """A turn that ends without a result while the multiplexer hangs: nothing is typed or concluded until it answers again."""
-    mux_run.at(2, mux_run.world.freeze)
-    mux_run.at(20, mux_run.world.thaw)
+
+    def freeze() -> None:
+        mux_run.world.freeze()
+        mux_run.at(20, mux_run.world.thaw)
+
+    when(mux_run, at_work(mux_run), freeze)
     report = mux_run(
         task("1-1", agent=works(4).then_stops().then_idles().on_nudge(ANSWER)), result_grace_s=3, call_timeout_s=4
     )

@@ -7,7 +7,7 @@ import pytest
 from backends.base import TerminalMultiplexer
 from backends.errors import CommandRejected
 from harness.agents import task, works, writes_result
-from harness.incidents import at_step, files_of, simulated, window_of
+from harness.incidents import at_step, at_work, files_of, simulated, when, window_of
 from harness.record import RunStatus
 from harness.runner import Stage
 from harness.scripted import digest_of
@@ -46,14 +46,10 @@ def test_text_fidelity_of_what_is_typed(mux_run: Stage, mux: TerminalMultiplexer
         agent = agent.then_waits_for_prompt()
 
     def type_all() -> None:
-        window = mux_run.store().load().state.task("1-1").attempts[0].window_id
-        if window is None:
-            mux_run.at(0.5, type_all)
-            return
         for text in TEXTS.values():
-            mux.send_text(window, text)
+            mux.send_text(window_of(mux_run, "1-1"), text)
 
-    mux_run.at(1, type_all)
+    when(mux_run, at_work(mux_run), type_all)
     report = mux_run(task("1-1", agent=agent.then_completes()))
 
     read = [entry["text"] for entry in report.ledger if entry["what"] == "prompt"]
@@ -97,10 +93,14 @@ def test_ghost_text_on_a_live_host_is_executed_once(mux_run: Stage) -> None:
 
 def test_ghost_text_of_a_server_that_goes_on_later_is_executed_once(mux_run: Stage) -> None:
     """A server that is stopped when a nudge is typed, and goes on after the call was given up: no nudge twice."""
-    mux_run.at(12, mux_run.world.thaw)
+
+    def freeze() -> None:
+        mux_run.world.freeze()
+        mux_run.at(8, mux_run.world.thaw)
+
     report = mux_run(
         task("1-1", agent=works(1).then_stops().then_idles().on_nudge(ANSWER)),
-        checkpoint=at_step("nudge", mux_run.world.freeze),
+        checkpoint=at_step("nudge", freeze),
         call_timeout_s=3,
         result_grace_s=3,
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.agents import task, works
-from harness.incidents import simulated
+from backends.processes import Liveness
+from harness.agents import ScriptedAgent, completes, task, works
+from harness.incidents import at_work, simulated, socket_directory_of, when
 from harness.record import RunStatus
 from harness.runner import Stage
+from harness.waiting import eventually
 
 UNCLEAR = {
     "lost-server": 'exit(1, "lost server")',
@@ -79,6 +81,29 @@ def test_limbo_of_a_server_that_is_proven_dead_ends_within_two_probes(mux_run: S
     assert report.task("1-1").outcomes == ["crashed"]
     assert report.elapsed_s <= 7 + 2 * 3
     assert not report.events("transport-degraded")
+
+
+@pytest.mark.worlds("tmux")
+def test_limbo_on_a_live_host_ends_and_the_next_attempt_has_a_server_again(mux_run: Stage) -> None:
+    """The server is dead, its directory gone with socket and record: crashed, and made good on a server that is made anew."""
+    world = mux_run.world
+
+    def end() -> None:
+        server = world.multiplexer().server_identity()
+        process = None if server is None else world.processes.identify(server.pid)
+        assert process is not None
+        world.kill_server()
+        eventually(lambda: world.processes.liveness(process) is Liveness.DEAD, world.clock, 300)
+        world.disk.remove_tree(socket_directory_of(world))
+
+    when(mux_run, at_work(mux_run), end)
+    agent = ScriptedAgent.attempts(works(1000), completes())
+    report = mux_run(task("1-1", agent=agent), session_timeout_s=300)
+
+    assert report.status is RunStatus.FINISHED
+    assert report.task("1-1").outcomes == ["crashed", "completed"]
+    assert not report.events("transport-degraded")
+    assert len(report.events("server-lost")) == 1
 
 
 @pytest.mark.worlds("fake", "simulated-tmux")

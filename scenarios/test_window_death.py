@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.agents import ScriptedAgent, dies, exits, task, works, writes_result
+from harness.incidents import at_work, when
 from harness.record import RunStatus
 from harness.runner import Stage
 
@@ -78,7 +79,7 @@ def test_window_death_of_the_first_attempt_is_made_good_by_the_second(mux_run: S
 
 def test_window_death_of_the_whole_server_is_no_success(mux_run: Stage) -> None:
     """When the server is killed the agents of its windows are gone: crashed, and tried again in a new session."""
-    mux_run.at(3, mux_run.world.kill_server)
+    when(mux_run, at_work(mux_run), mux_run.world.kill_server)
     report = mux_run(task("1-1", agent=works(8).then_completes()))
 
     assert report.task("1-1").outcomes[0] == "crashed"

@@ -6,9 +6,10 @@ import pytest
 
 from backends.base import TerminalMultiplexer
 from harness.agents import ScriptedAgent, completes, task, works
-from harness.incidents import at_step, simulated, split_off_shell
+from harness.incidents import at_step, at_work, simulated, split_off_shell, stop_when, when, window_of
 from harness.record import RunStatus
 from harness.runner import Stage
+from harness.waiting import eventually
 
 
 @pytest.mark.simulated("a live host makes one of them below")
@@ -36,10 +37,14 @@ def test_ghost_window_on_a_live_host_is_adopted(mux_run: Stage) -> None:
 
 def test_ghost_window_of_a_server_that_goes_on_later_is_one_agent(mux_run: Stage) -> None:
     """A server that is stopped when the window is asked for, and makes it after the call was given up: one agent."""
-    mux_run.at(8, mux_run.world.thaw)
+
+    def freeze() -> None:
+        mux_run.world.freeze()
+        mux_run.at(8, mux_run.world.thaw)
+
     report = mux_run(
         task("1-1", agent=works(3).then_completes()),
-        checkpoint=at_step("open-window", mux_run.world.freeze),
+        checkpoint=at_step("open-window", freeze),
         call_timeout_s=3,
     )
 
@@ -103,16 +108,13 @@ def test_prefix_target_of_a_run_that_is_gone_is_no_other_run(mux_run: Stage, mux
     other = ""
 
     def end() -> None:
-        mux.kill_session(mux_run.run_dir.name)
-        seen.append(mux.list_window_ids(other))
-
-    def begin() -> None:
         nonlocal other
         other = f"{mux_run.run_dir.name}0"
         mux.new_session(other, mux_run.world.project)
+        mux.kill_session(mux_run.run_dir.name)
+        seen.append(mux.list_window_ids(other))
 
-    mux_run.at(1, begin)
-    mux_run.at(4, end)
+    when(mux_run, at_work(mux_run), end)
     report = mux_run(task("1-1", agent=ScriptedAgent.attempts(works(1000), completes())), session_timeout_s=200)
 
     assert report.task("1-1").outcomes == ["crashed", "completed"]
@@ -138,15 +140,7 @@ def test_dead_agent_live_shell_cannot_be_because_the_agent_is_the_window(mux_run
 @pytest.mark.worlds("tmux")
 def test_dead_agent_live_shell_in_a_pane_that_somebody_split_off_is_seen(mux_run: Stage) -> None:
     """A shell that a person opened beside the agent keeps the window, and not the session, alive."""
-
-    def split() -> None:
-        window = mux_run.store().load().state.task("1-1").attempts[0].window_id
-        if window is None:
-            mux_run.at(1, split)
-        else:
-            split_off_shell(mux_run.world, window)
-
-    mux_run.at(2, split)
+    when(mux_run, at_work(mux_run), lambda: split_off_shell(mux_run.world, window_of(mux_run, "1-1")))
     report = mux_run(task("1-1", agent=works(6).then_dies(code=3)), max_attempts=1, retry_deferred="never")
 
     assert report.task("1-1").outcomes == ["crashed"]
@@ -155,7 +149,7 @@ def test_dead_agent_live_shell_in_a_pane_that_somebody_split_off_is_seen(mux_run
 
 
 def test_survivor_tree_of_an_agent_does_not_survive_its_session(mux_run: Stage) -> None:
-    """Children that have left the terminal and ignore what is polite are ended with the session."""
+    """Children that have left the terminal or their parent, and ignore what is polite, are ended with the session."""
     seen: list[int] = []
 
     def look() -> None:
@@ -165,17 +159,41 @@ def test_survivor_tree_of_an_agent_does_not_survive_its_session(mux_run: Stage) 
     agent = (
         works(1)
         .then_leaves_child(1000)
+        .then_leaves_child(1000, ignore=["SIGHUP"])
         .then_leaves_child(1000, setsid=True)
+        .then_leaves_child(1000, setsid=True, orphan=True, ignore=["SIGTERM", "SIGHUP", "SIGINT"])
         .then_leaves_child(1000, setsid=True, ignore=["SIGTERM", "SIGHUP", "SIGINT"])
         .then_completes()
     )
     report = mux_run(task("1-1", agent=agent), checkpoint=at_step("kill", look), stop_grace_s=3)
 
     assert report.status is RunStatus.FINISHED
-    assert len(seen) == 4
+    assert len(seen) == 6
     assert report.leftovers == []
     if report.virtual:
         assert report.elapsed_s >= 1 + 3
+
+
+@pytest.mark.worlds("tmux")
+@pytest.mark.parametrize("ending", ["finished", "stopped", "crashed"])
+def test_survivor_tree_of_somebody_else_lives_on_beside_a_live_run(mux_run: Stage, ending: str) -> None:
+    """A process of another launch, and one that only names the run, outlive it; every one of the agent's is ended."""
+    table = mux_run.world.processes
+    marks = [{"SEAMRIPPER_TOKEN": "0" * 32}, {"SEAMRIPPER_RUN": "run-1", "SEAMRIPPER_TASK": "1-1"}]
+    theirs = [table.start(["sleep", "600"], timeout_s=6000, newest=0, variables=mark) for mark in marks]
+    agent = works(1).then_leaves_child(1000, setsid=True, orphan=True, ignore=["SIGTERM", "SIGHUP"])
+    if ending == "stopped":
+        stop_when(mux_run, at_work(mux_run))
+    faults = "engine.decide=3*pass->1*raise(RuntimeError)" if ending == "crashed" else ""
+    try:
+        left = 2 if ending == "finished" else 1000
+        report = mux_run(task("1-1", agent=agent.then_works(left).then_completes()), faults=faults)
+        assert report.status.value == ending.upper()
+        eventually(lambda: mux_run.leftovers() == [], mux_run.world.clock, 300)
+        assert [job.poll() for job in theirs] == [None, None]
+    finally:
+        for job in theirs:
+            job.end()
 
 
 @pytest.mark.simulated("whose processes they are is known for certain on a simulated host only")
