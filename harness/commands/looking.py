@@ -203,6 +203,7 @@ def _state_document(state: RunState) -> dict[str, Any]:
                 "outcomes": [None if one.outcome is None else one.outcome.value for one in task.attempts],
                 "reason": task.reason,
                 "summary": task.summary,
+                "not_before": task.not_before,
             }
             for task in state.tasks
         ],

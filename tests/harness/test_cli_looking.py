@@ -141,7 +141,9 @@ def test_a_run_that_waits_for_a_limit_to_be_lifted_says_until_when(seamripper: C
 
     assert "  1-1 waits until 2026-01-04 00:0" in seamripper("list").stdout.splitlines()[-1]
     assert "  1-1 waits until 2026-01-04 00:0" in seamripper("status", run_dir.name).stdout
-    assert seamripper("status", run_dir.name, "--json").document["run"]["reason"].startswith("1-1 waits until")
+    run = seamripper("status", run_dir.name, "--json").document["run"]
+    assert run["reason"].startswith("1-1 waits until")
+    assert [one["not_before"] for one in run["state"]["tasks"]] == [state.tasks[0].not_before]
 
 
 def test_a_frozen_multiplexer_delays_list_and_status_little(seamripper: CommandLine) -> None:
