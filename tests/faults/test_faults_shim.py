@@ -184,7 +184,17 @@ def test_the_verbs_of_a_sequence_are_counted_up_to_the_one_that_fails(play: Stag
 
 
 ARGVS = [
-    *([], ["-V"], ["-uV"], ["-SV", "ls"], ["-S", "-V", "ls"], ["-2u", "-fx", "-L", "a", "has"], ["--", "ls"], ["-"]),
+    *(
+        [],
+        ["-V"],
+        ["-uV"],
+        ["-SV", "ls"],
+        ["-S", "-V", "ls"],
+        ["-2u", "-fx", "-L", "a", "has"],
+        ["--", "ls"],
+        ["--", "-V"],
+        ["-"],
+    ),
     *(["ls;", "has"], ["ls", ";", ";", "has"], [";"], [";", "ls"], ["send", "a\\;", "has"], ["send", "a;", "has"]),
     *(
         ["new-w"],

@@ -111,6 +111,7 @@ def test_a_fault_is_told_with_a_line_that_repeats_it(desk: Desk, capfd: pytest.C
     assert "       1  transport.new-window\n" in told.stderr
     assert capfd.readouterr().out == first
     assert "injection 1 at" in told.stderr
+    assert "--plan 'transport.list-sessions=1*pass->1*exit(3, \"x\")' -- sh -c" in line
     assert [line for line in again.stderr.splitlines() if line.startswith("replay ")] == [line]
 
 
@@ -232,11 +233,14 @@ def test_a_shim_inside_of_a_shim(desk: Desk, capfd: pytest.CaptureFixture[str]) 
 
 def test_being_told_to_end_reaches_the_program(desk: Desk) -> None:
     """What it makes of that decides; the shim leaves nothing behind."""
-    program = 'trap "echo told; exit 3" TERM; tmux ls; while :; do sleep 0.1; done'
+    program = 'trap "echo told; exit 3" TERM; tmux ls; while [ -e log ]; do sleep 0.1; done'
     process = desk.start("--plan", "", *sh(program))
     eventually(lambda: desk.lines, SystemClock(), PATIENCE_S)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=PATIENCE_S)
+    try:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
 
     assert (process.returncode, out) == (3, b"answer\ntold\n"), err
 
