@@ -203,3 +203,19 @@ def test_paths_name_the_same_file_however_they_are_written() -> None:
     disk.append("run//b/file", b"x")
 
     assert disk.paths() == ["/", "/run", "/run/b", "/run/b/file"]
+
+
+def test_a_disk_without_room_takes_no_byte_and_keeps_what_it_has() -> None:
+    """A new file is there and empty, as on a real disk that is full; what was there is as it was, and can be replaced."""
+    disk = MemoryDisk()
+    disk.write("/old", b"kept")
+    disk.free = 0
+    with pytest.raises(OSError, match="No space left on device"):
+        disk.write("/new", b"x")
+    with pytest.raises(OSError, match="No space left on device"):
+        disk.append("/old", b"x")
+    seen = disk.read("/old"), disk.read("/new")
+    disk.replace("/new", "/old")
+
+    assert seen == (b"kept", b"")
+    assert disk.read("/old") == b""
