@@ -12,7 +12,7 @@ from backends.base import TerminalMultiplexer
 from backends.disk import LockHeld
 from backends.errors import MultiplexerError
 from backends.tmux import TmuxMultiplexer
-from harness.commands.current import Drive, multiplexer_of
+from harness.commands.current import Drive, multiplexer_of, where_of
 from harness.commands.host import CommandError, Host
 from harness.commands.leftovers import (
     Leftover,
@@ -114,16 +114,18 @@ def cleanup(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     if host.disk.info(root) is not None:
         _sweep(sweep, run_dirs)
     if run_id is not None and sweep.left and not sweep.done:
-        raise CommandError(f"run {run_id} is left alone: {sweep.left[0][1]}", _instead(host, run_dirs[0]))
+        raise CommandError(
+            f"run {run_id} is left alone: {sweep.left[0][1]}", _instead(host, run_dirs[0], where_of(arguments))
+        )
     _tell(output, sweep)
     return 1 if sweep.failed else 0
 
 
-def _instead(host: Host, run_dir: Path) -> str:
+def _instead(host: Host, run_dir: Path, where: str) -> str:
     """What can be done with a run that was left alone."""
     if classify(host.store(run_dir).evidence()).name is not RunStatus.PAUSED:
         return "nothing was changed"
-    return f"`seamripper resume {run_dir.name}` goes on, --paused ends its session, and the run stays as it is"
+    return f"`seamripper resume {run_dir.name}{where}` goes on, --paused ends its session, and the run stays as it is"
 
 
 def _runs_of(host: Host, root: Path) -> list[Path]:

@@ -143,12 +143,15 @@ def waiting(seamripper: CommandLine) -> str:
 def test_a_run_that_waits_for_a_person_is_left_as_it_is(seamripper: CommandLine, all_of_them: bool) -> None:
     """It is driven by nobody, and still not over; by name, what can be done is told in one line."""
     name = waiting(seamripper)
-    answer = seamripper("cleanup", "--all" if all_of_them else name)
+    root = str(seamripper.root)
+    answer = seamripper("cleanup", "--all" if all_of_them else name, "--root", root)
 
     why = f"run {name}{'' if all_of_them else ' is left alone'}: it is PAUSED: a word is needed before 1-2, and its session"
     assert why in (answer.stdout if all_of_them else answer.stderr)
     assert answer.code == (0 if all_of_them else 1)
-    assert all_of_them or f"`seamripper resume {name}` goes on, --paused ends its session" in answer.stderr
+    assert (
+        all_of_them or f"`seamripper resume {name} --root {root}` goes on, --paused ends its session" in answer.stderr
+    )
     assert answer.stderr.count("\n") == (0 if all_of_them else 1)
     assert multiplexer_of(seamripper).has_session(name)
     assert multiplexer_of(seamripper).list_window_ids(CONTROL)
