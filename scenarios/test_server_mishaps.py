@@ -141,20 +141,32 @@ def test_server_replaced_by_somebody_elses_is_left_alone(mux_run: Stage) -> None
     assert foreign_windows(world, mux_run.run_dir.name) == {"@0": "", "@1": ""}
 
 
-@pytest.mark.worlds("simulated-tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux")
 def test_server_replaced_before_a_nudge_gets_nothing_typed(mux_run: Stage) -> None:
     """What is meant for an agent of ours is never typed into a window of another server that has its id."""
     world = mux_run.world
     report = mux_run(
         task("1-1", agent=works(2).then_stops().then_idles()),
-        checkpoint=at_step("nudge", lambda: replace_server(world, "run-1")),
+        checkpoint=at_step("nudge", lambda: replace_server(world, mux_run.run_dir.name)),
         max_attempts=1,
         retry_deferred="never",
     )
 
     assert report.task("1-1").outcomes == ["crashed"]
     assert [event["outcome"] for event in report.events("nudge")] == ["unconfirmed: TargetMissing"]
-    assert foreign_windows(world, "run-1") == {"@0": "", "@1": ""}
+    assert foreign_windows(world, mux_run.run_dir.name) == {"@0": "", "@1": ""}
+
+
+@pytest.mark.worlds("simulated-tmux", "tmux")
+def test_server_replaced_before_a_window_is_ended_loses_none_of_its_own(mux_run: Stage) -> None:
+    """The window of a session that is over went with our server: nothing of another one is killed in its place."""
+    world = mux_run.world
+    replaced = at_step("kill", lambda: replace_server(world, mux_run.run_dir.name))
+    report = mux_run(task("1-1", agent=works(1).then_completes()), checkpoint=replaced)
+
+    assert report.status is RunStatus.FINISHED
+    assert report.task("1-1").outcomes == ["completed"]
+    assert foreign_windows(world, mux_run.run_dir.name) == {"@0": "", "@1": ""}
 
 
 @pytest.mark.worlds("tmux")

@@ -8,10 +8,11 @@ import pytest
 
 from harness.agents import task, works
 from harness.engine.core import STEPS
-from harness.incidents import at_step, on_screen
+from harness.incidents import at_step, at_work, on_screen, when
 from harness.record import RunStatus
 from harness.rehearsals import rehearse
 from harness.runner import Stage
+from harness.waiting import eventually
 
 STORMS = {
     "one": ("SIGINT",),
@@ -41,6 +42,25 @@ def test_signal_storm_at_any_step_is_one_stop(mux_run: Stage, step: str, storm: 
     assert report.teardown == "torn-down"
     assert report.leftovers == []
     assert mux_run.world.clock.monotonic() - sent[0] <= 1
+
+
+@pytest.mark.worlds("tmux")
+def test_signal_storm_on_a_live_host_is_one_stop(mux_run: Stage) -> None:
+    """Three real signals to a real process, at once: STOPPED by the first of them that it heard, and nothing is left."""
+    table = mux_run.world.processes
+
+    def send() -> None:
+        for name in STORMS["three"]:
+            table.signal(table.me(), signal.Signals[name])
+
+    when(mux_run, at_work(mux_run), send)
+    report = mux_run(task("1-1", agent=works(1000)))
+
+    (stopped,) = report.events("run-stopped")
+    assert report.status is RunStatus.STOPPED
+    assert stopped["by"] in STORMS["three"]
+    assert report.exit_code == 128 + signal.Signals[stopped["by"]]
+    eventually(lambda: mux_run.leftovers() == [], mux_run.world.clock, 300)
 
 
 @pytest.mark.simulated("the second of a forced end is one of the host's")

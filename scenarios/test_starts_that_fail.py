@@ -107,6 +107,16 @@ def test_start_fails_over_a_name_that_is_tagged_as_ours_into_adoption(mux_run: S
     assert report.leftovers == []
 
 
+@pytest.mark.worlds("tmux")
+def test_crash_loop_on_a_live_host_is_capped_and_tallied(mux_run: Stage) -> None:
+    """Two real starts, two real deaths, and the reasons of both."""
+    report = mux_run(task("1-1", agent=exits(3)), max_attempts=2, retry_deferred="never")
+
+    assert report.task("1-1").phase == "deferred"
+    assert report.task("1-1").outcomes == ["crashed", "crashed"]
+    assert all(f"#{number} crashed" in report.task("1-1").reason for number in (1, 2))
+
+
 @pytest.mark.simulated("nothing of it depends on a live multiplexer; window deaths are met there")
 @pytest.mark.parametrize("how", [dies(code=127), dies(signal="SIGSEGV"), exits(0)], ids=["127", "SIGSEGV", "politely"])
 @pytest.mark.parametrize("attempts", [1, 3])

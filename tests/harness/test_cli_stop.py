@@ -11,8 +11,9 @@ from cli_drivers import Driver, killed_run
 
 from harness.commands.staged import Answer, CommandLine
 from harness.engine.core import STOP_FILE
-from harness.record import Crashed, RunStatus, RunStore
-from harness.world import FakeWorld
+from harness.engine.teardown import UNCONFIRMED
+from harness.record import Crashed, RunStatus, RunStore, Stopped
+from harness.world import FakeWorld, SimulatedTmuxWorld
 
 TERM = int(signal.SIGTERM)
 
@@ -107,6 +108,24 @@ def test_a_run_that_crashes_on_the_way_is_no_success(seamripper: CommandLine, ru
 
     assert answer.code == 1
     assert "✖ engine crashed - see crash/ - ValueError: no" in answer.stdout
+
+
+def test_a_server_that_did_not_answer_the_run_is_not_asked_again() -> None:
+    """The command ends with the run, whose teardown is unconfirmed: whoever is frozen keeps nobody else waiting."""
+    seamripper = CommandLine(SimulatedTmuxWorld())
+    run_dir = killed_run(seamripper)
+
+    def unconfirmed(store: RunStore) -> None:
+        state = store.load().state
+        state.ending, state.teardown = Stopped(by="SIGTERM", signum=15), UNCONFIRMED
+        store.save(state)
+
+    Driver(seamripper, run_dir).on_end = unconfirmed
+    seamripper.world.freeze()
+    began = seamripper.world.clock.monotonic()
+
+    assert seamripper("stop", run_dir.name).code == 0
+    assert seamripper.world.clock.monotonic() - began < 2
 
 
 def test_a_run_that_is_not_running_cannot_be_stopped(seamripper: CommandLine, run_dir: Path) -> None:
