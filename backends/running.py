@@ -79,7 +79,8 @@ def run_piped(
 
 def run_in_foreground(argv: Sequence[str], env: Mapping[str, str], started: Callable[[int], object]) -> int:
     """Hand this process's terminal to `argv` until it ends; see `ProcessTable.foreground`. `started` is told its pid."""
-    process = subprocess.Popen(list(argv), env=dict(env))
+    # What was opened for us is for the command: a shell may have named it on the command line.
+    process = subprocess.Popen(list(argv), env=dict(env), close_fds=False)
     started(process.pid)
     while True:
         # The terminal's Ctrl-C reaches the command as well, and what it means is for the command to say.

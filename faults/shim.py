@@ -328,9 +328,11 @@ def launcher(directory: Path, name: str, real: str, concerned: list[str] | None,
     """
     where, program = shlex.quote(str(directory)), shlex.quote(real)
     call = " ".join(map(shlex.quote, (interpreter, "-I", "-S", "-X", "utf8", str(directory / _COMPILED))))
-    ask = f'exec {call} {where} {program} "${{LC_CTYPE+x}}${{LC_CTYPE-}}" {name} "$@"'
+    # Whoever began before the shim's end and comes here after it is passed on.
+    there = f"[ -f {shlex.quote(str(directory / _COMPILED))} ]"
+    ask = f'{there} && exec {call} {where} {program} "${{LC_CTYPE+x}}${{LC_CTYPE-}}" {name} "$@"'
     if concerned is None:
-        return f"{_HEAD}{ask}\n"
+        return f'{_HEAD}{ask}\nexec {program} "$@"\n'
     words = sorted(word for verb in concerned for word in spellings(verb))
     asking = f"case $_shim_word in {'|'.join(words)}) _shim_asks=1 ;; esac" if words else ":"
     scan = _SCAN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -130,9 +131,10 @@ def _as_given(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment, without what this interpreter has done to it: where it finds the C locale, it sets LC_CTYPE."""
     given = dict(environment)
     if environment is os.environ:
-        before = psutil.Process().environ().get("LC_CTYPE")
-        given.pop("LC_CTYPE", None)
-        given |= {} if before is None else {"LC_CTYPE": before}
+        with contextlib.suppress(psutil.Error, OSError):
+            before = psutil.Process().environ().get("LC_CTYPE")
+            given.pop("LC_CTYPE", None)
+            given |= {} if before is None else {"LC_CTYPE": before}
     return given
 
 

@@ -131,6 +131,15 @@ def test_a_hanging_call_ends_with_the_shim(play: Stage) -> None:
     assert (process.returncode, play.calls) == (1, 0)
 
 
+def test_a_call_that_comes_when_the_shim_is_over_is_the_real_one(play: Stage) -> None:
+    """A launcher that has begun before finds nobody to ask."""
+    with play.shim("transport.has-session=1*empty") as shim:
+        (shim.directory / "call.pyc").unlink()
+
+        assert play.call(shim, "has-session")[0] == 4
+    assert play.calls == 1
+
+
 def test_the_program_dies_at_a_call(play: Stage) -> None:
     """Whoever runs it is told to end it, once the effect has happened."""
     with play.shim("transport.has-session=1*lost:die") as shim:

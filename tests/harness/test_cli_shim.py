@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -21,6 +22,7 @@ import psutil
 import pytest
 
 from backends.clock import SystemClock
+from backends.disk import Disk, RealDisk, StrPath
 from harness.cli import main
 from harness.commands.host import this_host
 from harness.commands.staged import Answer
@@ -49,7 +51,7 @@ class Desk:
             "LOG": str(self.log),
         }
 
-    def __call__(self, *words: str, **environment: str) -> Answer:
+    def __call__(self, *words: str, disk: Disk | None = None, **environment: str) -> Answer:
         """`seamripper shim` with these words."""
         host = dataclasses.replace(
             this_host(),
@@ -58,6 +60,7 @@ class Desk:
             stdin=io.StringIO(),
             environment={**self.environment, **environment},
             cwd=self.directory,
+            disk=disk or RealDisk(),
         )
         code = main(("shim", *words), host)
         assert isinstance(host.stdout, io.StringIO)
@@ -130,6 +133,32 @@ def test_a_record_is_replayed(desk: Desk, capfd: pytest.CaptureFixture[str]) -> 
     assert head["plan"] == "transport.list-sessions=2*pass->1*timeout(0.1)"
     assert [call["number"] for call in calls if call["injection"]] == [3]
     assert [call["outcome"] for call in calls] == ["passed on", "passed on", "exit 1, 0 and 27 bytes", "passed on"]
+
+
+class Full(RealDisk):
+    """A disk that has room for no more than was there."""
+
+    def append(self, path: StrPath, data: bytes) -> int:
+        """There is none."""
+        raise OSError(errno.ENOSPC, "No space left on device", os.fspath(path))
+
+
+def test_a_record_that_is_not_whole_is_a_failure(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
+    """The program does not notice."""
+    told = desk("--plan", "", "--record", "calls.jsonl", *sh("tmux ls"), disk=Full())
+
+    assert (told.code, capfd.readouterr().out) == (1, "answer\n")
+    assert "error: --record: not every call could be written: No space left on device\n" in told.stderr
+
+
+def test_what_a_shell_has_opened_is_there_for_the_program(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
+    """As where a file is named that is none: `<(...)`."""
+    (desk.directory / "text").write_text("opened", "utf-8")
+    with open(desk.directory / "text", "rb") as file:
+        os.set_inheritable(file.fileno(), True)
+
+        assert desk("--plan", "", "--", "cat", f"/dev/fd/{file.fileno()}").code == 0
+    assert capfd.readouterr().out == "opened"
 
 
 def test_a_rule_that_never_fired_is_a_failure(desk: Desk) -> None:
@@ -232,8 +261,8 @@ def test_a_shim_inside_of_a_shim(desk: Desk, capfd: pytest.CaptureFixture[str]) 
 
 
 def test_being_told_to_end_reaches_the_program(desk: Desk) -> None:
-    """What it makes of that decides; the shim leaves nothing behind."""
-    program = 'trap "echo told; exit 3" TERM; tmux ls; while [ -e log ]; do sleep 0.1; done'
+    """What it makes of that decides; its environment is the one that was given, also where Python changes its own."""
+    program = 'echo ${LC_CTYPE-none}; trap "echo told; exit 3" TERM; tmux ls; while [ -e log ]; do sleep 0.1; done'
     process = desk.start("--plan", "", *sh(program))
     eventually(lambda: desk.lines, SystemClock(), PATIENCE_S)
     process.send_signal(signal.SIGTERM)
@@ -242,7 +271,7 @@ def test_being_told_to_end_reaches_the_program(desk: Desk) -> None:
     finally:
         process.kill()
 
-    assert (process.returncode, out) == (3, b"answer\ntold\n"), err
+    assert (process.returncode, out) == (3, b"none\nanswer\ntold\n"), err
 
 
 def test_a_shim_that_was_killed_stands_in_nobodys_way(desk: Desk) -> None:
