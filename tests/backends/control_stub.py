@@ -4,23 +4,25 @@
 `answer` says what was asked, `late` says it before the next answer, `garbage` says what is no answer, `end` ends.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import sys
-from itertools import chain, repeat
+from collections.abc import Iterator
+from itertools import chain, count, repeat
 
-number = 0
+NUMBERS = count(1)
 
 
-def say(text):
+def say(text: str) -> None:
     """Write the reply to one command."""
-    global number
-    number += 1
+    number = next(NUMBERS)
     sys.stdout.write(f"%begin 1 {number} 1\n{text}%end 1 {number} 1\n")
     sys.stdout.flush()
 
 
-def typed():
+def typed() -> Iterator[str]:
     """Each line of standard input, which does not block, like that of tmux."""
     rest = b""
     while select.select([0], [], []) and (data := os.read(0, 65536)):
@@ -28,9 +30,9 @@ def typed():
         yield from (line.decode() + "\n" for line in lines)
 
 
-def requests():
+def requests() -> Iterator[tuple[list[str], str]]:
     """Each request's commands but the last, and the nonce that the last one asks for."""
-    asked = []
+    asked: list[str] = []
     for line in typed():
         if line.startswith("display-message -p "):
             yield asked, line.split('"')[1]
@@ -39,7 +41,7 @@ def requests():
             asked.append(line)
 
 
-owed = []
+owed: list[str] = []
 for word, (lines, nonce) in zip(chain(os.environ["STUB"].split(), repeat("answer")), requests(), strict=False):
     replies = [*lines, f"{nonce}\n"]
     if word == "late":
