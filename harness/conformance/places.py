@@ -127,6 +127,7 @@ class ForeignWorld(LiveTmuxWorld):
                     os.environ[name] = value
             with contextlib.suppress(OSError):
                 self.disk.remove_tree(self._base)
+            self._will.call_off()
 
 
 def sockets_of(world: LiveTmuxWorld) -> list[Path]:
