@@ -376,7 +376,7 @@ class FakeMultiplexer(TerminalMultiplexer):
     def _options(self, verb: str, target: str, option: str) -> dict[str, str]:
         """Where the option of a window is kept; of a native id the option's name is read first, as tmux does."""
         missing = ""
-        if split_target(target)[0] == target:
+        if split_target(target)[0] == target and not target.startswith("$"):
             self._running(verb)
             with self._saying(verb):
                 missing = f"no such {scope_of(option, server=False, window=True).value}"

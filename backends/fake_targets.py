@@ -63,7 +63,7 @@ def find_window(server: FakeServer, target: str | None) -> FakeWindow:
         return window
     name, colon, inner = target.partition(":")
     if not colon:
-        session = look_up_session(server, name)
+        session = find_session(server, name) if name.startswith("$") else look_up_session(server, name)
         return _current(session) if session is not None else _in_session(here, name)
     return _in_session(find_session(server, target), inner)
 

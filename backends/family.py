@@ -282,10 +282,9 @@ class TmuxFamily(TerminalMultiplexer):
         return [tuple(value_as_set(value, self._server_version) for value in row[3:]) for row in rows]
 
     def _windows(self, session: str, *fields: str) -> list[tuple[str, ...]]:
-        """One row for each window of exactly that session."""
-        rows = self._rows_of(
-            "list-windows", "-t", exact(f"={session}"), fields=("#{window_id}", *fields), about=session
-        )
+        """One row for each window of exactly that session, which has that name or native id."""
+        where = exact(session if session.startswith("$") else f"={session}")
+        rows = self._rows_of("list-windows", "-t", where, fields=("#{window_id}", *fields), about=session)
         for row in rows:
             if not _WINDOW.match(row[0]):
                 raise TransportGarbled("a window without an id was listed")
@@ -304,9 +303,9 @@ class TmuxFamily(TerminalMultiplexer):
         return (f"{session}:", session) if found == name and _SESSION.match(session) else (exact(f"={name}"), name)
 
     def _window(self, target: str) -> str:
-        """The native id of the one window that `target` names, without asking anything about an id."""
+        """The native id of the one window that `target` names, without asking anything about a window's or pane's id."""
         name, window = split_target(target)
-        if name == target:
+        if name == target and not target.startswith("$"):
             return target
         rows = self._windows(name, "#{window_name}", "#{window_active}")
         found = [row[0] for row in rows if (row[2] == "1" if window is None else row[1] == window)]

@@ -472,7 +472,8 @@ class FakeServer:
         """Nothing runs in the window any more: keep it dead where `remain-on-exit` says so, else close it."""
         if self.windows.get(window.id) is not window:
             return
-        if window.options.get("remain-on-exit", self.window_defaults.get("remain-on-exit")) == "on":
+        kept = window.options.get("remain-on-exit", self.window_defaults.get("remain-on-exit"))
+        if kept == "on" or (kept == "failed" and window.exit != WindowExit(code=0)):
             window.dead = True
         else:
             self.close_window(window)

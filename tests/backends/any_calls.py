@@ -20,20 +20,7 @@ Draw = Callable[[Random], Any]
 SESSIONS = ("run-1", "run-10", "r")
 NAMES = ("agent", "agent-2", "0")
 BAD_NAMES = ("", "a.b", "=run-1", "run 1", "x" * 65, "-x", "#(date)", "@0")
-BAD_TARGETS = (
-    "",
-    "run-1",
-    "=run",
-    "=run-1:agent:x",
-    "-x",
-    "@x",
-    "=run-1:0.0",
-    "agent",
-    "%",
-    "=run-1:=agent",
-    "é",
-    "$99",
-)
+BAD_TARGETS = ("", "run-1", "=run", "=run-1:agent:x", "-x", "@x", "=run-1:0.0", "agent", "%", "=run-1:=agent", "é")
 OPTIONS = ("@x", "@x", "@project", "@a-b_1", "@nope", "nope", "status")
 VALUES = (
     *(
@@ -115,7 +102,7 @@ def _target(chance: Random) -> Any:
     if kind == "name":
         session = chance.choice(SESSIONS)
         return chance.choice((f"={session}", f"={session}:{chance.choice(NAMES)}"))
-    return chance.choice(("@999", "%999") if kind == "absent" else BAD_TARGETS)
+    return chance.choice(("@999", "%999", "$99") if kind == "absent" else BAD_TARGETS)
 
 
 session = mostly(one_of(("run-1", *SESSIONS)), BAD_NAMES)

@@ -46,9 +46,9 @@ def _answers(three: Trio, operation: str, **arguments: Any) -> list[object]:
     return [said.answer for said in _said(three, operation, **arguments)]
 
 
-def _window(three: Trio, command: str) -> Window:
+def _window(three: Trio, command: str, cwd: str = "/") -> Window:
     """A new window in all of them that runs the command."""
-    made = {"session": "run-1", "name": "agent", "cwd": "/", "env": {}, "command": command}
+    made = {"session": "run-1", "name": "agent", "cwd": cwd, "env": {}, "command": command}
     three.ask("new_window", made)
     for subject in three.all:
         subject.settle()
@@ -121,6 +121,25 @@ def _programs(three: Trio) -> None:
 def _shell(three: Trio) -> None:
     window = _window(three, "sh -c 'true | true; exit 4'")
     assert _exits(three, window) == [*[WindowExit(code=2)] * 2, WindowExit(code=4)]
+
+
+def _directories(three: Trio) -> None:
+    window = _window(three, "true", "/no/such/directory/either")
+    assert _exits(three, window) == [*[WindowExit(code=0)] * 2, WindowExit(code=126)]
+
+
+def _typing_ahead(three: Trio) -> None:
+    argv = ["sh", "-c", "read line; exit 3"]
+    three.ask("new_parked_window", {"session": "run-1", "name": "w", "cwd": "/", "argv": argv, "return_opt": "@b"})
+    window = Window(1, ever=True)
+    for subject in three.all:
+        subject.settle()
+        three.look(subject)
+    three.ask("send_text", {"window_id": window, "text": "for it\nfor the shell"})
+    for subject in (three.fake, three.simulated):
+        subject.settle()
+        assert subject.mux.window_alive("run-1", window(subject))
+    eventually(lambda: not three.live.mux.window_alive("run-1", window(three.live)))
 
 
 def _options(three: Trio) -> None:
@@ -274,10 +293,27 @@ DIFFERENCES = (
         _shell,
     ),
     Difference(
+        "directories",
+        BOTH,
+        "a window in a directory that is not there ends with status 126",
+        "every directory is there, but for those of `missing_dirs`",
+        "a story need not make the directories that it names",
+        _directories,
+    ),
+    Difference(
+        "typing ahead",
+        BOTH,
+        "what a program does not read waits for who reads the terminal next",
+        "it is lost",
+        "programs of a simulation are told what is typed, and have no terminal to read from",
+        _typing_ahead,
+    ),
+    Difference(
         "options",
         BOTH,
-        "options of tmux itself have types, and may be abbreviated",
-        "a part of them is known, by its full name; of their values only those of switches are checked",
+        "options of tmux itself have types, defaults and effects, and may be abbreviated",
+        "a part of them is known, by its full name; of their values only those of switches are checked, of their effects there "
+        "are those of `remain-on-exit` and `exit-empty`",
         "the seam's own options are user options, which take any text",
         _options,
     ),
