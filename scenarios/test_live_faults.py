@@ -241,14 +241,17 @@ def test_freeze_agent_for_a_while_is_patience(mux_run: Stage) -> None:
 
     assert report.status is RunStatus.FINISHED
     assert report.task("1-1").outcomes == ["completed"]
-    assert report.elapsed_s >= 20
+    if report.virtual:
+        assert report.elapsed_s >= 30
 
 
 @pytest.mark.faults("live.freeze_agent=1*occur")
-def test_freeze_agent_for_good_times_out_and_is_ended_by_force(mux_run: Stage) -> None:
-    """Silence is no death: timed out, never crashed; who hears no signal is killed before the second attempt begins."""
-    agent = ScriptedAgent.attempts(works(1000), completes())
-    report = mux_run(task("1-1", agent=agent), session_timeout_s=15, stop_grace_s=2)
+def test_freeze_agent_for_good_times_out_and_lets_the_next_one_work(mux_run: Stage) -> None:
+    """Silence is no death: timed out, never crashed, and the agent is ended before the second attempt begins."""
+    virtual = mux_run.world.virtual
+    # On a simulated host, where no time is lost, it would complete in time if nobody kept it waiting.
+    first = works(12).then_completes() if virtual else works(1000, every_s=1)
+    report = mux_run(task("1-1", agent=ScriptedAgent.attempts(first, completes())), session_timeout_s=15)
 
     assert report.status is RunStatus.FINISHED
     assert report.task("1-1").outcomes == ["timed_out", "completed"]

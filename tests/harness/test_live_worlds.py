@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from backends.processes import ProcessIdentity
 from faults.catalog import LIVE_EVENTS
 from faults.errors import FaultPlanError
 from faults.plan import FaultPlan
+from harness.guardian import ledger_of
 from harness.hurting import AGENT_SIGNALS
 from harness.oracles import unharmed
 from harness.runner import Stage, catalog_of
@@ -225,6 +228,42 @@ def test_a_live_host_without_ptys_opens_no_window_and_answers(live: tuple[LiveTm
 
     assert before == ["@0"]
     assert mux.new_window("a", "w", world.project, {}, "sleep 100") in mux.list_window_ids("a")
+
+
+AGENT = """
+import json, os, sys
+ledger, count = sys.argv[1:]
+entry = {"what": "start", "pid": os.getpid(), "token": os.environ["SEAMRIPPER_TOKEN"]}
+open(ledger, "a").write(json.dumps(entry) + "\\n")
+while True:
+    print("at work", flush=True)
+    open(count, "a").write("x")
+"""
+
+
+@pytest.mark.live
+def test_a_live_agent_is_kept_waiting_by_its_terminal_until_it_is_let_go(
+    live: tuple[LiveTmuxWorld, ProcessIdentity],
+) -> None:
+    """It does nothing more once it has something to print, though nobody stopped it, and goes on where it was."""
+    world, _ = live
+    count = world.project / "count"
+    command = shlex.join([sys.executable, "-c", AGENT, str(ledger_of(world.project.parent)), str(count)])
+    world.multiplexer().new_window("a", "w", world.project, {"SEAMRIPPER_TOKEN": "t" * 32}, command)
+    eventually(world.agents_at_work, SystemClock(), 60)
+    world.live.happen("freeze_agent", None)
+
+    def size_later() -> tuple[int, int]:
+        before = count.stat().st_size
+        SystemClock().sleep(0.3)
+        return before, count.stat().st_size
+
+    eventually(lambda: len(set(size_later())) == 1, SystemClock(), 60)
+    before, after = size_later()
+    world.live.undo()
+
+    assert before == after
+    eventually(lambda: count.stat().st_size > after, SystemClock(), 60)
 
 
 ENDS = {
