@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import subprocess
@@ -77,7 +78,8 @@ def tui(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
         raise CommandError(f"{root} is no directory", "name the directory that runs are kept in with --root", 2)
     watch = _session_watch(host, root, arguments.mux)
     reader = RunsReader(host.disk, root, clock=host.clock, processes=host.processes, entropy=host.entropy)
-    observer = Observer(reader, watch.sessions, host.disk, host.clock)
+    # A search for garbage in a thousand runs takes longer than a refresh may, and finds none there.
+    observer = Observer(reader, watch.sessions, host.disk, host.clock, settled=gc.freeze)
     launcher = Launcher(host, root, arguments.mux)
     dashboard: Dashboard = make_dashboard(observer.look, root=str(root), launch=launcher.launch, attach=launcher.attach)
     leaving = _Leaving(dashboard, host.clock)

@@ -30,13 +30,21 @@ class Snapshot:
 
 
 class Observer:
-    """Makes one snapshot after another."""
+    """Makes one snapshot after another; `settled` is called once, when the first is made, most of which later ones share."""
 
-    def __init__(self, reader: RunsReader, sessions: Callable[[], Sessions], disk: Disk, clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: RunsReader,
+        sessions: Callable[[], Sessions],
+        disk: Disk,
+        clock: Clock,
+        settled: Callable[[], None] = lambda: None,
+    ) -> None:
         self._reader = reader
         self._sessions = sessions
         self._disk = disk
         self._clock = clock
+        self._settled: Callable[[], None] | None = settled
         self._began: dict[str, float] = {}
 
     def look(self, watched: str = "") -> Snapshot:
@@ -47,7 +55,11 @@ class Observer:
         found = next((view for view in views if view.run_id == watched), views[0] if views else None)
         details = Details() if found is None else read_details(self._disk, found)
         name = "" if found is None else found.run_id
-        return Snapshot(tuple(views), listing.problem, sessions, name, details, self._clock.wall())
+        made = Snapshot(tuple(views), listing.problem, sessions, name, details, self._clock.wall())
+        if self._settled is not None:
+            self._settled()
+            self._settled = None
+        return made
 
     def _beginning(self, view: RunView) -> float:
         """When the run began, or if it does not say, when its directory was first seen to have changed."""

@@ -17,8 +17,10 @@ from backends.memory_disk import MemoryDisk
 from backends.processes import Liveness, SystemProcessTable
 from harness.damage import ODD_DOCUMENTS
 from harness.dashboard.details import read_details
+from harness.dashboard.observer import Observer
 from harness.dashboard.panes import detail, row
 from harness.dashboard.reader import Listing, RunsReader
+from harness.dashboard.sessions import Sessions
 from harness.record import Crashed, Finished, RunStatus, TaskPhase
 
 DONE = {"a": TaskPhase.DONE}
@@ -77,6 +79,19 @@ def test_a_run_that_is_over_is_read_once() -> None:
     setting.runs.make("s-driven", DONE, driven=True)
     assert setting.reads() > 0
     assert setting.reads() > later
+
+
+def test_whoever_wants_to_know_is_told_of_the_first_snapshot() -> None:
+    """Once: what is there by then is what later ones share."""
+    runs, told = MadeUpRuns(), []
+    reader = RunsReader(runs.disk, "/runs", clock=runs.clock, processes=runs.processes, entropy=SeededEntropy(2))
+    observer = Observer(reader, Sessions, runs.disk, runs.clock, settled=lambda: told.append("settled"))
+
+    assert told == []
+    observer.look()
+    observer.look()
+
+    assert told == ["settled"]
 
 
 def test_a_run_that_was_just_over_is_read_again() -> None:
