@@ -76,10 +76,9 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of a case: what is wrong with it, whether it happened, and the reports of the run and its resumes."""
+    """What came of a case: what is wrong with it (also that it did not happen), and the reports of the run and its resumes."""
 
     problems: tuple[str, ...]
-    happened: bool
     reports: tuple[Report, ...]
 
     def explain(self) -> str:
@@ -127,8 +126,9 @@ def tell(case: Late, world: World, **options: Any) -> Told:
         before, report = report, stage.resume(faults="", verify=False, strict=False, **options)
         problems += [*violations(report, strict=False), *resumable(before, report)]
     world.live.undo()
+    problems += [] if world.stopped else ["the server never stopped"]
     problems += _unaccounted(stage, report)
-    return Told(tuple(problems), world.stopped, tuple(stage.reports))
+    return Told(tuple(problems), tuple(stage.reports))
 
 
 def _tasks() -> Sequence[TaskStory]:

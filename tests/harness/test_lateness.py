@@ -42,7 +42,6 @@ def test_the_server_stops_at_the_change_that_a_case_names(kind: Any, operation: 
     calls = [call for call in found.reports[0].entries if call.point == f"mux.{operation}"]
 
     assert found.problems == ()
-    assert found.happened
     assert any("TransportTimeout" in call.outcome for call in calls)
 
 
@@ -78,6 +77,11 @@ def test_an_engine_that_is_wrong_about_what_came_late_is_found(make: type[Engine
     found = told(case, LateFake, make=make)
 
     assert oracle in "\n".join(found.problems)
+
+
+def test_a_case_that_does_not_happen_is_no_good_case() -> None:
+    """Nothing is proven by a server that never stopped."""
+    assert told(Late("new_session", 9, 1.0), LateFake).problems == ("the server never stopped",)
 
 
 def test_the_fence_keeps_a_blind_retry_from_doubling_an_agent() -> None:
