@@ -140,7 +140,7 @@ def _sockets_in(disk: Disk, directory: Path) -> Iterator[Path]:
         info = disk.info(directory / name)
         if info is not None and info.is_dir:
             yield from _sockets_in(disk, directory / name)
-        elif info is not None and not info.is_file:
+        elif info is not None and (directory / name).is_socket():
             yield directory / name
 
 
