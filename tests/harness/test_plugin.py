@@ -1,4 +1,4 @@
-"""The pytest plugin, as its users meet it: a project of their own, run in a process of its own."""
+"""The pytest plugin, as its users meet it: a project of their own; in a process of its own where the environment counts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 from plugin_runs import run_pytest, text
 
 from backends.processes import Liveness, SystemProcessTable
+
+pytest_plugins = ["pytester"]
 
 SCENARIO = """
 import pytest
@@ -27,22 +29,30 @@ def write(directory: Path, *, marker: str = "", status: str = "FINISHED", body: 
     return directory
 
 
-def test_a_fault_that_does_not_fire_fails_and_lists_what_was_reached(tmp_path: Path) -> None:
+def on_the_fake(pytester: pytest.Pytester, *options: str, **parts: str) -> tuple[int, str]:
+    """The exit code of a session with that test file, and what it wrote."""
+    write(pytester.path, **parts)
+    quiet = ("-p", "harness.plugin", "-p", "no:cacheprovider", "--mux", "fake")
+    done = pytester.runpytest_inprocess(*quiet, *options, no_reraise_ctrlc=True)
+    return int(done.ret), f"{done.stdout}\n{done.stderr}"
+
+
+def test_a_fault_that_does_not_fire_fails_and_lists_what_was_reached(pytester: pytest.Pytester) -> None:
     """A vacuous scenario is a failure that says which points there were."""
-    done = run_pytest(write(tmp_path, marker='@pytest.mark.faults("switch_client=timeout")'), "--mux", "fake")
+    status, said = on_the_fake(pytester, marker='@pytest.mark.faults("switch_client=timeout")')
 
-    assert done.status == 1
-    assert "fired: `switch_client=timeout` never fired" in text(done)
-    assert "mux.list_window_ids x" in text(done)
+    assert status == 1
+    assert "fired: `switch_client=timeout` never fired" in said
+    assert "mux.list_window_ids x" in said
 
 
-def test_an_unknown_point_is_an_error_at_collection_with_the_nearest_name(tmp_path: Path) -> None:
+def test_an_unknown_point_is_an_error_at_collection_with_the_nearest_name(pytester: pytest.Pytester) -> None:
     """A typing error in a fault plan stops the session before anything runs."""
-    done = run_pytest(write(tmp_path, marker='@pytest.mark.faults("list_window_idz=timeout")'), "--mux", "fake")
+    status, said = on_the_fake(pytester, marker='@pytest.mark.faults("list_window_idz=timeout")')
 
-    assert done.status == 2
-    assert "list_window_ids" in text(done)
-    assert "passed" not in text(done)
+    assert status == 2
+    assert "list_window_ids" in said
+    assert "passed" not in said
 
 
 @pytest.mark.parametrize(
@@ -57,14 +67,16 @@ def test_an_unknown_point_is_an_error_at_collection_with_the_nearest_name(tmp_pa
         ("worlds", "worlds(*names) takes names"),
     ],
 )
-def test_a_marker_that_says_nothing_is_refused_with_the_test_it_is_on(tmp_path: Path, marker: str, told: str) -> None:
+def test_a_marker_that_says_nothing_is_refused_with_the_test_it_is_on(
+    pytester: pytest.Pytester, marker: str, told: str
+) -> None:
     """Wrong arguments of a marker are one line before anything runs, whatever the worlds."""
-    done = run_pytest(write(tmp_path, marker=f"@pytest.mark.{marker}"), "--mux", "fake")
+    status, said = on_the_fake(pytester, marker=f"@pytest.mark.{marker}")
 
-    assert done.status == 2
-    assert "test_it.py::test_story" in text(done)
-    assert told in text(done)
-    assert "INTERNALERROR" not in text(done)
+    assert status == 2
+    assert "test_it.py::test_story" in said
+    assert told in said
+    assert "INTERNALERROR" not in said
 
 
 FAST = """
@@ -84,15 +96,15 @@ def test_the_scale_of_a_live_scenario_may_be_given_by_position(tmp_path: Path) -
     assert "1 passed" in text(done)
 
 
-def test_a_failure_explains_itself_and_how_to_repeat_it(tmp_path: Path) -> None:
+def test_a_failure_explains_itself_and_how_to_repeat_it(pytester: pytest.Pytester) -> None:
     """A failed assertion comes with the journal, the trace and one line that replays it."""
     plan = "list_window_ids=1*timeout(3)"
-    done = run_pytest(write(tmp_path, status="CRASHED"), "--mux", "fake", "--mux-faults", plan, "--mux-seed", "7")
+    status, said = on_the_fake(pytester, "--mux-faults", plan, "--mux-seed", "7", status="CRASHED")
 
-    assert done.status == 1
-    assert "journal (newest last):" in text(done)
-    assert "mux.list_window_ids" in text(done)
-    assert f"--mux-faults '{plan}' --mux-seed 7" in text(done)
+    assert status == 1
+    assert "journal (newest last):" in said
+    assert "mux.list_window_ids" in said
+    assert f"--mux-faults '{plan}' --mux-seed 7" in said
 
 
 @pytest.mark.parametrize(
@@ -138,11 +150,11 @@ def test_where_live_scenarios_are_required_a_skipped_one_fails(tmp_path: Path) -
     assert done.status == 1
 
 
-def test_a_scenario_that_no_selected_world_can_tell_is_deselected(tmp_path: Path) -> None:
+def test_a_scenario_that_no_selected_world_can_tell_is_deselected(pytester: pytest.Pytester) -> None:
     """`--mux fake` leaves live scenarios out without calling them skipped."""
-    done = run_pytest(write(tmp_path, marker="@pytest.mark.live"), "--mux", "fake")
+    _, said = on_the_fake(pytester, marker="@pytest.mark.live")
 
-    assert "1 deselected" in text(done)
+    assert "1 deselected" in said
 
 
 def runs(pid: int) -> bool:
@@ -161,20 +173,20 @@ def test_story({marker}):
 """
 
 
-def test_a_fault_plan_that_nothing_runs_under_fails(tmp_path: Path) -> None:
+def test_a_fault_plan_that_nothing_runs_under_fails(pytester: pytest.Pytester) -> None:
     """A test with faults that never runs a plan is not a green one."""
-    done = run_pytest(write(tmp_path, body=UNUSED, marker="mux_run"), "--mux", "fake")
+    status, said = on_the_fake(pytester, body=UNUSED, marker="mux_run")
 
-    assert done.status == 1
-    assert "the test has a fault plan and ran nothing under it" in text(done)
+    assert status == 1
+    assert "the test has a fault plan and ran nothing under it" in said
 
 
-def test_a_fault_plan_without_a_stage_is_refused(tmp_path: Path) -> None:
+def test_a_fault_plan_without_a_stage_is_refused(pytester: pytest.Pytester) -> None:
     """Faults on a test that cannot run anything under them are an error at collection."""
-    done = run_pytest(write(tmp_path, body=UNUSED, marker="mux"), "--mux", "fake")
+    status, said = on_the_fake(pytester, body=UNUSED, marker="mux")
 
-    assert done.status == 2
-    assert "faults(plan) is for tests that use mux_run or mux_faults" in text(done)
+    assert status == 2
+    assert "faults(plan) is for tests that use mux_run or mux_faults" in said
 
 
 FROZEN = """

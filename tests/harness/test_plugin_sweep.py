@@ -324,17 +324,16 @@ MISSET = Story("misset", "", TASKS, {"sesion_timeout_s": 3})
     ],
 )
 def test_a_sweep_that_cannot_be_made_is_one_line_that_says_what_to_do(
-    tmp_path: Path, options: tuple[str, ...], told: str
+    pytester: pytest.Pytester, options: tuple[str, ...], told: str
 ) -> None:
     """Nothing that was asked for is left out in silence, and no story is swept that fails by itself."""
-    (tmp_path / "test_it.py").write_text(SWEEP)
-    (tmp_path / "mine.py").write_text(MINE)
-    done = run_pytest(tmp_path, "-q", "--mux-sweep", *options)
-    lines = [line for line in text(done).splitlines() if f"--mux-sweep: {told}" in line]
+    pytester.makepyfile(SWEEP, mine=MINE)
+    done = pytester.runpytest_inprocess(*QUIET, "--mux-sweep", *options, no_reraise_ctrlc=True, syspathinsert=True)
+    lines = [line for line in (*done.outlines, *done.errlines) if f"--mux-sweep: {told}" in line]
 
-    assert done.status == (1 if "-n" in options else 2)
-    assert len(lines) == 1, text(done)
-    assert "Traceback" not in text(done)
+    assert done.ret == 2
+    assert len(lines) == 1, (done.outlines, done.errlines)
+    assert "Traceback" not in f"{done.stdout}\n{done.stderr}"
 
 
 def test_too_little_coverage_fails_and_says_so(pytester: pytest.Pytester) -> None:
