@@ -15,7 +15,7 @@ from fake_differences import DIFFERENCES, Difference
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from side_by_side import FROZEN_S, VERSION, File, Lost, Said, Trio, Window, eventually, frozen, trio
+from side_by_side import FROZEN_S, NOWHERE_DIR, VERSION, File, Lost, Said, Trio, Window, eventually, frozen, trio
 
 from backends.errors import TargetMissing
 from backends.fake import FakeMultiplexer
@@ -184,6 +184,61 @@ def test_what_is_not_imitated_is_still_so(difference: Difference) -> None:
     with trio() as three:
         three.ask("new_session", {"name": "run-1", "cwd": "/"})
         difference.shown(three)
+
+
+def parked(*argv: str, cwd: str = "/") -> Asked:
+    """A parked window in `run-1`."""
+    return "new_parked_window", {"session": "run-1", "name": "p", "cwd": cwd, "argv": list(argv), "return_opt": "@b"}
+
+
+ONCE_OTHERWISE: dict[str, tuple[Asked | int, ...]] = {
+    "the session's id names its window": (
+        ("new_window", CAT),
+        ("select_window", {"target": "$0"}),
+        ("kill_window", {"target": "$0"}),
+    ),
+    "kept when it failed": (
+        ("new_window", CAT | {"command": "sh -c 'read line; exit 4'"}),
+        ("set_window_option", {"target": Window(1), "option": "remain-on-exit", "value": "failed"}),
+        ("send_text", {"window_id": Window(1), "text": "go on"}),
+    ),
+    "parked where there is nothing": (parked("true", cwd=NOWHERE_DIR),),
+    "a parked shell that is killed": (parked("sleep", "100000"), signal.SIGKILL),
+    "the window that was current before": (
+        *[("new_window", CAT)] * 3,
+        *[("select_window", {"target": Window(number)}) for number in (2, 1, 3)],
+        *[("kill_window", {"target": Window(number)}) for number in (3, 1)],
+    ),
+    "a switch": (
+        *[
+            ("set_session_option", {"name": "run-1", "option": "mouse", "value": value})
+            for value in ("yes", "maybe", "a\nb")
+        ],
+        ("session_options", {"option": "mouse"}),
+    ),
+    "an option of the other kind": (
+        ("set_window_option", {"target": "=run-1", "option": "status", "value": "off"}),
+        ("session_options", {"option": "status"}),
+        ("set_window_option", {"target": "@999", "option": "status", "value": "off"}),
+    ),
+}
+"""Calls, and signals to the process of the newest window, to which the three once came differently."""
+
+
+@pytest.mark.parametrize("steps", ONCE_OTHERWISE.values(), ids=ONCE_OTHERWISE)
+def test_what_once_differed_is_alike(steps: tuple[Asked | int, ...]) -> None:
+    """Found side by side, and mended."""
+    machine = SideBySide()
+    try:
+        machine.begin()
+        for step in steps:
+            if isinstance(step, int):
+                machine.three.signal_window(Window(-1), step)
+                machine.settle()
+            else:
+                machine.ask(*step)
+    finally:
+        machine.teardown()
 
 
 class ByPrefix(FakeMultiplexer):
