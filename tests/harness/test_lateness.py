@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import broken_engines as engines
 import pytest
 
+from backends.processes import Liveness, ProcessIdentity, ProcessTable
+from harness.engine.core import Surroundings
 from harness.engine.engine import Engine
+from harness.engine.plan import RunPlan
 from harness.lateness import CHANGES, LATE_WORLDS, Late, LateFake, LateSimulatedTmux, Told, late, tell
 from harness.record import RunStatus
+
+
+class Trusting:
+    """A process table that takes whoever was sent a signal for gone."""
+
+    def __init__(self, inner: ProcessTable) -> None:
+        self._inner = inner
+        self._sent: set[ProcessIdentity] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def signal(self, identity: ProcessIdentity, signum: int) -> bool:
+        """See `ProcessTable.signal`."""
+        self._sent.add(identity)
+        return self._inner.signal(identity, signum)
+
+    def liveness(self, identity: ProcessIdentity) -> Liveness:
+        """See `ProcessTable.liveness`."""
+        return Liveness.DEAD if identity in self._sent else self._inner.liveness(identity)
+
+
+def trusting(plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> Engine:
+    """An engine that begins the next attempt when the last one was asked to end."""
+    processes: Any = Trusting(outside.processes)
+    return Engine(plan, run_dir, dataclasses.replace(outside, processes=processes), **options)
 
 
 def told(case: Late, kind: type[LateFake | LateSimulatedTmux], **options: Any) -> Told:
@@ -70,9 +102,12 @@ def test_a_window_that_comes_late_is_adopted_and_behind_a_fence_never_comes(kind
         (engines.ReadsUnknownAsDead, Late("send_text", 1, None), "was declared crashed while its agent was alive"),
         (engines.TypesAgain, Late("send_text", 1, 12.0), "was typed to"),
         (engines.LeavesItsSession, Late("kill_window", 1, 7.0), "left behind: session"),
+        (trusting, Late("kill_window", 2, 7.0), "two agents were at work on 1-1"),
     ],
 )
-def test_an_engine_that_is_wrong_about_what_came_late_is_found(make: type[Engine], case: Late, oracle: str) -> None:
+def test_an_engine_that_is_wrong_about_what_came_late_is_found(
+    make: Callable[..., Engine], case: Late, oracle: str
+) -> None:
     """Each by what became of its agents and windows."""
     found = told(case, LateFake, make=make)
 
