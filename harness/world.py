@@ -482,7 +482,8 @@ class LiveTmuxWorld(World):
     @property
     def frozen(self) -> bool:
         """See `World.frozen`."""
-        return self._frozen is not None or self._limit.in_force or self.disk.info(self._hidden) is not None
+        cut_off = self.disk.info(self._hidden) is not None and self.disk.info(self._socket / SOCKET_NAME) is None
+        return self._frozen is not None or self._limit.in_force or cut_off
 
     def cut_socket(self) -> None:
         """The server's socket is removed, while it lives on."""

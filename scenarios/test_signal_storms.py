@@ -99,6 +99,24 @@ def test_stop_while_hung_is_told_as_unconfirmed_and_cleaned_up_later(mux_run: St
     assert [entry["what"] for entry in report.ledger].count("overlap") == 0
 
 
+@pytest.mark.worlds("fake", "simulated-tmux")
+def test_stop_while_hung_in_a_launch_is_bounded_and_leaves_no_second_agent(mux_run: Stage) -> None:
+    """Not even the answer to a change is waited for: what may come of it is found by the resume, which then finishes."""
+    mux_run.stop_at(3, signal.SIGTERM)
+    frozen = at_step("open-window", mux_run.world.freeze)
+    agent = works(8).then_completes()
+    stopped = mux_run(task("1-1", agent=agent), checkpoint=frozen, call_timeout_s=30, stop_grace_s=5)
+    mux_run.world.thaw()
+    report = mux_run.resume()
+
+    assert stopped.elapsed_s <= 3 + 5 + 2
+    assert stopped.teardown == "unconfirmed"
+    assert not stopped.events("transport-degraded")
+    assert report.status is RunStatus.FINISHED
+    assert report.leftovers == []
+    assert [entry["what"] for entry in report.ledger].count("overlap") == 0
+
+
 @pytest.mark.simulated("the seconds of a live host are not exact")
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_stop_while_hung_is_bounded_however_often_it_is_asked(mux_run: Stage, count: int) -> None:

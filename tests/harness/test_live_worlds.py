@@ -139,6 +139,21 @@ def test_a_server_that_nobody_can_reach_counts_as_one_that_does_not_answer(name:
         world.close()
 
 
+@pytest.mark.parametrize("name", ["simulated-tmux", pytest.param("tmux", marks=pytest.mark.live)])
+def test_a_server_that_has_made_its_socket_anew_can_be_asked_before_that_is_undone(name: str) -> None:
+    """Whoever missed the socket has had it made: what is left behind can be judged again."""
+    world = WORLDS[name]()
+    try:
+        world.multiplexer().new_session("a", world.project)
+        world.live.happen("unlink_socket", None)
+        with pytest.raises(MultiplexerError):
+            world.multiplexer().has_session("a")
+        eventually(lambda: not world.frozen, SystemClock(), 30)
+        assert world.multiplexer().has_session("a")
+    finally:
+        world.close()
+
+
 @pytest.fixture
 def live() -> Iterator[tuple[World, ProcessIdentity]]:
     """A live world with a session, and the process of its server."""
