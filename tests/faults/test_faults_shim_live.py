@@ -94,6 +94,8 @@ def test_a_conversation_in_control_mode_is_what_it_was(server: Server, plan: str
     assert shim.reached == {"transport.attach-session": 1}
 
 
+# The shim has threads, and a terminal is made by a fork: newer interpreters warn of that.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_a_terminal_is_the_real_clients(server: Server, plan: str) -> None:
     """Keys, the size of the window and its changes reach it, and it says the same when it is detached."""
