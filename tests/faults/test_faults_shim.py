@@ -111,7 +111,7 @@ def waiting(play: Stage, shim: Shim) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_hanging_call_ends_as_a_client_of_a_stopped_server(play: Stage, ending: signal.Signals) -> None:
     """Ctrl-C does not end it, and being told to end is no answer."""
-    with play.shim("transport.has-session=hang") as shim:
+    with play.shim("transport.has-session=hang", recorded=True) as shim:
         process = waiting(play, shim)
         for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
             process.send_signal(ignored)
@@ -120,6 +120,7 @@ def test_a_hanging_call_ends_as_a_client_of_a_stopped_server(play: Stage, ending
         assert process.communicate(timeout=PATIENCE_S) == (b"", b"")
     assert process.returncode == (-9 if ending is signal.SIGKILL else 0)
     assert (play.calls, shim.unfired()) == (0, [])
+    assert [call.outcome for call in play.heard] == ["given up"]
 
 
 def test_a_hanging_call_ends_with_the_shim(play: Stage) -> None:
