@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from backends.operations import ServerIdentity
@@ -91,7 +93,7 @@ def events_of(stage: Stage) -> list[Event]:
 def crashed_while_stopped(stage: Stage) -> Report:
     """A run that crashes while its server is stopped, so that its session is left."""
     stopped = at_step("decide", stage.world.freeze, nth=3)
-    settings = {"session_timeout_s": 30, "call_timeout_s": 5, "stop_grace_s": 2}
+    settings = {"session_timeout_s": 300, "call_timeout_s": 5, "stop_grace_s": 2}
     agent = ScriptedAgent.attempts(works(1000), completes())
     faults = "engine.decide=4*pass->1*raise(RuntimeError)"
     return stage(task("1-1", agent=agent), checkpoint=stopped, faults=faults, **settings)
@@ -115,11 +117,11 @@ def test_socket_unlinked_while_nobody_drove_the_run_is_there_again_in_its_resume
 @pytest.mark.worlds("simulated-tmux", "tmux")
 def test_socket_unlinked_of_a_stopped_server_pauses_a_resume_and_starts_no_second_one(mux_run: Stage) -> None:
     """What the last epoch left cannot be ended: the resume waits, then pauses; the next one, once it is thawed, finishes."""
-    crashed_while_stopped(mux_run)
+    plan = crashed_while_stopped(mux_run).plan
     cut_socket(mux_run.world)
-    paused = mux_run.resume()
+    paused = mux_run.resume(replace(plan, session_timeout_s=10))
     mux_run.world.thaw()
-    report = mux_run.resume()
+    report = mux_run.resume(plan)
 
     assert paused.status is RunStatus.PAUSED
     assert paused.events("run-paused")[0]["stage"] == "multiplexer-unreachable"
