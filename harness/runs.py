@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from backends.disk import Disk
 from backends.entropy import Entropy
 from harness.record import runs
 
-if sys.platform != "win32":
+_ACCOUNTS = importlib.util.find_spec("pwd") is not None
+
+if _ACCOUNTS:
     import pwd
 
 __all__ = ["PROBES", "ROOT_VARIABLE", "NoHome", "RunNotFound", "find_run", "new_run_id", "resolve_root", "root_of"]
@@ -47,7 +49,7 @@ def new_run_id(clock: Clock, entropy: Entropy) -> str:
 
 def _account_home() -> str:
     """Where the system says that this user is at home; empty where it says nothing that is of use."""
-    if sys.platform == "win32":
+    if not _ACCOUNTS:
         return os.environ.get("USERPROFILE", "")
     try:
         told = pwd.getpwuid(os.getuid()).pw_dir
