@@ -25,7 +25,7 @@ from canned_tmux import Outcome, outcome
 from backends.base import TerminalMultiplexer
 from backends.clock import Clock, SystemClock, VirtualClock
 from backends.disk import Disk, RealDisk
-from backends.errors import CommandRejected, MultiplexerError, TargetMissing
+from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportTimeout
 from backends.fake import FakeMultiplexer, FakeServer, FakeTransport
 from backends.guard import Call
 from backends.operations import ServerIdentity, WindowExit
@@ -59,8 +59,11 @@ NOWHERE_DIR = "/no/such/dir"
 PATIENCE_S = 30.0
 """Seconds that live tmux is given to come to the state that the others are in; generous, because the host may be busy."""
 
-FROZEN_S = 0.2
-"""Seconds that a call of a frozen server is given."""
+FROZEN_S = 0.5
+"""Seconds that a call of a frozen server is given; long enough that it is asked at all."""
+
+CALL_S = 60.0
+"""Seconds that any other call is given, so that only one that hangs is late."""
 
 _WINDOW_ID = re.compile(r"@\d+\b")
 _PANE_ID = re.compile(r"%\d+\b")
@@ -176,7 +179,9 @@ class Subject:
         kind = type(error).__name__ if error is not None else ""
         message = error.message if isinstance(error, MultiplexerError) else ""
         line = error.stderr if isinstance(error, CommandRejected) and error.stderr is not None else None
-        line = message.split(": ", 1)[0] if line is None else line
+        if line is None:
+            # Of what was not answered in time it does not matter what it was being asked then.
+            line = "" if isinstance(error, TransportTimeout) else message.split(": ", 1)[0]
         invalid = isinstance(error, CommandRejected) and error.invalid_argument
         return Said(
             self.plain(came.answer),
@@ -242,7 +247,7 @@ class Simulated(Subject):
         self.disk.mkdir(self.directory)
         self.fake_server.socket = f"{self.directory}/tmux"
         if fake:
-            self.mux = FakeMultiplexer(self.fake_server)
+            self.mux = FakeMultiplexer(self.fake_server, call_timeout_s=CALL_S)
             return
         self.transport = FakeTransport(self.fake_server)
         self.recorder = Recorder(self.transport)
@@ -250,6 +255,7 @@ class Simulated(Subject):
             Path(self.directory),
             transport=self.recorder,
             clock=self.clock,
+            call_timeout_s=CALL_S,
             processes=self.processes,
             disk=self.disk,
             environment={},
@@ -281,7 +287,9 @@ class Live(Subject):
         self.directory = tempfile.mkdtemp(prefix="sm-", dir="/tmp")
         self.recorder = Recorder(SubprocessTransport(self.processes))
         self._process: ProcessIdentity | None = None
-        self._tmux = TmuxMultiplexer(Path(self.directory), transport=self.recorder, environment={})
+        self._tmux = TmuxMultiplexer(
+            Path(self.directory), transport=self.recorder, call_timeout_s=CALL_S, environment={}
+        )
         self.mux = self._tmux
 
     def server(self) -> ProcessIdentity | None:
@@ -335,7 +343,7 @@ class Trio:
     # What is asked.
 
     def ask(
-        self, operation: str, arguments: Mapping[str, Any], *subjects: Subject, within_s: float = 60.0
+        self, operation: str, arguments: Mapping[str, Any], *subjects: Subject, within_s: float = CALL_S
     ) -> dict[Subject, Outcome]:
         """What comes of the call with each of the `subjects` (else of all); arguments may be functions of a subject."""
         came = {}

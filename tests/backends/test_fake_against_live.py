@@ -90,7 +90,7 @@ class SideBySide(RuleBasedStateMachine):
         complaints = dict(self.three.complaints)
         self.settle()
         self.compare(call, self.three.said(came))
-        if self.three.state:
+        if self.three.sessions:
             # While a server ends, what its clients are told is a matter of chance.
             assert complaints["simulated tmux"] == complaints["live tmux"], call
 
@@ -152,7 +152,7 @@ class SideBySide(RuleBasedStateMachine):
     def settle(self) -> None:
         """All have come to the same; where that is nothing, there is no server any more."""
         self.three.settle()
-        if not self.three.state:
+        if not self.three.sessions:
             self.three.forget()
 
     def compare(self, call: Asked, said: dict[str, Said]) -> None:
