@@ -283,31 +283,9 @@ class _Client:
         self.broken = False
         self._framing = Framing(OUTPUT_LIMIT)
         self._owed: list[bytes] = []
-        session = (
-            "new-session",
-            "-s",
-            keeper,
-            "-n",
-            "keeper",
-            "-c",
-            "/",
-            "-f",
-            "no-output,ignore-size",
-            "tail -f /dev/null",
-        )
-        argv = (
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            *prefix,
-            "-N",
-            "-C",
-            *session,
-            ";",
-            "set-option",
-            "destroy-unattached",
-            "on",
-        )
+        made = ("new-session", "-s", keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
+        ending = ("set-option", "-t", f"={keeper}:", "destroy-unattached", "on")
+        argv = ("setpriv", "--pdeathsig", "KILL", *prefix, "-N", "-C", *made, "tail -f /dev/null", ";", *ending)
         self._taken, self._given = os.pipe()
         try:
             self._process = subprocess.Popen(
