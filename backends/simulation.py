@@ -158,7 +158,7 @@ class FakeWindow:
         """The shell of a parked window dies of a signal, which closes the terminal of what it runs."""
         if signum not in IGNORED_BY_DEFAULT and not self.dead:
             how = self.exit or WindowExit(signal=signum)
-            self.hang_up()
+            self._end_processes()
             self.server.when_running(lambda: self._shell_ended(how))
 
     def _shell_ended(self, how: WindowExit) -> None:
@@ -168,6 +168,9 @@ class FakeWindow:
     def hang_up(self) -> None:
         """What closing the terminal does to the processes in it; what survives prints to nobody."""
         self.log = None
+        self._end_processes()
+
+    def _end_processes(self) -> None:
         if self.shell is not None:
             self.server.processes.exit(self.shell.pid)
         if self.process is not None:

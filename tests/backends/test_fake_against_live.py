@@ -204,6 +204,11 @@ ONCE_OTHERWISE: dict[str, tuple[Asked | int, ...]] = {
     ),
     "parked where there is nothing": (parked("true", cwd=NOWHERE_DIR),),
     "a parked shell that is killed": (parked("sleep", "100000"), signal.SIGKILL),
+    "a parked shell that is killed while it is piped": (
+        parked("sleep", "100000"),
+        ("pipe_pane", {"window_id": Window(1), "log_file": "/dev/null"}),
+        signal.SIGKILL,
+    ),
     "the window that was current before": (
         *[("new_window", CAT)] * 3,
         *[("select_window", {"target": Window(number)}) for number in (2, 1, 3)],
