@@ -20,6 +20,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from backends.verb_flags import CLIENT_FLAGS, VERB_FLAGS, verbs_that_begin
+
 __all__ = [
     "BackendNotFound",
     "CommandRejected",
@@ -33,7 +35,6 @@ __all__ = [
     "redact_argv",
 ]
 
-_SHOWN_VALUES_OF = frozenset({"-t", "-F", "-s", "-S", "-c"})
 _HARMLESS = re.compile(r"[=@%$]?[A-Za-z0-9_@%$:.,#{}\t/-]{0,120}\Z")
 
 
@@ -143,28 +144,58 @@ def _one_line(text: str, limit: int = 200) -> str:
 def redact_argv(argv: Sequence[object]) -> str:
     """One line that says which command ran, with every payload replaced by its length.
 
-    Kept are the verb, the flags, and the values of flags that name targets, formats and sockets; everything else may be a
-    command line, a prompt or a value, and is withheld.
+    Kept are the verbs, their flags, and the values of flags that name targets, formats and sockets. A payload begins at the
+    first word that is no flag of its verb, or behind a verb that is not known, and lasts to the end of that command.
     """
-    shown: list[str] = []
-    previous = ""
-    verb_seen = flags_over = False
-    for position, raw in enumerate(argv):
-        word = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw)
-        is_flag = not flags_over and re.fullmatch(r"-[A-Za-z]{1,6}", word) is not None
-        is_verb = not verb_seen and not is_flag and re.fullmatch(r"[a-z][a-z-]{2,30}", word) is not None
-        if position == 0:
-            shown.append(word.rsplit("/", 1)[-1])
-        elif is_flag or word == ";":
+    words = [word.decode("utf-8", "backslashreplace") if isinstance(word, bytes) else str(word) for word in argv]
+    shown = [word.rsplit("/", 1)[-1] for word in words[:1]]
+    verb, flags, flag = "", CLIENT_FLAGS, ""
+    begins, in_payload = True, False
+    for word in words[1:]:
+        ends = word.endswith(";") and not word.endswith("\\;")
+        if flag:
+            shown.append(word if _is_told(verb, flag) and _HARMLESS.match(word) else _withheld(word))
+            flag = ""
+        elif word == ";":
             shown.append(word)
-            verb_seen = verb_seen and word != ";"
-        elif not flags_over and previous in _SHOWN_VALUES_OF and _HARMLESS.match(word):
+        elif not in_payload and (read := _flags_in(word, flags)) is not None:
+            said, flag = read
+            shown.append(said)
+        elif begins and word == "--":
+            shown.append(_withheld(word))
+            flags = ""
+        elif begins and (found := verbs_that_begin(word.removesuffix(";"))) and len(word) > 2:
+            verb, flags = (found[0], VERB_FLAGS[found[0]]) if len(found) == 1 else ("", "")
+            begins, in_payload = False, len(found) > 1
             shown.append(word)
-        elif is_verb and previous not in {"-f", "-L", "-e"}:
-            shown.append(word)
-            verb_seen = True
         else:
-            shown.append(f"<{len(word)} chars>")
-        flags_over = (flags_over or word == "--") and word != ";"
-        previous = word
+            shown.append(_withheld(word))
+            in_payload, begins = True, False
+        if ends:
+            flags, flag, begins, in_payload = "", "", True, False
     return printable(" ".join(shown), 500)
+
+
+def _withheld(word: str) -> str:
+    return f"<{len(word)} chars>"
+
+
+def _flags_in(word: str, flags: str) -> tuple[str, str] | None:
+    """`word` as it is shown, and the flag whose value is the next word, if any; `None` if it is not made of `flags`."""
+    if len(word) < 2 or word[0] != "-":
+        return None
+    for at, letter in enumerate(word[1:], 2):
+        if not letter.isalnum() or letter not in flags:
+            return None
+        if f"{letter}:" in flags:
+            return (word, letter) if at == len(word) else (_withheld(word), "")
+    return word, ""
+
+
+def _is_told(verb: str, flag: str) -> bool:
+    """Whether the value of that flag is no payload; `verb` is empty for the client's own flags."""
+    if not verb:
+        return flag in "LSft"
+    if flag == "F":
+        return verb.startswith(("list-", "new-", "split-w", "display-"))
+    return flag == "t" or (flag == "s" and verb not in ("display-popup", "paste-buffer"))

@@ -45,6 +45,7 @@ LAYERS: tuple[Layer, ...] = (
             f"backends.{m}"
             for m in (
                 "errors",
+                "verb_flags",
                 "clock",
                 "posix_signals",
                 "running",

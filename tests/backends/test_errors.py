@@ -129,6 +129,41 @@ def test_a_long_text_is_cut_and_says_so() -> None:
         ),
         ([b"tmux", b"has-session", b"\xff" + SECRET.encode()], "tmux has-session <11 chars>"),
         (["tmux", 7, None], "tmux <1 chars> <4 chars>"),
+        (
+            ["tmux", "new-window", "-d", "-t", "a:", "agent", "-s", SECRET, "-t", SECRET],
+            "tmux new-window -d -t a: <5 chars> <2 chars> <7 chars> <2 chars> <7 chars>",
+        ),
+        (["tmux", "send-keys", "-t", "a", "-F", SECRET], "tmux send-keys -t a -F <7 chars>"),
+        (["tmux", "send-keys", "-t", "a", "-hunt", "-t", SECRET], "tmux send-keys -t a <5 chars> <2 chars> <7 chars>"),
+        (
+            ["tmux", "set-option", "-g", "status-left", "-F", SECRET],
+            "tmux set-option -g <11 chars> <2 chars> <7 chars>",
+        ),
+        (
+            ["tmux", "if-shell", "-F", SECRET, "ls", "-t", "a"],
+            "tmux if-shell -F <7 chars> <2 chars> <2 chars> <1 chars>",
+        ),
+        (["tmux", "paste-buffer", "-s", SECRET, "-t", "a"], "tmux paste-buffer -s <7 chars> -t a"),
+        (
+            ["tmux", "new-session", "-dst", SECRET, "-s", "a"],
+            "tmux new-session <4 chars> <7 chars> <2 chars> <1 chars>",
+        ),
+        (["tmux", "-c", SECRET], "tmux -c <7 chars>"),
+        (
+            ["tmux", "-uLa", "-L", "b", "-f", "/dev/null", "--", "ls-x", "-t", SECRET],
+            "tmux <4 chars> -L b -f /dev/null <2 chars> <4 chars> <2 chars> <7 chars>",
+        ),
+        (
+            ["tmux", "-uL", "b", "-f", "/dev/null", "--", "list-w", "-F", "#{a}"],
+            "tmux -uL b -f /dev/null <2 chars> list-w -F #{a}",
+        ),
+        (["tmux", "-L", SECRET[:0], SECRET, "-t", SECRET], "tmux -L  <7 chars> <2 chars> <7 chars>"),
+        (["tmux", "new", "-s", SECRET], "tmux new <2 chars> <7 chars>"),
+        (
+            ["tmux", "send-keys", "-t", "a", "x;", SECRET, "-t", SECRET],
+            "tmux send-keys -t a <2 chars> <7 chars> <2 chars> <7 chars>",
+        ),
+        (["tmux", "kill-server;", "kill-window", "-t", "@1"], "tmux kill-server; kill-window -t @1"),
         ([], ""),
     ],
 )
