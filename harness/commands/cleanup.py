@@ -60,12 +60,15 @@ class _Sweep:
     def find(self, over: Iterable[Over]) -> Iterator[Leftover]:
         """Everything that there is to end, in the order in which that is done."""
         over = list(over)
-        if self.multiplexer is not None and self.multiplexer.server_identity() is not None:
-            yield from left_by(self.host, self.multiplexer, over)
+        multiplexer = self.multiplexer
+        if multiplexer is not None and multiplexer.server_identity() is None:
+            multiplexer = None
+        yield from left_by(self.host, multiplexer, over)
+        if multiplexer is not None:
             if self.run_id is None:
-                yield from forgotten(self.host, self.multiplexer, self.root)
+                yield from forgotten(self.host, multiplexer, self.root)
             alone = {name[:64] for name, _ in self.left}
-            yield from (one for one in parked(self.multiplexer, self.run_id) if one.run_id not in alone)
+            yield from (one for one in parked(multiplexer, self.run_id) if one.run_id not in alone)
         yield from self._directories(over)
 
     def _directories(self, over: Iterable[Over]) -> Iterator[Leftover]:

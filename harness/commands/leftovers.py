@@ -100,17 +100,20 @@ def nested_in(host: Host, run_dir: Path) -> list[Path]:
     return [*inner, *(deeper for found in inner for deeper in nested_in(host, found))]
 
 
-def left_by(host: Host, multiplexer: TerminalMultiplexer, over: Iterable[Over]) -> Iterator[Leftover]:
-    """Sessions and processes of runs that are over; raises what the multiplexer does where it does not answer."""
-    owners = _owners(multiplexer)
+def left_by(host: Host, multiplexer: TerminalMultiplexer | None, over: Iterable[Over]) -> Iterator[Leftover]:
+    """Sessions and processes of runs that are over; without a multiplexer no server is there, and there are no sessions.
+
+    Raises what the multiplexer does where it does not answer.
+    """
+    over = list(over)
     inside: set[int] = set()
-    tokens: list[str] = []
-    for run in over:
-        tokens += run.tokens
-        for state in run.states:
+    if multiplexer is not None:
+        owners = _owners(multiplexer)
+        for run, state in [(one, state) for one in over for state in one.states]:
             if owners.get(state.mux_session) == state.run_id and state.backend == multiplexer.backend_name:
                 inside |= _processes_in(host, multiplexer, state.mux_session)
                 yield _session(multiplexer, state.mux_session, state.run_id, run.run_dir)
+    tokens = [token for run in over for token in run.tokens]
     for identity in host.processes.carrying(_TOKEN, *tokens) if tokens else ():
         if identity.pid not in inside and identity != host.processes.me():
             yield Leftover("process", f"pid {identity.pid}", "", lambda one=identity: _end_process(host, one))  # type: ignore[misc]  # bound now

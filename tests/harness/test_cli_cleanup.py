@@ -113,6 +113,22 @@ def test_a_process_that_has_left_its_window_is_found_by_its_token(seamripper: Co
     assert world.processes.identify(other.pid) == other
 
 
+@pytest.mark.parametrize("trace", ["kept", "removed"])
+def test_a_process_that_has_outlived_its_server_is_found_by_its_token(seamripper: CommandLine, trace: str) -> None:
+    """Driver and server are gone, and so are the server's files or not: it is ended, and then nothing is left."""
+    world = seamripper.world
+    assert isinstance(world, FakeWorld)
+    run_dir = killed_run(seamripper)
+    stray = world.processes.spawn({"SEAMRIPPER_TOKEN": world.ledger()[0]["token"]})
+    world.kill_server()
+    if trace == "removed" and isinstance(world, SimulatedTmuxWorld):
+        world.disk.remove_tree(Path("/sim/socket"))
+
+    assert ("process", f"pid {stray.pid}", "ended") in found(seamripper, run_dir.name)
+    assert world.processes.identify(stray.pid) is None
+    assert "nothing to clean up" in seamripper("cleanup", run_dir.name).stdout
+
+
 def test_a_running_run_is_left_alone(seamripper: CommandLine) -> None:
     """By name it is one line and exit code 1; with `--all` it is said why."""
     run_dir = killed_run(seamripper)
