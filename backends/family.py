@@ -130,6 +130,9 @@ class _Pane:
 class TmuxFamily(TerminalMultiplexer):
     """Everything that tmux and what speaks its language have in common; leaves choose binary, socket and floor."""
 
+    mends_socket = False
+    """Whether the server makes its socket anew at SIGUSR1, which ends any other process."""
+
     def __init__(
         self,
         *,
@@ -221,24 +224,26 @@ class TmuxFamily(TerminalMultiplexer):
 
     def _certify_no_server(self, verdict: Verdict) -> None:
         """Let silence at the socket count: our server's process is gone, or none was ever started. Else raise as unknown."""
-        record = self._records.get()
+        record = self._records.current()
         if record is None:
             if verdict.meaning is Meaning.NO_SOCKET:
                 return
             raise TransportUnavailable(f"{verdict.why}, and which process it was is not recorded")
         liveness = record.liveness(self._processes)
         if liveness is not Liveness.DEAD:
-            told = self._restore_socket(record) if verdict.meaning is Meaning.NO_SOCKET else ""
+            nobody_listens = verdict.meaning is Meaning.NO_SOCKET or verdict.line.startswith("no server running on ")
+            told = self._restore_socket(record) if nobody_listens else ""
             raise TransportUnavailable(f"{verdict.why}, but its server process {record.pid} is {liveness.value}{told}")
 
     def _restore_socket(self, record: ServerRecord) -> str:
         """Tell our server, if exactly that process is proven alive, to make its socket anew; what was done, in words.
 
-        The question that met no socket stays unanswered: the next one will be.
+        It has none, or one at which another server listened meanwhile. The question that nobody heard stays unanswered: the
+        next one will be.
         """
-        if record.liveness(self._processes) is not Liveness.ALIVE or not self._processes.signal(
-            record.process, SIGUSR1
-        ):
+        if not self.mends_socket or record.liveness(self._processes) is not Liveness.ALIVE:
+            return ""
+        if not self._processes.signal(record.process, SIGUSR1):
             return ""
         self._records.secure()
         self.clock.wait(min(_SOCKET_PATIENCE_S, self.seam.remaining_s()))
@@ -253,18 +258,17 @@ class TmuxFamily(TerminalMultiplexer):
 
         Raises `TransportUnavailable` where another server answers while the recorded one lives or may live.
         """
-        self._server_version, self._server_pid = seen.version, seen.pid
         record = self._records.get()
         if record is not None and not record.is_of(seen):
             record = self._records.reread()
-        if record is None or record.is_of(seen) or record.pid <= 0:
+        known = record is None or record.is_of(seen) or record.pid <= 0
+        liveness = Liveness.ALIVE if record is None or known else record.liveness(self._processes)
+        if record is None or known or (liveness is Liveness.DEAD and record.succeeded):
+            self._server_version, self._server_pid = seen.version, seen.pid
             self._records.remember(seen)
             return True
-        liveness = record.liveness(self._processes)
         if liveness is Liveness.DEAD:
-            if record.succeeded:
-                self._records.remember(seen)
-            return record.succeeded
+            return False
         raise TransportUnavailable(
             f"another server answers (pid {seen.pid}) than ours (pid {record.pid}, {liveness.value})"
         )
@@ -393,35 +397,29 @@ class TmuxFamily(TerminalMultiplexer):
             raise
         raise TransportUnavailable("still there after it was killed")
 
-    def _ask_living(self, *commands: Sequence[str], meaning: Sequence[Sequence[str]]) -> str | None:
-        """What the server that runs writes; `None` where ours is proven gone or was never started: then one may be started.
-
-        Its socket may go at any moment, so the client is one that starts no server: a second one would have the same names
-        and ids.
-        """
+    def _is_there(self) -> bool:
+        """Whether our server has just answered; false where it is proven gone or was never started. Raises like `_ask`."""
         record = self._records.reread()
-        if record is None:
-            return None
-        if record.liveness(self._processes) is not Liveness.DEAD:
-            with contextlib.suppress(TargetMissing):
-                self._confirm(self._server_seen())
-                return self._ask(*commands, flags=("-N",), meaning=meaning)
-        self._records.expect_successor()
-        return None
+        if record is None or record.liveness(self._processes) is Liveness.DEAD:
+            return False
+        try:
+            self._confirm(self._server_seen())
+        except TargetMissing:
+            return False
+        return True
 
     def _server_ends(self, patience_s: float | None = None) -> bool:
         """Whether our recorded server is gone, or goes within `patience_s`: else within a moment of the call."""
-        record = self._records.get()
-        if record is None:
-            return False
         if patience_s is None:
             patience_s = min(_EXIT_PATIENCE_S, self.seam.remaining_s())
         end = self.clock.monotonic() + patience_s
-        while record.liveness(self._processes) is not Liveness.DEAD:
+        while (record := self._records.current()) is not None:
+            if record.liveness(self._processes) is Liveness.DEAD:
+                return True
             if self.clock.monotonic() >= end:
                 return False
             self.clock.wait(0.01)
-        return True
+        return False
 
     # Sessions.
 
@@ -442,15 +440,29 @@ class TmuxFamily(TerminalMultiplexer):
         where = ("-n", "shell", "-c", escape_format(os.path.abspath(cwd)))
         new = (*made, *where, *size, run_in(cwd, "/bin/sh"))
 
-        def send(change: Words) -> str:
-            commands, meaning = (*_SETTINGS, change), (*_SETTINGS, new)
-            text = self._ask_living(*commands, meaning=meaning)
-            return self._ask(*commands, meaning=meaning) if text is None else text
-
-        rows = _rows(self._change(new, send=send), 1)
+        text = self._made_in_ours(new) if self._is_there() else None
+        if text is None:
+            self._records.expect_successor()
+            text = self._change(new, send=lambda change: self._ask(*_SETTINGS, change, meaning=(*_SETTINGS, new)))
+        rows = _rows(text, 1)
         if [row[3] for row in rows] != [name]:
             raise TransportGarbled("another session was made than the one asked for")
         self._records.remember(_seen(rows))
+
+    def _made_in_ours(self, new: Words) -> str | None:
+        """What our server, which has answered, writes when it makes a session; `None` where it is proven gone since.
+
+        Its socket may go at any moment, so the client is one that starts no server: a second one would have the same names
+        and ids.
+        """
+        settings = _SETTINGS[1:]
+
+        def send(change: Words) -> str:
+            return self._ask(change, flags=("-N",), meaning=(*settings, new))
+
+        with contextlib.suppress(TargetMissing):
+            return self._change(*settings, new, send=send, server=self._server_pid)
+        return None
 
     def kill_session(self, name: str) -> None:
         """See `TerminalMultiplexer.kill_session`."""

@@ -75,6 +75,12 @@ class ServerRecords:
         """The recorded server; `None` if none was ever recorded. Raises `OSError` where the file cannot be asked for."""
         return self._known or self.reread()
 
+    def current(self) -> ServerRecord | None:
+        """The recorded server; where the remembered one is gone, what stands in the file: it may have a successor by now."""
+        record = self.get()
+        gone = record is not None and record.liveness(self._processes) is Liveness.DEAD
+        return self.reread() if gone else record
+
     def reread(self) -> ServerRecord | None:
         """The record as it stands in the file now (another process may have started a new server)."""
         try:

@@ -40,6 +40,7 @@ class TmuxMultiplexer(TmuxFamily):
     """One private tmux server for each run root, in a directory that nobody else can enter."""
 
     requirement = "tmux {}.{}{} or newer".format(*FLOOR)
+    mends_socket = True
 
     def __init__(
         self,

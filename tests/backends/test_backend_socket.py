@@ -17,13 +17,16 @@ from backends.tmux import TmuxMultiplexer
 
 
 class Mishap(FakeTransport):
-    """The server loses its socket, or dies, just before a client with that word asks."""
+    """The server loses its socket, or dies, just before a client with that word asks; or nobody listens at its socket."""
 
     cuts_before = ""
     kills_before = ""
+    stale = False
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         """See `Transport.run`."""
+        if self.stale:
+            return Completed(tuple(argv), 1, b"", b"no server running on /sim/socket/tmux\n")
         if self.cuts_before in (*argv, *verbs(argv[1:])):
             self.server.socket_unlinked = True
         if self.kills_before in (*argv, *verbs(argv[1:])):
@@ -134,6 +137,46 @@ def test_the_record_is_there_again_for_those_who_come_later() -> None:
     with pytest.raises(TransportUnavailable, match="told"):
         host.multiplexer().new_session("run-1", "/")
     assert host.transport.orphans == []
+
+
+def test_who_remembers_a_server_that_is_gone_looks_up_its_successor() -> None:
+    """Another process has started one since, and a missing socket proves nothing about it."""
+    host = Host()
+    host.server.socket_unlinked = False
+    host.server.kill()
+    host.multiplexer().new_session("run-2", "/")
+    host.server.socket_unlinked = True
+
+    with pytest.raises(TransportUnavailable, match="told to make its socket anew"):
+        host.mux.has_session("run-2")
+    host.server.socket_unlinked = True
+    with pytest.raises(TransportUnavailable):
+        host.mux.shutdown()
+    assert host.multiplexer().has_session("run-2")
+    assert host.transport.orphans == []
+
+
+def test_a_socket_that_another_server_has_left_behind_is_made_anew_too() -> None:
+    """Nobody listens at it, and our server lives."""
+    host = Host()
+    host.server.socket_unlinked = False
+    host.transport.stale = True
+
+    with pytest.raises(TransportUnavailable, match=r"no server running on .* told to make its socket anew"):
+        host.mux.has_session("run-1")
+    host.transport.stale = False
+    assert [signum for _, signum in host.sent] == [SIGUSR1]
+    assert host.mux.has_session("run-1")
+
+
+def test_a_server_that_makes_no_sockets_is_sent_nothing() -> None:
+    """The signal would end it."""
+    host = Host()
+    host.mux.mends_socket = False
+
+    with pytest.raises(TransportUnavailable, match="alive"):
+        host.mux.has_session("run-1")
+    assert host.sent == []
 
 
 def test_a_server_that_died_between_two_questions_is_followed_by_another() -> None:

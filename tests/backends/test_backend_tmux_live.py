@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from live_tmux import LiveServer, eventually, live_tmux
+from live_tmux import PATIENCE_S, LiveServer, eventually, live_tmux
 
 from backends.errors import CommandRejected, TargetMissing, TransportTimeout, TransportUnavailable
 from backends.operations import WindowExit
@@ -391,6 +391,19 @@ def test_a_stopped_server_makes_its_socket_when_it_goes_on(own: LiveServer) -> N
     assert eventually(own.mux.socket_path.exists)
     assert eventually(lambda: own.mux.list_sessions() == ["run-1"])
     assert own.process() == server
+
+
+def test_a_socket_that_another_server_left_behind_is_made_anew(own: LiveServer) -> None:
+    """It took the place of ours, and ended: nobody listens there any more, and our server lives."""
+    socket = own.mux.socket_path
+    socket.unlink()
+    other = ("tmux", "-S", str(socket), "-f", "/dev/null")
+    own.processes.run((*other, "new-session", "-d", "sleep 600"), timeout_s=PATIENCE_S)
+    own.processes.run((*other, "kill-server"), timeout_s=PATIENCE_S)
+
+    with pytest.raises(TransportUnavailable, match=r"no server running .* alive"):
+        own.mux.has_session("run-1")
+    eventually(lambda: own.mux.list_sessions() == ["run-1"])
 
 
 def test_the_directory_of_a_living_server_is_made_anew_with_its_record(own: LiveServer) -> None:
