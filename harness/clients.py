@@ -10,17 +10,21 @@ import contextlib
 import errno
 import os
 import subprocess
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from backends.clock import Clock, Waker
+import psutil
+
+from backends.clock import Clock, SystemClock, Waker
 from backends.disk import Disk
 from backends.posix_signals import SIGCONT, SIGKILL
 from backends.processes import Completed, ProcessTable
 from backends.transport import Transport
 from faults.live import LiveEvent
+from harness.waiting import eventually
 
 __all__ = ["Clients", "RealClients", "SimulatedClients"]
 
@@ -31,6 +35,9 @@ class Clients(ABC):
     def __init__(self) -> None:
         self._freezing = False
         self._killing = False
+        self._held = False
+        """Whether a client is being stopped, or is."""
+        self._lock = threading.Lock()
 
     def events(self) -> dict[str, LiveEvent]:
         """What can be done to them."""
@@ -46,7 +53,8 @@ class Clients(ABC):
 
     def thaw(self) -> None:
         """A client that is stopped goes on and asks; one that was to be stopped is not."""
-        self._freezing = False
+        with self._lock:
+            self._freezing = False
 
     def kill(self) -> None:
         """The next client dies of SIGKILL once the server has done what it asked, and tells nobody."""
@@ -61,9 +69,14 @@ class Clients(ABC):
         if self._killing:
             self._killing = False
             return self._killed(inner, argv, stdin, timeout_s)
-        if self._freezing:
+        with self._lock:
+            self._held = frozen = self._freezing
             self._freezing = False
-            return self._frozen(inner, argv, stdin, timeout_s)
+        if frozen:
+            try:
+                return self._frozen(inner, argv, stdin, timeout_s)
+            finally:
+                self._held = False
         return inner.run(argv, stdin=stdin, timeout_s=timeout_s)
 
     def abandon(self) -> None:
@@ -79,29 +92,52 @@ class Clients(ABC):
         """A client that is stopped until `thaw`, or until it is killed for being late."""
 
 
-class RealClients(Clients):
-    """Client processes; that of one which is stopped is found by its pid in the file `note`."""
+_PATIENCE_S = 10.0
+"""Seconds that a client which is being stopped is given to be so before it is continued."""
 
-    def __init__(self, processes: ProcessTable, disk: Disk, note: Path) -> None:
+
+class RealClients(Clients):
+    """Client processes; that of one which is stopped is found by its pid in the file `note`, and known by a variable."""
+
+    def __init__(self, processes: ProcessTable, disk: Disk, note: Path, variable: tuple[str, str]) -> None:
+        """`variable` is the name and the value of one that every client has, and nobody outside of this world."""
         super().__init__()
         self._processes = processes
         self._disk = disk
         self._note = note
+        self._variable = variable
 
     def thaw(self) -> None:
-        """See `Clients.thaw`."""
+        """See `Clients.thaw`; one that is not stopped yet is waited for, since SIGCONT would be lost on it."""
         super().thaw()
-        with contextlib.suppress(OSError, ValueError):
-            stopped = self._processes.identify(int(self._disk.read(self._note)))
-            if stopped is not None:
-                self._processes.signal(stopped, SIGCONT)
+        with contextlib.suppress(TimeoutError):
+            eventually(self._is_let_go, SystemClock(), _PATIENCE_S, 0.01)
+
+    def _is_let_go(self) -> bool:
+        """Continue the client if it is stopped by now; whether there is none (any more) that will be."""
+        if not self._held:
+            return True
+        with contextlib.suppress(OSError, psutil.Error):
+            pid, ended, _ = self._disk.read(self._note).partition(b"\n")
+            # The note is there before its line is.
+            if ended and psutil.Process(int(pid)).status() == psutil.STATUS_STOPPED:
+                for one in self._processes.carrying(*self._variable):
+                    if one.pid == int(pid):
+                        self._processes.signal(one, SIGCONT)
+                self._held = False
+        return not self._held
 
     def _killed(self, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
         return self._by_shell('"$@" >/dev/null 2>&1; kill -KILL $$', "sh", inner, argv, stdin, timeout_s)
 
     def _frozen(self, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
-        script = 'echo $$ >"$0"; kill -STOP $$; rm -f "$0"; exec "$@"'
-        return self._by_shell(script, os.fspath(self._note), inner, argv, stdin, timeout_s)
+        script = 'echo $$ >"$0"; kill -STOP $$; exec "$@"'
+        try:
+            return self._by_shell(script, os.fspath(self._note), inner, argv, stdin, timeout_s)
+        finally:
+            # A pid is used again once its process is gone.
+            with contextlib.suppress(OSError):
+                self._disk.remove(self._note)
 
     def _by_shell(
         self, script: str, name: str, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float

@@ -386,7 +386,8 @@ class LiveTmuxWorld(World):
         self._frozen: ProcessIdentity | None = None
         self._others: list[ProcessIdentity] = []
         self._hidden = self._base / "socket"
-        self._clients = RealClients(self.processes, self.disk, self._base / "client")
+        variable = (LEDGER, str(self._ledger))
+        self._clients = RealClients(self.processes, self.disk, self._base / "client", variable)
         self._limit = DescriptorLimit(self.server, self.processes, self.disk, SystemClock())
         self._small: SmallDisk | None = None
         self.live = LiveHost(self.clock, lambda: self._recorded() is not None, self._live_events())

@@ -6,8 +6,10 @@ import contextlib
 import os
 import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -15,11 +17,14 @@ import pytest
 from plugin_runs import run_pytest, text
 
 from backends.clock import SystemClock
+from backends.disk import RealDisk
 from backends.errors import MultiplexerError, TransportUnavailable
-from backends.processes import ProcessIdentity
+from backends.processes import Completed, ProcessIdentity, SystemProcessTable
+from backends.transport import SubprocessTransport
 from faults.catalog import LIVE_EVENTS
 from faults.errors import FaultPlanError
 from faults.plan import FaultPlan
+from harness.clients import RealClients
 from harness.guardian import ledger_of
 from harness.hurting import AGENT_SIGNALS
 from harness.oracles import unharmed
@@ -205,6 +210,81 @@ def test_a_live_server_that_was_spared_answers_again(live: tuple[LiveTmuxWorld, 
     assert identity is not None
     assert identity.pid == server.pid
     assert world.multiplexer().list_sessions() == ["a"]
+
+
+@pytest.mark.live
+def test_a_live_client_that_was_stopped_for_a_while_is_answered(live: tuple[LiveTmuxWorld, ProcessIdentity]) -> None:
+    """The call takes as long as that, and its answer is the server's."""
+    world, server = live
+    world.live.happen("freeze_client", 0.5)
+    identity = world.multiplexer(call_timeout_s=60).server_identity()
+
+    assert identity is not None
+    assert identity.pid == server.pid
+
+
+VARIABLE = ("SEAMRIPPER_LEDGER", "/nowhere/of-a-test-of-clients")
+
+
+class Meanwhile:
+    """A transport that carries commands to processes of this host, after it has done something else."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self._inner = SubprocessTransport(environment={**os.environ, **dict([VARIABLE])})
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """See `Transport.run`."""
+        self._action()
+        return self._inner.run(argv, stdin=stdin, timeout_s=timeout_s)
+
+    def abandon(self) -> None:
+        """See `Transport.abandon`."""
+
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+
+
+@pytest.mark.live
+def test_a_client_that_is_let_go_before_it_is_stopped_goes_on_once_it_is(tmp_path: Path) -> None:
+    """SIGCONT is lost on a process that is not stopped yet, so it is sent when it is."""
+    clients = RealClients(SystemProcessTable(), RealDisk(), tmp_path / "note", VARIABLE)
+    letting_go = threading.Thread(target=clients.thaw)
+    clients.freeze()
+
+    done = clients.run(Meanwhile(letting_go.start), ["echo", "answered"], b"", 30)
+    letting_go.join()
+
+    assert done.stdout == b"answered\n"
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("when", ["during the call", "after it"])
+def test_a_stranger_that_has_the_pid_of_a_client_that_was_stopped_stays_as_it_is(tmp_path: Path, when: str) -> None:
+    """What carries nothing of the world's is signalled by nobody, and a note is gone with its call."""
+    note = tmp_path / "note"
+    clients = RealClients(SystemProcessTable(), RealDisk(), note, VARIABLE)
+    stranger = psutil.Popen(["sleep", "100"])
+    stranger.suspend()
+
+    def call() -> None:
+        note.write_text(f"{stranger.pid}\n")
+        if when == "during the call":
+            clients.thaw()
+        raise subprocess.TimeoutExpired(["tmux"], 1)
+
+    try:
+        eventually(lambda: stranger.status() == psutil.STATUS_STOPPED, SystemClock(), 10)
+        clients.freeze()
+        with pytest.raises(subprocess.TimeoutExpired):
+            clients.run(Meanwhile(call), ["true"], b"", 1)
+        clients.thaw()
+
+        assert stranger.status() == psutil.STATUS_STOPPED
+        assert not note.exists()
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 @pytest.mark.live
