@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from backends.disk import Disk, RealDisk
@@ -13,13 +16,24 @@ from faults.plan import FaultPlan
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE
 from harness.dashboard import literal
-from harness.record.files import put
+from harness.record.files import put, temporary
 from harness.replays import REPLAY_LIMIT, Replay, ReplayError, parse_replay
 from harness.runner import catalog_of
 from harness.stories import Story, UnknownStory, story_of
 from harness.world import WORLDS
 
-__all__ = ["chosen_layers", "chosen_plan", "chosen_replay", "chosen_story", "is_replay_file", "is_test", "put_file"]
+__all__ = [
+    "chosen_layers",
+    "chosen_plan",
+    "chosen_replay",
+    "chosen_story",
+    "is_replay_file",
+    "is_test",
+    "put_file",
+    "writable_file",
+]
+
+_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 _LISTED = "`seamripper faults scenarios` lists them"
@@ -94,13 +108,31 @@ def put_file(host: Host, option: str, name: str, content: str | bytes) -> Path:
 
     Raises `CommandError` where that cannot be done, or where something that is no regular file has the name.
     """
+    data = content if isinstance(content, bytes) else content.encode("utf-8")
+    return _put(host, option, name, lambda path: put(host.disk, str(path), data, host.entropy.suffix()))
+
+
+def writable_file(host: Host, option: str, name: str) -> Path:
+    """The path of a file that `put_file` can write; it is as it was. Raises `CommandError` where it cannot."""
+
+    def attempt(path: Path) -> None:
+        prepared = temporary(str(path), host.entropy.suffix())
+        host.disk.write(prepared, b"")
+        host.disk.remove(prepared)
+
+    return _put(host, option, name, attempt)
+
+
+def _put(host: Host, option: str, name: str, write: Callable[[Path], None]) -> Path:
     path = host.cwd / name
     try:
         there = host.disk.info(path)
         if there is not None and not there.is_file:
             raise CommandError(f"{option}: {literal(name)} is no regular file", "choose another name", EXIT_USAGE)
-        data = content if isinstance(content, bytes) else content.encode("utf-8")
-        put(host.disk, str(path), data, host.entropy.suffix())
+        # It would be replaced, which asks nothing of the file itself.
+        if there is not None and isinstance(host.disk, RealDisk) and not os.stat(path).st_mode & _WRITE:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        write(path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CommandError(f"{option}: {literal(name)} cannot be written: {why}", "choose another place") from error

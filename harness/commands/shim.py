@@ -10,7 +10,7 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from faults.plan import FaultPlan
 from faults.shim import MULTIPLEXERS, PATH_LIMIT, Shim, ShimCall, shim_plan
 from faults.shim_trace import ShimTraceError, again, call_line, fired, first_line, read_fired
 from faults.verdict import counted
-from harness.commands.choosing import put_file
+from harness.commands.choosing import put_file, writable_file
 from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE, complain
 from harness.commands.output import SCHEMA, Output
@@ -46,8 +46,9 @@ def shim(arguments: argparse.Namespace, host: Host, current: object) -> int:
     if not arguments.command:
         raise CommandError("no command is given", "put it behind `--`, as in `seamripper shim ... -- make`", EXIT_USAGE)
     real = _real(host)
+    _check_files(arguments, host)
     record = None if arguments.record is None else _Record(host, arguments.record, plan)
-    running = _Running(host, arguments.command)
+    running = _Running(host, arguments.command, begun=None if record is None else record.begin)
     made = Shim(
         plan,
         _directory(host),
@@ -71,6 +72,18 @@ def shim(arguments: argparse.Namespace, host: Host, current: object) -> int:
     if status < 0:
         return 128 - status
     return status if kept and (arguments.allow_unfired or not told.unfired) else 1
+
+
+def _check_files(arguments: argparse.Namespace, host: Host) -> None:
+    """Refuse what could not be written when the command has ended; no file is touched."""
+    given = {"--record": arguments.record, "--summary": arguments.summary}
+    named = {option: name for option, name in given.items() if name is not None}
+    try:
+        paths = [os.path.realpath(writable_file(host, option, name)) for option, name in named.items()]
+    except CommandError as error:
+        raise CommandError(error.message, error.advice, EXIT_USAGE) from error
+    if len(set(paths)) < len(paths):
+        raise CommandError("--record and --summary name the same file", "choose another name for one", EXIT_USAGE)
 
 
 def _planned(arguments: argparse.Namespace, host: Host) -> FaultPlan:
@@ -141,8 +154,10 @@ def _as_given(environment: Mapping[str, str]) -> dict[str, str]:
 class _Running(StopSwitch):
     """The command while it runs: it is handed the signals that we get, and can be killed."""
 
-    def __init__(self, host: Host, argv: Sequence[str]) -> None:
+    def __init__(self, host: Host, argv: Sequence[str], begun: Callable[[], None] | None = None) -> None:
+        """`begun` is called when the command has begun, once or more often."""
         super().__init__()
+        self._begun = begun or (lambda: None)
         self._host = host
         self._argv = list(argv)
         self._who: ProcessIdentity | None = None
@@ -153,13 +168,16 @@ class _Running(StopSwitch):
         """Run it; its exit status, negative for a signal."""
         try:
             with stop_signals(self):
-                return self._host.processes.foreground(self._argv, environment, self._is)
+                status = self._host.processes.foreground(self._argv, environment, self._is)
         except OSError as error:
             code = _NO_FILE if isinstance(error, FileNotFoundError) else _NO_PROGRAM
             why = error.strerror or type(error).__name__
             raise CommandError(f"{literal(self._argv[0], 200)}: {why}", "name a command on PATH", code) from error
+        self._begun()
+        return status
 
     def _is(self, who: ProcessIdentity) -> None:
+        self._begun()
         self._who = who
         self._started.set()
         while self._early:
@@ -181,32 +199,59 @@ class _Running(StopSwitch):
 
 
 class _Record:
-    """The file that every call is written to."""
+    """The file that every call is written to; an older one stays until the command has begun."""
 
     def __init__(self, host: Host, name: str, plan: FaultPlan) -> None:
-        try:
-            self._path = put_file(host, "--record", name, first_line(plan, host.clock.wall()))
-        except CommandError as error:
-            raise CommandError(error.message, error.advice, EXIT_USAGE) from error
         self._host = host
+        self._name = name
+        self._plan = plan
+        self._path = host.cwd / name
+        self._node: int | None = None
+        self._size = 0
         self._lock = threading.Lock()
-        self._failed: OSError | None = None
+        self._failed = ""
+
+    def begin(self) -> None:
+        """Write the first line, if it is not there."""
+        with self._lock:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._node is not None or self._failed:
+            return
+        head = first_line(self._plan, self._host.clock.wall())
+        try:
+            put_file(self._host, "--record", self._name, head)
+        except CommandError as error:
+            self._failed = error.message.removeprefix("--record: ")
+            return
+        there = self._host.disk.info(self._path)
+        self._node, self._size = -1 if there is None else there.node, len(head)
+
+    def _look(self) -> None:
+        there = self._host.disk.info(self._path)
+        if not self._failed and (there is None or (there.node, there.size) != (self._node, self._size)):
+            self._failed = "it was removed meanwhile" if there is None else "it was replaced meanwhile"
 
     def add(self, call: ShimCall) -> None:
         """One more call."""
         with self._lock:
             try:
+                self._begin()
+                self._look()
                 line = call_line(call)
-                if self._failed is None and self._host.disk.append(self._path, line) < len(line):
-                    self._failed = OSError(0, "it was cut short")
+                if not self._failed and self._host.disk.append(self._path, line) < len(line):
+                    self._failed = "it was cut short"
+                self._size += len(line)
             except OSError as error:
-                self._failed = error
+                self._failed = error.strerror or type(error).__name__
 
     def is_whole(self) -> bool:
         """Whether all calls are in it; says so if not."""
-        if self._failed is not None:
-            complain(self._host.stderr, f"--record: not every call could be written: {self._failed.strerror}")
-        return self._failed is None
+        self._look()
+        if self._failed:
+            complain(self._host.stderr, f"--record: not every call could be written: {self._failed}")
+        return not self._failed
 
 
 class _Told:
@@ -247,10 +292,13 @@ class _Told:
 
 
 def _tell(host: Host, told: _Told, arguments: argparse.Namespace) -> None:
-    """On standard error, because standard output is the command's own, or into a file."""
+    """On standard error, because standard output is the command's own, or into a file if that can be written."""
     if arguments.summary is not None:
-        put_file(host, "--summary", arguments.summary, json.dumps({"schema": SCHEMA, **told.document()}) + "\n")
-        return
+        try:
+            put_file(host, "--summary", arguments.summary, json.dumps({"schema": SCHEMA, **told.document()}) + "\n")
+            return
+        except CommandError as error:
+            complain(host.stderr, error.message)
     output = Output(dataclasses.replace(host, stdout=host.stderr), as_json=arguments.json, lasting=True)
     if arguments.json:
         output.document(told.document())

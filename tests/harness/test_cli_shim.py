@@ -151,6 +151,59 @@ def test_a_record_that_is_not_whole_is_a_failure(desk: Desk, capfd: pytest.Captu
     assert "error: --record: not every call could be written: No space left on device\n" in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--record", "old", "--", "no-such-program"), 127),
+        (("--record", "old", "--", "/dev/null"), 126),
+        (("--record", "sealed", *sh("touch $HOME/ran")), 2),
+        (("--summary", "sealed", *sh("touch $HOME/ran")), 2),
+        (("--summary", "no/such/file", *sh("touch $HOME/ran")), 2),
+        (("--record", "old", "--summary", "run/../old", *sh("touch $HOME/ran")), 2),
+    ],
+)
+def test_a_file_stays_as_it_is_where_the_program_does_not_begin(desk: Desk, words: tuple[str, ...], code: int) -> None:
+    """Also one that may not be written, which could be replaced; what cannot be written is known before the program begins."""
+    for name in ("old", "sealed"):
+        (desk.directory / name).write_text("kept", "utf-8")
+    (desk.directory / "sealed").chmod(0o400)
+    before = sorted(path.name for path in desk.directory.iterdir())
+    told = desk("--plan", "", *words)
+
+    assert (told.code, told.stderr.count("\n")) == (code, 1)
+    assert ("sealed cannot be written: Permission denied" in told.stderr) == ("sealed" in words)
+    assert [(desk.directory / name).read_text("utf-8") for name in ("old", "sealed")] == ["kept", "kept"]
+    assert sorted(path.name for path in desk.directory.iterdir()) == before
+
+
+@pytest.mark.parametrize("meanwhile", ["rm calls", "rm calls; tmux ls", "rm calls; echo other >calls; tmux ls"])
+def test_a_record_that_is_taken_away_is_not_whole(desk: Desk, meanwhile: str) -> None:
+    """It is not made anew, and what has its name is left alone."""
+    told = desk(
+        "--plan",
+        "",
+        "--record",
+        "calls",
+        *sh(f"cd; tmux ls; until grep -s list-sessions calls; do sleep 0.05; done; {meanwhile}"),
+    )
+    left = desk.directory / "calls"
+
+    assert told.code == 1
+    assert "not every call could be written: it was re" in told.stderr
+    assert (left.read_text("utf-8") if left.exists() else "") == ("other\n" if "other" in meanwhile else "")
+
+
+def test_a_summary_that_cannot_be_written_in_the_end_is_shown(desk: Desk) -> None:
+    """After one line that says why; the program's status stays."""
+    told = desk("--plan", "", "--summary", "out/summary", *sh("cd; tmux ls; rm -r out; exit 5"))
+    (desk.directory / "out").mkdir()
+    late = desk("--plan", "", "--summary", "out/summary", *sh("cd; tmux ls; rm -r out; exit 5"))
+
+    assert (told.code, late.code) == (2, 5)
+    assert late.stderr.startswith("error: --summary: out/summary cannot be written: No such file")
+    assert "       1  transport.list-sessions\n" in late.stderr
+
+
 def test_what_a_shell_has_opened_is_there_for_the_program(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
     """As where a file is named that is none: `<(...)`."""
     (desk.directory / "text").write_text("opened", "utf-8")
