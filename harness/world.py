@@ -329,9 +329,8 @@ class SimulatedTmuxWorld(FakeWorld):
         )
 
     def stop_server(self) -> None:
-        """The server ends as `kill-server` ends it: it takes its socket along."""
+        """The server ends as `kill-server` ends it: nobody listens at its socket, which stays."""
         self.server.kill()
-        self.server.socket_unlinked = True
 
     def _set_ptys(self, are_there: bool) -> None:
         self.server.has_ptys = are_there

@@ -128,7 +128,7 @@ def test_replace_server_leaves_the_other_one_alone(mux_run: Stage) -> None:
 @pytest.mark.worlds("simulated-tmux", "tmux")
 @pytest.mark.faults("live.stop_server=12*pass->1*occur")
 def test_stop_server_takes_its_sessions_along_and_the_next_attempts_make_them_good(mux_run: Stage) -> None:
-    """A server that somebody ends takes its socket along: proven gone, its session has crashed, a second one finishes."""
+    """A server that somebody ends leaves its socket: proven gone, its session has crashed, a second one finishes."""
     agent = ScriptedAgent.attempts(works(1000), completes())
     report = mux_run(task("1-1", agent=agent), session_timeout_s=200)
 

@@ -20,7 +20,7 @@ from backends.clock import SystemClock
 from backends.disk import RealDisk
 from backends.errors import MultiplexerError, TransportUnavailable
 from backends.processes import Completed, ProcessIdentity, SystemProcessTable
-from backends.transport import SubprocessTransport
+from backends.transport import SubprocessTransport, Transport
 from faults.catalog import LIVE_EVENTS
 from faults.errors import FaultPlanError
 from faults.plan import FaultPlan
@@ -157,6 +157,40 @@ def test_a_server_that_has_made_its_socket_anew_can_be_asked_before_that_is_undo
         assert world.multiplexer().has_session("a")
     finally:
         world.close()
+
+
+class Heard:
+    """A transport that keeps what its commands complain of."""
+
+    def __init__(self, inner: Transport, complaints: list[bytes]) -> None:
+        self._inner = inner
+        self._complaints = complaints
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """See `Transport.run`."""
+        done = self._inner.run(argv, stdin=stdin, timeout_s=timeout_s)
+        self._complaints.append(done.stderr)
+        return done
+
+    def abandon(self) -> None:
+        """See `Transport.abandon`."""
+
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+
+
+@pytest.mark.parametrize("name", ["simulated-tmux", pytest.param("tmux", marks=pytest.mark.live)])
+def test_a_server_that_was_ended_leaves_its_socket(name: str) -> None:
+    """Whoever asks there is told that no server is running, not that there is no such file."""
+    world = WORLDS[name]()
+    complaints: list[bytes] = []
+    try:
+        world.multiplexer().new_session("a", world.project)
+        world.live.happen("stop_server", None)
+        assert world.multiplexer(lambda inner: Heard(inner, complaints)).list_sessions() == []
+    finally:
+        world.close()
+    assert complaints[0].startswith(b"no server running on ")
 
 
 @pytest.fixture
