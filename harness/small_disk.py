@@ -55,7 +55,7 @@ class SmallDisk:
         self._filling = self.path / "filling"
 
     def fill(self) -> None:
-        """Leave no room for a single byte."""
+        """Leave no room for another page: a file grows no further than to the end of its last one, and no new one has any."""
         with contextlib.suppress(OSError):
             while True:
                 self._disk.append(self._filling, bytes(4096))

@@ -324,7 +324,7 @@ def test_a_stranger_that_has_the_pid_of_a_client_that_was_stopped_stays_as_it_is
 @pytest.mark.live
 @pytest.mark.skipif("disk_full" not in LiveTmuxWorld.live_events(), reason="nobody may mount a file system here")
 def test_a_live_disk_is_full_for_everybody_until_it_is_not() -> None:
-    """Not a byte more is taken from any process, and what was there stays; afterwards there is room."""
+    """No page more is given to any process, and what was there stays; afterwards there is room."""
     world = LiveTmuxWorld()
     try:
         world.live.prepare("disk_full")
@@ -332,12 +332,17 @@ def test_a_live_disk_is_full_for_everybody_until_it_is_not() -> None:
         world.live.happen("disk_full", None)
         with pytest.raises(OSError, match="No space left on device"):
             (world.runs / "new").write_text("x")
+        page = os.sysconf("SC_PAGE_SIZE")
+        taken = [world.disk.append(world.runs / "before", data) for data in (b" and more", bytes(page))]
+        with pytest.raises(OSError, match="No space left on device"):
+            world.disk.append(world.runs / "before", b"x")
         copied = world.processes.run(["cp", __file__, str(world.runs / "other")], timeout_s=60)
         world.live.undo()
         (world.runs / "new").write_text("x")
 
         assert copied.status == 1
-        assert (world.runs / "before").read_text() == "kept"
+        assert taken == [9, page - len("kept and more")]
+        assert (world.runs / "before").read_text().startswith("kept and more")
     finally:
         world.close()
     assert not world.runs.exists()
