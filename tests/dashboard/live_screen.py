@@ -51,6 +51,11 @@ class Screen:
             raise AssertionError(f"{words} not on the screen:\n{self.text()}") from None
         return shown
 
+    def quits(self) -> bool:
+        """Type what ends the dashboard, and see whether it has; what is typed while a terminal changes hands is thrown away."""
+        self.press("q")
+        return self.has_ended()
+
     def has_ended(self) -> bool:
         """Whether the dashboard has left by itself, with exit code 0."""
         return self.ask("display-message", "-p", "-t", "view", "#{pane_dead} #{pane_dead_status}").strip() == "1 0"

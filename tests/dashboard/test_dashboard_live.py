@@ -127,8 +127,7 @@ def test_somebody_who_is_asked_attaches_and_answers(shell: Shell, screens: list[
     screens[0].press("C-b", "d")
 
     screens[0].shows("press a to attach and answer")
-    screens[0].press("q")
-    shell.eventually(screens[0].has_ended)
+    shell.eventually(screens[0].quits)
 
 
 def test_a_crash_is_explained_without_colours_too(shell: Shell, screens: list[Screen]) -> None:

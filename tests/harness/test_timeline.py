@@ -76,10 +76,9 @@ def test_a_hang_is_seen_from_the_call_to_its_end_and_to_what_was_written_down() 
     page = page_of("nudged", HANGS)
     rows = re.findall(r"<tr><td>(\d)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", page)
 
-    assert rows[0] == (
-        *("1", "1 s", "1. call of mux.list_window_ids", "timeout(30)"),
-        *("raised TransportTimeout, after 5 s", "transport-degraded operation=list_window_ids error=TransportTimeout"),
-    )
+    assert rows[0][:4] == ("1", "1 s", "1. call of mux.list_window_ids", "timeout(30)")
+    assert rows[0][4] == "raised TransportTimeout, after 5 s"
+    assert rows[0][5].startswith("transport-degraded operation=list_window_ids error=TransportTimeout why=")
     assert rows[1][:3] == ("2", "7 s", "2. call of mux.list_window_ids")
     assert page.count('class="silence"') == page.count('class="badge"') / 2 == 2
 
