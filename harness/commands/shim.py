@@ -30,7 +30,7 @@ from harness.commands.host import CommandError, Host
 from harness.commands.mishaps import EXIT_USAGE, complain
 from harness.commands.output import SCHEMA, Output
 from harness.dashboard import literal
-from harness.engine.signals import StopSwitch, stop_signals
+from harness.engine.signals import HANDED_ON, StopSwitch, stop_signals
 
 __all__ = ["shim"]
 
@@ -49,6 +49,19 @@ def shim(arguments: argparse.Namespace, host: Host, current: object) -> int:
     _check_files(arguments, host)
     record = None if arguments.record is None else _Record(host, arguments.record, plan)
     running = _Running(host, arguments.command, begun=None if record is None else record.begin)
+    with stop_signals(running, HANDED_ON):
+        return _run(arguments, host, plan, real, record, running)
+
+
+def _run(
+    arguments: argparse.Namespace,
+    host: Host,
+    plan: FaultPlan,
+    real: Mapping[str, str],
+    record: _Record | None,
+    running: _Running,
+) -> int:
+    """All that a signal may not cut short: whatever is made for the command, and what is told of it."""
     made = Shim(
         plan,
         _directory(host),
@@ -162,17 +175,18 @@ class _Running(StopSwitch):
         self._argv = list(argv)
         self._who: ProcessIdentity | None = None
         self._early: list[int] = []
+        self._over = False
         self._started = threading.Event()
 
     def to_its_end(self, environment: Mapping[str, str]) -> int:
         """Run it; its exit status, negative for a signal."""
         try:
-            with stop_signals(self):
-                status = self._host.processes.foreground(self._argv, environment, self._is)
+            status = self._host.processes.foreground(self._argv, environment, self._is)
         except OSError as error:
             code = _NO_FILE if isinstance(error, FileNotFoundError) else _NO_PROGRAM
             why = error.strerror or type(error).__name__
             raise CommandError(f"{literal(self._argv[0], 200)}: {why}", "name a command on PATH", code) from error
+        self._over = True
         self._begun()
         return status
 
@@ -184,8 +198,12 @@ class _Running(StopSwitch):
             self._host.processes.signal(who, self._early.pop())
 
     def deliver(self, signum: int) -> None:
-        """Hand the signal on; a terminal's Ctrl-C has reached the command as well."""
-        if signum == signal.SIGINT and self._host.stdin is not None and self._host.stdin.isatty():
+        """Hand the signal on; a terminal's own has reached the command as well.
+
+        When the command has ended there is nothing left to stop: what it came to is told first, and then this ends anyway.
+        """
+        typed = signum in (signal.SIGINT, signal.SIGQUIT) and self._host.stdin is not None and self._host.stdin.isatty()
+        if self._over or typed:
             return
         if self._who is None:
             self._early.append(signum)

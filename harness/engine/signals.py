@@ -15,11 +15,21 @@ from types import FrameType
 
 from backends.clock import Waker
 
-__all__ = ["RunStopped", "StopSwitch", "not_ignored", "stop_signals"]
+__all__ = ["HANDED_ON", "RunStopped", "StopSwitch", "not_ignored", "stop_signals"]
 
 STOP_SIGNALS = tuple(
     getattr(signal_module, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal_module, name)
 )
+
+HANDED_ON = (
+    *STOP_SIGNALS,
+    *(
+        getattr(signal_module, name)
+        for name in ("SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT")
+        if hasattr(signal_module, name)
+    ),
+)
+"""What whoever runs another program in its own place hands on to it."""
 
 
 class RunStopped(BaseException):
@@ -77,8 +87,8 @@ class StopSwitch:
 
 
 @contextmanager
-def stop_signals(switch: StopSwitch) -> Iterator[None]:
-    """Within, SIGINT, SIGTERM and SIGHUP ask `switch` for a stop; afterwards the old handlers are back.
+def stop_signals(switch: StopSwitch, signums: Iterable[int] = STOP_SIGNALS) -> Iterator[None]:
+    """Within, SIGINT, SIGTERM and SIGHUP (or `signums`) are delivered to `switch`; afterwards the old handlers are back.
 
     A signal that whoever started this process has it ignore (`nohup`, a shell's background job) stays ignored. Off the
     main thread, where Python cannot handle signals, nothing is installed.
@@ -90,7 +100,7 @@ def stop_signals(switch: StopSwitch) -> Iterator[None]:
     def handle(signum: int, frame: FrameType | None) -> None:
         switch.deliver(signum)
 
-    heeded = [signum for signum in STOP_SIGNALS if signal_module.getsignal(signum) is not signal_module.SIG_IGN]
+    heeded = [signum for signum in signums if signal_module.getsignal(signum) is not signal_module.SIG_IGN]
     before = {signum: signal_module.signal(signum, handle) for signum in heeded}
     try:
         yield

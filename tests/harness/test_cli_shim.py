@@ -26,6 +26,7 @@ from backends.disk import Disk, RealDisk, StrPath
 from harness.cli import main
 from harness.commands.host import this_host
 from harness.commands.staged import Answer
+from harness.engine.signals import not_ignored
 from harness.waiting import eventually
 
 PATIENCE_S = 60.0
@@ -313,18 +314,70 @@ def test_a_shim_inside_of_a_shim(desk: Desk, capfd: pytest.CaptureFixture[str]) 
     assert "after 1 call of tmux" in told.stderr
 
 
-def test_being_told_to_end_reaches_the_program(desk: Desk) -> None:
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "WINCH", "CONT"])
+def test_a_signal_reaches_the_program(desk: Desk, name: str) -> None:
     """What it makes of that decides; its environment is the one that was given, also where Python changes its own."""
-    program = 'echo ${LC_CTYPE-none}; trap "echo told; exit 3" TERM; tmux ls; while [ -e log ]; do sleep 0.1; done'
-    process = desk.start("--plan", "", *sh(program))
+    program = f'echo ${{LC_CTYPE-none}}; trap "echo told; exit 3" {name}; tmux ls; while [ -e log ]; do sleep 0.1; done'
+    signum = signal.Signals[f"SIG{name}"]
+    with not_ignored([signum]):
+        process = desk.start("--plan", "", *sh(program))
     eventually(lambda: desk.lines, SystemClock(), PATIENCE_S)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signum)
     try:
         out, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
 
     assert (process.returncode, out) == (3, b"none\nanswer\ntold\n"), err
+
+
+class Interrupted(RealDisk):
+    """A disk that is slow enough for a signal while the shim is set up."""
+
+    def mkdir(self, path: StrPath, *, private: bool = False) -> None:
+        """It comes right after."""
+        super().mkdir(path, private=private)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_before_the_program_has_begun_reaches_it(desk: Desk) -> None:
+    """As soon as it has; nobody else hears of it, and nothing of the shim is left."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda signum, frame: heard.append(signum))
+    try:
+        told = desk("--plan", "", *sh("sleep 600"), disk=Interrupted())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert (told.code, heard) == (128 + signal.SIGTERM, [])
+
+
+FILLING = """\
+import os
+os.set_blocking(2, False)
+try:
+    while os.write(2, bytes(100)):
+        pass
+except BlockingIOError:
+    os.set_blocking(2, True)
+print(os.getpid(), flush=True)
+"""
+"""Leaves no room in the pipe that is its standard error."""
+
+
+def test_a_signal_after_the_program_has_ended_waits_for_the_summary(desk: Desk) -> None:
+    """Nobody reads it for a while; the program's status stays."""
+    process = desk.start("--plan", "", "--", sys.executable, "-c", FILLING)
+    try:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        eventually(lambda: not psutil.pid_exists(pid), SystemClock(), PATIENCE_S)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+
+    assert (process.returncode, b"ended with 0, after 0 calls" in err) == (0, True)
 
 
 def test_a_shim_that_was_killed_stands_in_nobodys_way(desk: Desk) -> None:
