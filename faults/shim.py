@@ -37,7 +37,7 @@ from faults.trace import Injection
 from faults.verbs import TRANSPORT_VERBS
 from faults.wrappers.transport import GARBAGE, line_of
 
-__all__ = ["MULTIPLEXERS", "Shim", "ShimCall", "answer_to", "launcher", "shim_catalog", "shim_plan"]
+__all__ = ["MULTIPLEXERS", "Shim", "ShimCall", "answer_to", "launcher", "remove_killed", "shim_catalog", "shim_plan"]
 
 MULTIPLEXERS = ("tmux", "psmux")
 """What there is a launcher for, where the real one is on PATH."""
@@ -51,8 +51,28 @@ _GONE = b"server exited unexpectedly\n"
 _PASSED = "passed"
 _VERSION = "VERSION"
 """What a launcher notes for the flag `-V`; as a word, `version` is no verb."""
+_ASK = "ask"
+"""The socket that calls ask at."""
+_ANSWERED_S = 0.2
 _CALL = Path(__file__).with_name("shim_call.py")
 _COMPILED = "call.pyc"
+
+
+def remove_killed(place: Path, disk: Disk) -> None:
+    """Remove the directories in `place` of shims that were killed: whose socket is there, and nobody listens at it.
+
+    One that begins has no socket of that name yet, and names never come again.
+    """
+    names: list[str] = []
+    with suppress(OSError):
+        names = disk.listdir(place)
+    for name in names:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(_ANSWERED_S)
+            try:
+                asking.connect(str(place / name / _ASK))
+            except ConnectionRefusedError:
+                disk.remove_tree(place / name)
 
 
 def shim_catalog() -> PointCatalog:
@@ -153,8 +173,11 @@ class Shim:
     def __enter__(self) -> Shim:
         self._disk.mkdir(self.directory, private=True)
         try:
-            self._listener.bind(str(self.directory / "ask"))
+            # Under its name only what listens: what refuses to be asked is over.
+            prepared = self.directory / "ask~"
+            self._listener.bind(str(prepared))
             self._listener.listen(512)
+            self._disk.replace(prepared, self.directory / _ASK)
             self._start(self._listen)
             # Compiled once, and not at every call.
             py_compile.compile(str(_CALL), str(self.directory / _COMPILED), doraise=True)
@@ -188,7 +211,7 @@ class Shim:
             with suppress(FileNotFoundError):
                 self._disk.remove(self.directory / name)
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waking:
-            waking.connect(str(self.directory / "ask"))
+            waking.connect(str(self.directory / _ASK))
         with self._lock:
             links = list(self._links)
         for link in links:
@@ -196,11 +219,13 @@ class Shim:
                 link.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-        self._listener.close()
         with suppress(FileNotFoundError):
             for line in self._disk.read(self.directory / _PASSED).decode("ascii", "replace").splitlines():
                 self._passed.update(f"transport.{_known(word)}" for word in line.split())
-        self._disk.remove_tree(self.directory)
+        # From here on anybody may remove it.
+        self._listener.close()
+        with suppress(FileNotFoundError):
+            self._disk.remove_tree(self.directory)
 
     def _start(self, run: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, name="shim", daemon=True)

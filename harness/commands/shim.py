@@ -22,7 +22,7 @@ from backends.processes import ProcessIdentity
 from backends.tmux import private_directory
 from faults.errors import FaultPlanError
 from faults.plan import FaultPlan
-from faults.shim import MULTIPLEXERS, PATH_LIMIT, Shim, ShimCall, shim_plan
+from faults.shim import MULTIPLEXERS, PATH_LIMIT, Shim, ShimCall, remove_killed, shim_plan
 from faults.shim_trace import ShimTraceError, again, call_line, fired, first_line, read_fired
 from faults.verdict import counted
 from harness.commands.choosing import put_file, writable_file
@@ -140,15 +140,20 @@ def _directory(host: Host) -> Path:
     Servers that outlive the command keep it on the PATH of their windows: nobody else may ever make it.
     """
     uid = os.getuid()
-    given = host.environment.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
-    for place in (Path(given), Path("/tmp")):
+    given = host.environment.get("XDG_RUNTIME_DIR", "")
+    # The specification of that variable has a relative one ignored; what separates the names on PATH cannot be in one.
+    runtime = given if os.path.isabs(given) else f"/run/user/{uid}"
+    for place in (Path(runtime), Path("/tmp")):
         own = place / f"sm-{uid}-shim"
         made = own / host.entropy.token()
+        if os.pathsep in str(place):
+            continue
         if os.access(place, os.W_OK | os.X_OK) and len(os.fsencode(made / "ask")) <= PATH_LIMIT:
             try:
                 private_directory(own)
             except (CommandRejected, TransportError) as refused:
                 raise CommandError(str(refused), "set XDG_RUNTIME_DIR to a directory of yours") from refused
+            remove_killed(own, host.disk)
             return made
     raise CommandError("there is no directory for the shim", "set XDG_RUNTIME_DIR to a short directory of yours")
 

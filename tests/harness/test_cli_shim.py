@@ -395,4 +395,22 @@ def test_a_shim_that_was_killed_stands_in_nobodys_way(desk: Desk) -> None:
         process.communicate(timeout=PATIENCE_S)
         with suppress(psutil.NoSuchProcess):
             psutil.Process(int((desk.directory / "pid").read_text("utf-8"))).wait(PATIENCE_S)
-        rmtree(desk.directory / "run")
+
+    # A shim removes what it finds of those that were killed, but never one that is about to begin, or that answers.
+    (left,) = desk.leftovers()
+    (Path(left).parent / "begins").mkdir()
+    inner = shlex.join([sys.executable, "-P", "-m", "seamripper", "shim", "--plan", "", "--", "true"])
+    assert desk("--plan", "", *sh(f"{inner} && ls $XDG_RUNTIME_DIR/*/*/tmux | grep -c /tmux")).code == 0
+    assert [Path(name).name for name in desk.leftovers()] == ["begins"]
+    rmtree(desk.directory / "run")
+
+
+@pytest.mark.parametrize("place", ["." + "/.." * 20 + "{}/run", "{}/a:b"])
+def test_the_directory_of_launchers_can_stand_on_the_path(desk: Desk, place: str) -> None:
+    """Neither where a relative name leads from somewhere, nor where a name would be two."""
+    runtime = Path(place.format(desk.directory))
+    (desk.directory / runtime).mkdir(exist_ok=True)
+    told = desk("--plan", "", *sh("cd /; tmux ls"), XDG_RUNTIME_DIR=str(runtime))
+
+    assert (told.code, "after 1 call of tmux" in told.stderr) == (0, True)
+    assert list((desk.directory / runtime).iterdir()) == []
