@@ -95,11 +95,16 @@ def read_fired(data: bytes) -> list[Fired]:
         raise ShimTraceError("this is no trace of `seamripper shim --record`")
     if (schema := _document(lines[0], 1).get("schema")) != _SCHEMA:
         raise ShimTraceError(f"its schema is {schema!r:.20}, and {_SCHEMA} is what can be read here")
-    found = []
+    found: list[Fired] = []
+    seen: set[tuple[str, int]] = set()
     for number, line in enumerate(lines[1:], 2):
         injection = _document(line, number).get("injection")
         if injection is not None:
-            found.append(_fired_in(injection, number))
+            one = _fired_in(injection, number)
+            if (one.point, one.call) in seen:
+                raise ShimTraceError(f"line {number}: something happened at call {one.call} of {one.point} already")
+            seen.add((one.point, one.call))
+            found.append(one)
     return found
 
 
@@ -115,11 +120,16 @@ def _document(line: bytes, number: int) -> Mapping[str, Any]:
 
 def _fired_in(injection: object, number: int) -> Fired:
     match injection:
-        case {"point": str(point), "call": int(call), "action": str(action)} if call >= 1:
-            one = Fired(point, call, action)
+        case {"point": str(point), "call": int(call), "action": str(action)} if call >= 1 and not isinstance(
+            call, bool
+        ):
             try:
-                again([one])
+                faults = shim_plan(f"{point}=1*{action}").faults
             except FaultPlanError as wrong:
                 raise ShimTraceError(f"line {number}: {shortened(str(wrong))}") from wrong
-            return one
+            if len(faults) != 1 or len(faults[0].terms) != 1 or faults[0].point != point:
+                raise ShimTraceError(
+                    f"line {number}: {shortened(f'{action!r} at {point!r}')} is not one action at one point"
+                )
+            return Fired(point, call, action)
     raise ShimTraceError(f"line {number} does not tell what was injected")

@@ -22,6 +22,11 @@ def call(number: int, at: int | None = None) -> bytes:
     return call_line(ShimCall(number, 0.1234567, 42, ("transport.new-window",), "tmux new-window", injection, "exit 1"))
 
 
+def saying(action: str, point: str = "transport.new-window") -> bytes:
+    """The line of a first call of that point with that action."""
+    return json.dumps({"injection": {"point": point, "call": 1, "action": action}}).encode() + b"\n"
+
+
 @pytest.mark.parametrize(
     ("calls", "plan"),
     [
@@ -78,6 +83,12 @@ def test_what_a_trace_tells_is_what_happened() -> None:
         (HEAD + b'{"injection": {"point": "transport.new-window"}}\n', "line 2 does not tell"),
         (HEAD + call(2, at=2).replace(b'"call": 2', b'"call": 0'), "line 2 does not tell"),
         (HEAD + call(2, at=2).replace(b'"transport.new-window", "call"', b'"transport.x", "call"'), "unknown point"),
+        (HEAD + call(2, at=2).replace(b'"call": 2', b'"call": true'), "line 2 does not tell"),
+        (HEAD + call(1, at=2) + call(2, at=2), "line 3: something happened at call 2 of transport.new-window already"),
+        (HEAD + saying("empty;transport.*=die"), "line 2: .* is not one action"),
+        (HEAD + saying("empty->1*die"), "line 2: .* is not one action"),
+        (HEAD + saying("empty", point="transport.new-window=die;transport.list-keys"), "line 2: .* is not one action"),
+        (HEAD + saying("2*empty"), "line 2: "),
     ],
 )
 def test_what_is_no_trace_is_refused(data: bytes, why: str) -> None:
