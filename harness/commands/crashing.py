@@ -6,11 +6,12 @@ from pathlib import Path
 
 from harness.commands.current import Drive
 from harness.commands.host import Host
+from harness.commands.leftovers import is_named_for
 from harness.engine.endings import Isolation
 from harness.engine.notices import notification
 from harness.engine.plan import load_plan
 from harness.engine.teardown import FAILED, TORN_DOWN, UNCONFIRMED
-from harness.engine.windows import RUN_OPTION, Windows
+from harness.engine.windows import Windows
 from harness.record import Crashed, RunLock, RunState, RunStatus
 
 __all__ = ["record_crash"]
@@ -62,13 +63,15 @@ def record_crash(host: Host, current: Drive, error: BaseException) -> str:
 def _tear_down(current: Drive, state: RunState) -> None:
     """End the run's session, if it is the run's own; unconfirmed where nobody can be asked."""
     state.teardown = UNCONFIRMED
-    multiplexer = current.multiplexer
-    if multiplexer is None or not state.mux_session:
+    multiplexer, session = current.multiplexer, state.mux_session
+    if multiplexer is None or not session:
         return
+    windows = Windows(multiplexer, session, state.run_id, state.project)
+    windows.claimed = is_named_for(multiplexer, session, state.run_id)
     with multiplexer.budget(_TEARDOWN_S):
-        owner = multiplexer.session_options(RUN_OPTION).get(state.mux_session, state.run_id)
-        if owner == state.run_id:
-            gone = Windows(multiplexer, state.mux_session, state.run_id, state.project).kill_session()
+        gone = windows.kill_session()
+        # One that is not proven to be the run's is left as it is.
+        if not (gone and multiplexer.has_session(session)):
             state.teardown = {True: TORN_DOWN, False: FAILED, None: UNCONFIRMED}[gone]
 
 

@@ -1,7 +1,7 @@
 """What runs that are over have left behind, each with its proof that it is theirs, and how it is ended.
 
 Found and ended are two steps, so that saying what would be done is the first of them alone. A session counts as a run's by
-its tag, a process by the token in its environment, a control window by having ended.
+its tag, one that has none yet by its name, a process by the token in its environment, a control window by having ended.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = [
     "examine",
     "forgotten",
     "is_last_of_server",
+    "is_named_for",
     "left_by",
     "may_be_driven",
     "nested_in",
@@ -109,10 +110,14 @@ def left_by(host: Host, multiplexer: TerminalMultiplexer | None, over: Iterable[
     inside: set[int] = set()
     if multiplexer is not None:
         owners = _owners(multiplexer)
+        with every_answer(multiplexer):
+            untagged = {name for name in multiplexer.list_sessions() if not owners.get(name)}
         for run, state in [(one, state) for one in over for state in one.states]:
-            if owners.get(state.mux_session) == state.run_id and state.backend == multiplexer.backend_name:
-                inside |= _processes_in(host, multiplexer, state.mux_session)
-                yield _session(multiplexer, state.mux_session, state.run_id, run.run_dir)
+            session, run_id = state.mux_session, state.run_id
+            by_name = session in untagged and is_named_for(multiplexer, session, run_id)
+            if (by_name or owners.get(session) == run_id) and state.backend == multiplexer.backend_name:
+                inside |= _processes_in(host, multiplexer, session)
+                yield _session(multiplexer, session, run_id, run.run_dir, by_name=by_name)
     tokens = [token for run in over for token in run.tokens]
     for identity in host.processes.carrying(_TOKEN, *tokens) if tokens else ():
         if identity.pid not in inside and identity != host.processes.me():
@@ -125,6 +130,14 @@ def _owners(multiplexer: TerminalMultiplexer) -> dict[str, str]:
         return dict(multiplexer.session_options(RUN_OPTION))
 
 
+def is_named_for(multiplexer: TerminalMultiplexer, session: str, run_id: str) -> bool:
+    """Whether a session without a tag is that run's, whose driver was killed before it could set one.
+
+    Only where the server is the root's own: on any other one a session is nobody's without its tag.
+    """
+    return session == run_id and isinstance(multiplexer, TmuxMultiplexer)
+
+
 def _processes_in(host: Host, multiplexer: TerminalMultiplexer, session: str) -> set[int]:
     """The processes that end with the session."""
     table = host.processes
@@ -133,8 +146,12 @@ def _processes_in(host: Host, multiplexer: TerminalMultiplexer, session: str) ->
     return {one.pid for identity in identities for one in table.tree(identity)}
 
 
-def _session(multiplexer: TerminalMultiplexer, session: str, run_id: str, run_dir: Path | None = None) -> Leftover:
-    return Leftover("session", session, run_id, Windows(multiplexer, session, run_id, "/").kill_session, run_dir)
+def _session(
+    multiplexer: TerminalMultiplexer, session: str, run_id: str, run_dir: Path | None = None, *, by_name: bool = False
+) -> Leftover:
+    windows = Windows(multiplexer, session, run_id, "/")
+    windows.claimed = by_name
+    return Leftover("session", session, run_id, windows.kill_session, run_dir)
 
 
 def _end_process(host: Host, identity: ProcessIdentity) -> bool | None:

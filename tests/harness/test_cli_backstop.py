@@ -13,7 +13,7 @@ from harness.agents import plan_of, task, works
 from harness.commands.staged import Answer, CommandLine
 from harness.engine.notices import NOTIFY_TIMEOUT_S
 from harness.record import RunStatus
-from harness.world import FakeWorld
+from harness.world import FakeWorld, SimulatedTmuxWorld
 
 
 @pytest.fixture
@@ -79,6 +79,23 @@ def test_a_run_that_is_there_is_crashed_with_its_record(seamripper: CommandLine,
     assert (run["status"], run["reason"]) == (RunStatus.CRASHED, "RuntimeError: nobody expected\\nthis")
     assert "attach" not in run["hints"]
     assert [seamripper("resume", "2026").code for _ in range(2)] == [75, 0], "the word is asked for again"
+
+
+@pytest.mark.parametrize("world", [FakeWorld, SimulatedTmuxWorld], ids=lambda world: world.name)
+def test_a_session_without_a_tag_is_torn_down_or_not_said_to_be(world: type[FakeWorld]) -> None:
+    """By its name on a server that is the root's own; on one that may be shared it stays, and nobody claims that it went."""
+    made = CommandLine(world())
+    plan = plan_of(task("1-1", works(1).then_completes(), gate="a word"), project=str(made.world.project))
+    made("run", made.plan(plan))
+    (run_id,) = [run["run_id"] for run in made("list", "--json").document["runs"]]
+    multiplexer = made.world.multiplexer()
+    multiplexer.kill_session(run_id)
+    multiplexer.new_session(run_id, "/")
+
+    assert_told(made("resume", run_id, profiles=fails))
+    run = made("status", "--json").document["run"]
+    assert multiplexer.has_session(run_id) is (world is FakeWorld)
+    assert run["state"]["teardown"] == ("unconfirmed" if world is FakeWorld else "torn-down")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,36 @@ def test_an_interrupted_run_s_session_is_ended_and_nothing_else(seamripper: Comm
     assert found(seamripper, run_id) == []
 
 
+def without_tag(seamripper: CommandLine, tag: str = "") -> str:
+    """A killed run whose session has none, or that of another run; the name of both."""
+    run_id = killed_run(seamripper).name
+    multiplexer = multiplexer_of(seamripper)
+    multiplexer.kill_session(run_id)
+    multiplexer.new_session(run_id, "/")
+    if tag:
+        multiplexer.set_session_option(run_id, RUN_OPTION, tag)
+    return run_id
+
+
+def test_a_session_whose_driver_was_killed_before_it_was_tagged_is_known_by_its_name(tmux: CommandLine) -> None:
+    """On a server that is the root's own, where nobody else makes one of that name."""
+    run_id = without_tag(tmux)
+    multiplexer_of(tmux).new_session("canary", "/")
+
+    assert ("session", run_id, "ended") in found(tmux, run_id)
+    assert multiplexer_of(tmux).list_sessions() == ["canary"]
+
+
+@pytest.mark.parametrize(("world", "tag"), [(FakeWorld, ""), (SimulatedTmuxWorld, "another")])
+def test_a_name_is_no_tag_where_others_may_have_given_it(world: type[FakeWorld], tag: str) -> None:
+    """A session without a tag on a server that may be shared, and one with another run's, stay."""
+    seamripper = CommandLine(world())
+    run_id = without_tag(seamripper, tag)
+
+    assert ("session", run_id, "ended") not in found(seamripper, run_id)
+    assert multiplexer_of(seamripper).has_session(run_id)
+
+
 def test_a_dry_run_says_exactly_what_would_be_done_and_does_nothing(seamripper: CommandLine) -> None:
     """The same list, not a byte written, nothing ended."""
     run_id = killed_run(seamripper).name
