@@ -45,6 +45,8 @@ def shim(arguments: argparse.Namespace, host: Host, current: object) -> int:
     plan = _planned(arguments, host)
     if not arguments.command:
         raise CommandError("no command is given", "put it behind `--`, as in `seamripper shim ... -- make`", EXIT_USAGE)
+    if not arguments.command[0]:
+        raise CommandError("COMMAND is empty", "name a program behind `--`", EXIT_USAGE)
     real = _real(host)
     _check_files(arguments, host)
     record = None if arguments.record is None else _Record(host, arguments.record, plan)

@@ -19,7 +19,7 @@ what can happen to a call, by its verb (transport.new-window, transport.*; docs/
 exit codes:
   that of the command; 128+n if signal n ended it; 126 or 127 if it cannot be run
   1 a rule of the plan never fired (unless --allow-unfired), or the record is not whole
-  2 usage: a wrong plan or trace, no command, no tmux on PATH, a record that cannot be written
+  2 usage: a wrong plan or trace, no command, no tmux on PATH, a file that cannot be written
 """
 
 
@@ -42,6 +42,7 @@ def add_shim(commands: Commands) -> None:
     made.add_argument("--replay", metavar="FILE", type=_file, help="instead of a plan: what happened in that record")
     made.add_argument("--allow-unfired", action="store_true", help="a rule that never fired is told, but no failure")
     made.add_argument("--summary", metavar="FILE", type=_file, help="write the summary there as JSON, and not show it")
+    made.strange_advice = "put the command behind `--`"
     made.add_argument("command", metavar="COMMAND", nargs="*", help="the program and its arguments, behind `--`")
 
 

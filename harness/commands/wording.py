@@ -44,6 +44,9 @@ _MOST = 1_000_000
 class Parser(argparse.ArgumentParser):
     """Refuses what it cannot read with one line, as every command does."""
 
+    strange_advice = ""
+    """What to do about words that are not known, if not to look into the help."""
+
     def error(self, message: str) -> NoReturn:
         """See `argparse`."""
         raise CommandError(message, f"see `{self.prog} --help`", EXIT_USAGE)
@@ -58,7 +61,10 @@ class Parser(argparse.ArgumentParser):
         """See `argparse`; what a command does not know is said by the command, not by the one above it."""
         known, strange = super().parse_known_args(args, namespace)
         if strange:
-            self.error(f"unrecognized arguments: {' '.join(strange)}")
+            message = f"unrecognized arguments: {' '.join(strange)}"
+            if self.strange_advice:
+                raise CommandError(message, self.strange_advice, EXIT_USAGE)
+            self.error(message)
         return known, strange
 
 
@@ -74,7 +80,7 @@ def add_command(
     exit_codes: str = EXIT_CODES,
     *,
     as_json: bool = True,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """The parser of one more command, which every command's help is given to, and `--json` unless it prints nothing."""
     made = commands.add_parser(
         name,

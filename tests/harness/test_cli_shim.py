@@ -269,6 +269,8 @@ def test_the_summary_is_a_document(desk: Desk) -> None:
     ("words", "code", "why"),
     [
         (("--plan", ""), 2, "no command is given; "),
+        (("--plan", "", "--", ""), 2, "COMMAND is empty; "),
+        (("--plan", "", "sh", "-c", "x"), 2, "unrecognized arguments: -c x; put the command behind `--`"),
         ((*sh("true"),), 2, "one of --plan and --replay is needed; "),
         (("--plan", "", "--replay", "x", *sh("true")), 2, "one of --plan and --replay is needed; "),
         (("--plan", "mux.new_window=timeout", *sh("true")), 2, "--plan: position 0: "),
