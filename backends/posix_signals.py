@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-__all__ = ["SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SIGSTOP", "SIGURG", "SIGUSR1", "SIGWINCH"]
+__all__ = ["SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SIGQUIT", "SIGSTOP", "SIGURG", "SIGUSR1", "SIGWINCH"]
 
 
 def _number(name: str, elsewhere: int) -> int:
@@ -13,6 +13,7 @@ def _number(name: str, elsewhere: int) -> int:
 
 
 SIGHUP = _number("SIGHUP", 1)
+SIGQUIT = _number("SIGQUIT", 3)
 SIGKILL = _number("SIGKILL", 9)
 SIGUSR1 = _number("SIGUSR1", 10)
 SIGCHLD = _number("SIGCHLD", 17)

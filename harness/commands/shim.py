@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from backends.errors import CommandRejected, TransportError
-from backends.posix_signals import SIGKILL
+from backends.posix_signals import SIGKILL, SIGQUIT
 from backends.processes import ProcessIdentity
 from backends.tmux import private_directory
 from faults.errors import FaultPlanError
@@ -209,7 +209,7 @@ class _Running(StopSwitch):
 
         When the command has ended there is nothing left to stop: what it came to is told first, and then this ends anyway.
         """
-        typed = signum in (signal.SIGINT, signal.SIGQUIT) and self._host.stdin is not None and self._host.stdin.isatty()
+        typed = signum in (signal.SIGINT, SIGQUIT) and self._host.stdin is not None and self._host.stdin.isatty()
         if self._over or typed:
             return
         if self._who is None:
