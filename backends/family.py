@@ -455,13 +455,12 @@ class TmuxFamily(TerminalMultiplexer):
         Its socket may go at any moment, so the client is one that starts no server: a second one would have the same names
         and ids.
         """
-        settings = _SETTINGS[1:]
 
         def send(change: Words) -> str:
-            return self._ask(change, flags=("-N",), meaning=(*settings, new))
+            return self._ask(change, flags=("-N",), meaning=(new,))
 
         with contextlib.suppress(TargetMissing):
-            return self._change(*settings, new, send=send, server=self._server_pid)
+            return self._change(new, *_SETTINGS[1:], send=send, server=self._server_pid)
         return None
 
     def kill_session(self, name: str) -> None:

@@ -33,7 +33,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "send_text": ("load-buffer", "send-keys"),
     "kill_window": ("kill-window",),
     "kill_session": ("kill-session",),
-    "new_session": ("start-server",),
+    "new_session": ("start-server", "new-session"),
 }
 """The operations that come late, with the first verbs of the clients that carry them."""
 

@@ -104,7 +104,7 @@ def healthy(argv: tuple[str, ...], stdin: bytes = b"", **other: str) -> Complete
 
     `other` replaces values; the client is of the server's version unless `client` says another.
     """
-    words = argv[6:]
+    words = argv[7:] if argv[6] == "-N" else argv[6:]
     if words == ("-V",):
         return completed(stdout=f"tmux {other.get('client', other.get('version', '3.3a'))}\n".encode())
     text = b"".join(_line(command, other) for command in _commands(words, stdin))
