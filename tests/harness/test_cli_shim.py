@@ -347,7 +347,7 @@ def test_a_signal_before_the_program_has_begun_reaches_it(desk: Desk) -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda signum, frame: heard.append(signum))
     try:
-        told = desk("--plan", "", *sh("sleep 600"), disk=Interrupted())
+        told = desk("--plan", "", "--", "sleep", "600", disk=Interrupted())
     finally:
         signal.signal(signal.SIGTERM, before)
 
