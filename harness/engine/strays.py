@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backends.operations import ServerIdentity
 from harness.engine.core import Core
 from harness.engine.sessions import Phase, Session
 from harness.engine.windows import Listing, Windows
+from harness.record import SessionOutcome
 
 __all__ = ["Strays"]
 
@@ -19,6 +21,7 @@ class Strays:
         self.windows = windows
         self._known: set[str] = set()
         self._strays: set[str] = set()
+        self._told: ServerIdentity | None = None
 
     def know(self, window_id: str) -> None:
         """That window belongs to a launch."""
@@ -43,8 +46,18 @@ class Strays:
         self._strays &= listing.ids
 
     def note_loss(self, listing: Listing, sessions: Sequence[Session]) -> None:
-        """Say once, for all sessions that were alive, that their server has gone with them."""
-        live = [session.task.key for session in sessions if session.phase is Phase.LIVE]
-        if listing.ids == frozenset() and live and self.windows.server_is_gone():
+        """Say once, for all sessions that it took along, that their server has gone.
+
+        An agent that loses its terminal may say that its session has ended before it can be proven why.
+        """
+        taken = [session.task.key for session in sessions if _was_alive(session)]
+        told = self._told is not None and self._told == self.windows.server
+        if listing.ids == frozenset() and taken and not told and self.windows.server_is_gone():
+            self._told = self.windows.server
             self.windows.lose()
-            self.core.journal("server-lost", tasks=live)
+            self.core.journal("server-lost", tasks=taken)
+
+
+def _was_alive(session: Session) -> bool:
+    crashed = session.attempt.outcome is SessionOutcome.CRASHED
+    return session.phase is Phase.LIVE or (session.phase is Phase.ENDING and crashed)

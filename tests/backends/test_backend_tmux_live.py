@@ -401,7 +401,7 @@ def test_a_socket_that_another_server_left_behind_is_made_anew(own: LiveServer) 
     own.processes.run((*other, "new-session", "-d", "sleep 600"), timeout_s=PATIENCE_S)
     own.processes.run((*other, "kill-server"), timeout_s=PATIENCE_S)
 
-    with pytest.raises(TransportUnavailable, match=r"no server running .* alive"):
+    with pytest.raises(TransportUnavailable):
         own.mux.has_session("run-1")
     eventually(lambda: own.mux.list_sessions() == ["run-1"])
 
