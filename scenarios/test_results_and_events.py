@@ -211,3 +211,16 @@ def test_result_race_of_a_failed_attempt_is_no_success_of_the_next(mux_run: Stag
     assert report.task("1-1").phase == "done"
     assert report.task("1-1").summary == "second"
     assert [entry["what"] for entry in report.ledger].count("start") == 2
+
+
+@pytest.mark.simulated("a live agent is ended at such a moment by chance only")
+def test_broken_events_that_an_agent_was_writing_when_it_was_ended_go_with_it(mux_run: Stage) -> None:
+    """An agent that is killed between the draft of an event and the event leaves nothing once the run is torn down."""
+
+    def half() -> None:
+        mux_run.world.disk.write(mux_run.run_dir / "events" / ".4242-0.draft", b"{")
+
+    report = mux_run(task("1-1", agent=works(2).then_completes()), checkpoint=at_step("kill", half))
+
+    assert report.status is RunStatus.FINISHED
+    assert report.leftovers == []

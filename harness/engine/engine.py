@@ -387,6 +387,8 @@ class Engine:
     def _release(self, recording: Isolation) -> None:
         if self._lock is not None:
             recording.step("stop-file", self._forget_stop_file)
+            if self.core.state.teardown == TORN_DOWN:
+                recording.step("drafts", self.store.remove_drafts)
             recording.step("release", self._lock.release)
 
     # Making

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -239,6 +240,14 @@ class RunStore:
                 continue
             except OSError as problem:
                 notes.append(f"a leftover file could not be removed: {describe(problem, self._redactor)}")
+
+    def remove_drafts(self) -> None:
+        """Remove the events that agents were writing when they were ended; for when none of them lives any more."""
+        events = self.path("events")
+        with contextlib.suppress(FileNotFoundError):
+            for name in self._disk.listdir(events):
+                if name.endswith(".draft"):
+                    self._disk.remove(f"{events}/{name}")
 
     def lock(self, epoch: int = 0) -> RunLock:
         """Become the one who drives the run; `RunLocked` says who is. Take it before `load`, then `set_epoch`."""
