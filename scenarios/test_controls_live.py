@@ -257,7 +257,8 @@ def test_twelve_tasks_run_four_at_a_time_are_stopped_and_resumed(shell: Shell) -
 
     stopped = shell.status()
     assert stopped["status"] == RunStatus.STOPPED
-    assert 4 <= stopped["state"]["counts"]["done"] < 12
+    # Four at a time, the sixth is begun when two are done.
+    assert 2 <= stopped["state"]["counts"]["done"] < 12
     assert shell.run("resume", run_id).status == 0
 
     finished = shell.status()
