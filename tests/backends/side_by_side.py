@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -131,7 +132,7 @@ class Recorder:
         self.inner.take_up()
 
 
-class Subject:
+class Subject(ABC):
     """One of the three: a multiplexer, and what stands behind it."""
 
     name: str
@@ -150,9 +151,9 @@ class Subject:
         """The handles of the windows that are there."""
         self.servers: list[ServerIdentity] = []
 
+    @abstractmethod
     def server(self) -> ProcessIdentity | None:
         """The server's process, while there is one."""
-        raise NotImplementedError
 
     def signal_server(self, signum: int) -> None:
         """Send a signal to the server's process, if there is one."""
@@ -167,9 +168,11 @@ class Subject:
             self.processes.signal(server, signal.SIGKILL)
             eventually(lambda: self.processes.liveness(server) is Liveness.DEAD)
 
+    @abstractmethod
     def unlink(self) -> None:
         """Take the socket away."""
 
+    @abstractmethod
     def settle(self) -> None:
         """Let happen what is due."""
 
@@ -302,6 +305,9 @@ class Live(Subject):
     def unlink(self) -> None:
         """See `Subject.unlink`."""
         self._tmux.socket_path.unlink()
+
+    def settle(self) -> None:
+        """See `Subject.settle`; here things happen by themselves."""
 
     def close(self) -> None:
         """End the server and remove its directory."""
