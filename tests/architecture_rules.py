@@ -51,6 +51,7 @@ LAYERS: tuple[Layer, ...] = (
                 "running",
                 "last_will",
                 "processes",
+                "pidfd",
                 "disk",
                 "entropy",
                 "later",
