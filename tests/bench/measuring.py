@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import math
+import random
 import statistics
 import sys
 from collections import Counter, defaultdict
@@ -50,15 +51,20 @@ def measure(
     seconds: float,
     now: Callable[[], float],
     begun: Callable[[int, str], object] = lambda number, name: None,
+    dice: random.Random | None = None,
 ) -> dict[str, Measured]:
     """Call every subject for `seconds` in each of `rounds`, and once at least; a subject is given the number of its call.
 
-    `now` answers seconds. `begun` is told the number of each round, from 1, and what is measured in it.
+    `now` answers seconds. `begun` is told the number of each round, from 1, and what is measured in it. With `dice` each round
+    has an order of its own, so that nobody always comes after the same one.
     """
     costs: dict[str, list[float]] = {name: [] for name in subjects}
     calls = Counter[str]()
     for number in range(1, rounds + 1):
-        for name, subject in subjects.items():
+        order = list(subjects.items())
+        if dice is not None:
+            dice.shuffle(order)
+        for name, subject in order:
             begun(number, name)
             gc.collect()
             first, start_s = calls[name], now()
