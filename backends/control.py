@@ -15,11 +15,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import selectors
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from backends.clock import Clock, SystemClock, Waker
 from backends.control_frames import Framing, Unreadable
@@ -74,7 +76,17 @@ class Spoken:
 
 def spoken(argv: Sequence[str], stdin: bytes = b"") -> Spoken | None:
     """`argv` (with what its client would read on stdin) as a line of control mode; `None` for what has to go by process."""
-    client, words = tuple(argv[: 1 + len(_PREFIX)]), tuple(argv[1 + len(_PREFIX) :])
+    # The same few questions are asked again and again.
+    return _spoken(tuple(argv), stdin) if stdin else _asked(tuple(argv))
+
+
+@lru_cache(maxsize=256)
+def _asked(argv: tuple[str, ...]) -> Spoken | None:
+    return _spoken(argv, b"")
+
+
+def _spoken(argv: tuple[str, ...], stdin: bytes) -> Spoken | None:
+    client, words = argv[: 1 + len(_PREFIX)], argv[1 + len(_PREFIX) :]
     if any(wanted not in (None, given) for wanted, given in zip(_PREFIX, client[1:], strict=False)) or not words:
         return None
     if words == ("source-file", "-"):
@@ -304,6 +316,8 @@ class _Client:
         self._out = self._process.stdout.fileno()
         for fd in (self._taken, self._given, self._out):
             os.set_blocking(fd, False)
+        self._poll = select.poll()
+        self._poll.register(self._out, select.POLLIN)
         try:
             frames = self._exchange(b"", left, waker)
             if not all(frame[0] for frame in frames):
@@ -347,13 +361,17 @@ class _Client:
             raise
 
     def _wait(self, seconds: float, waker: Waker, writes: bool) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._out, selectors.EVENT_READ)
-            selector.register(waker.fileno(), selectors.EVENT_READ)
+        self._poll.register(waker.fileno(), select.POLLIN)
+        if writes:
+            self._poll.register(self._given, select.POLLOUT)
+        try:
+            # In whole milliseconds, of which one more than is left: what waits for a deadline looks at the clock afterwards.
+            came = self._poll.poll(int(seconds * 1e3) + 1)
+        finally:
             if writes:
-                selector.register(self._given, selectors.EVENT_WRITE)
-            if any(key.fd == self._out for key, _ in selector.select(seconds)):
-                self._read()
+                self._poll.unregister(self._given)
+        if any(fd == self._out for fd, _ in came):
+            self._read()
 
     def _answered(self, nonce: bytes) -> list[tuple[bool, bytes]] | None:
         try:

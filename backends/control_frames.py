@@ -112,7 +112,7 @@ class Framing:
             last, done = max((_last(lines, b"%end " + name, at), True), (_last(lines, b"%error " + name, at), False))
             if last == at:
                 raise Unreadable("a reply without its end came")
-            frames.append(Frame(done, b"".join(line + b"\n" for line in lines[at + 1 : last])))
+            frames.append(Frame(done, b"\n".join([*lines[at + 1 : last], b""])))
             at = last + 1
         for notice in notices:
             self._outside(notice)

@@ -53,6 +53,8 @@ CANNOT_ENTER = 126
 _NATIVE = re.compile(r"[@%$]\d+\Z")
 _SYMBOLIC = re.compile(r"=([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9_-]{0,63})?)?\Z")
 _ADDED_BACKSLASH = re.compile(r"\\(\$[A-Za-z_{])")
+_TO_ESCAPE = re.compile(r'[\\"$~\x00-\x1f\x7f]')
+_ESCAPES = {code: f"\\{code:03o}" for code in (*range(0x20), 0x7F)} | {ord(c): f"\\{c}" for c in '\\"$~'}
 _OVERWRITTEN = ("PATH", "SHELL")
 """Variables that tmux sets itself in a new window, whatever `new-window -e` says (measured on 3.3a)."""
 
@@ -101,10 +103,7 @@ def _script(commands: Iterable[Sequence[str]]) -> str:
 
 
 def _script_word(word: str) -> str:
-    quoted = "".join(
-        "\\" + c if c in '\\"$~' else f"\\{ord(c):03o}" if ord(c) < 0x20 or ord(c) == 0x7F else c for c in word
-    )
-    return f'"{quoted}"'
+    return f'"{word.translate(_ESCAPES)}"' if _TO_ESCAPE.search(word) else f'"{word}"'
 
 
 def split_target(target: str) -> tuple[str, str | None]:
