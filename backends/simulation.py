@@ -46,6 +46,7 @@ class FakeWindow:
     """One window with one pane. `exit` is how its process ended; `dead` says that the window is kept after that.
 
     A *parked* window is run by a shell, which waits for a key when the program has ended: it is not dead until then.
+    `killed` is the signal that has ended such a shell.
     """
 
     def __init__(self, session: FakeSession, id: str, pane_id: str, index: int, name: str, cwd: str) -> None:
@@ -63,6 +64,7 @@ class FakeWindow:
         self.shell: ProcessIdentity | None = None
         self.dead = False
         self.exit: WindowExit | None = None
+        self.killed: WindowExit | None = None
         self.typing: list[str] = []
 
     @property
@@ -159,10 +161,10 @@ class FakeWindow:
         if signum not in IGNORED_BY_DEFAULT and not self.dead:
             how = self.exit or WindowExit(signal=signum)
             self._end_processes()
-            self.server.when_running(lambda: self._shell_ended(how))
+            self.server.when_running(lambda: self._shell_ended(how, WindowExit(signal=signum)))
 
-    def _shell_ended(self, how: WindowExit) -> None:
-        self.exit = how
+    def _shell_ended(self, how: WindowExit, killed: WindowExit) -> None:
+        self.exit, self.killed = how, killed
         self.server.settle(self)
 
     def hang_up(self) -> None:
@@ -439,7 +441,7 @@ class FakeServer:
         before, window.process = window.process, None
         if before is not None:
             before.signal_group(SIGHUP)
-        window.dead, window.exit = False, None
+        window.dead, window.exit, window.killed = False, None, None
         window.typing.clear()
         parent = self.identity.pid
         place = {"TMUX": f"{self.socket},{parent},{window.session.id[1:]}", "TMUX_PANE": window.pane_id}

@@ -13,11 +13,13 @@ __all__ = ["Place", "expand", "field_value"]
 
 
 def _exit_code(window: FakeWindow) -> str:
-    return "" if not window.dead or window.exit is None or window.exit.code is None else str(window.exit.code)
+    how = window.killed or window.exit
+    return "" if not window.dead or how is None or how.code is None else str(how.code)
 
 
 def _exit_signal(window: FakeWindow) -> str:
-    return "" if not window.dead or window.exit is None or window.exit.signal is None else str(window.exit.signal)
+    how = window.killed or window.exit
+    return "" if not window.dead or how is None or how.signal is None else str(how.signal)
 
 
 def _running_command(window: FakeWindow) -> str:

@@ -60,8 +60,9 @@ def survey(
     sources = _read(disk, run_dir)
     evidence = _weigh(sources, disk, run_dir, clock, processes)
     state = _rolled_forward(sources, os.path.basename(run_dir))
-    if state is not None:
-        evidence = replace(evidence, session=ask(state))
+    session = Liveness.UNKNOWN if state is None else ask(state)
+    if session is not evidence.session:
+        evidence = replace(evidence, session=session)
     return Survey(evidence, state, sources.events, read_attention(disk, run_dir))
 
 

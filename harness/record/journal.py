@@ -101,7 +101,7 @@ def _parse_whole(data: bytes) -> list[Event] | None:
         events = _DECODER.decode_lines(data)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
-    return events if len(events) == data.count(b"\n") and all(map(_is_event, events)) else None
+    return events if len(events) == data.count(b"\n") and _are_events(events) else None
 
 
 def _parse(line: bytes) -> Event | None:
@@ -110,6 +110,18 @@ def _parse(line: bytes) -> Event | None:
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
     return event if _is_event(event) else None
+
+
+def _are_events(events: list[Event]) -> bool:
+    """Whether `_is_event` is true of each; many at once take a fraction of the time."""
+    try:
+        numbers = [event["seq"] for event in events] + [event["epoch"] for event in events]
+        names = [event["event"] for event in events]
+    except KeyError:
+        return False
+    if not set(map(type, numbers)) <= {int} or not set(map(type, names)) <= {str}:
+        return False
+    return not numbers or (min(numbers) >= 0 and max(numbers) < _NUMBERS)
 
 
 def _is_event(event: Event) -> bool:

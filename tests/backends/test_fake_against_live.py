@@ -209,6 +209,11 @@ ONCE_OTHERWISE: dict[str, tuple[Asked | int, ...]] = {
         ("pipe_pane", {"window_id": Window(1), "log_file": "/dev/null"}),
         signal.SIGKILL,
     ),
+    "a parked shell that is killed when its program has ended": (
+        parked("sh", "-c", "exit 9"),
+        signal.SIGKILL,
+        ("list_windows", {"session": "run-1", "fields": ("pane_dead_status", "pane_dead_signal")}),
+    ),
     "the window that was current before": (
         *[("new_window", CAT)] * 3,
         *[("select_window", {"target": Window(number)}) for number in (2, 1, 3)],
