@@ -102,6 +102,12 @@ class TerminalMultiplexer(ABC):
     def take_up(self) -> None:  # noqa: B027  # optional: only backends that can be abandoned need it
         """Ask again, after `abandon`; harmless where nothing was given up."""
 
+    def disconnect(self) -> None:  # noqa: B027  # optional: only backends that keep a connection need it
+        """Let go of what is kept open between calls, at the end of a use; whoever asks again may be connected again.
+
+        Raises nothing, and is bounded: it may be called whatever state the server is in.
+        """
+
     @abstractmethod
     def has_session(self, name: str) -> bool:
         """Whether a session named exactly `name` exists."""

@@ -15,6 +15,8 @@ __all__ = ["Frame", "Framing", "Unreadable"]
 
 _GUARD = re.compile(rb"%(begin|end|error) (\d+) (\d+) (\d+)\Z")
 _EXIT = re.compile(rb"%exit(?: (.*))?\Z", re.DOTALL)
+_MOST_NOTICES = 10_000
+"""Notifications that are kept for who asks for them; nobody may."""
 
 
 class Unreadable(ValueError):
@@ -33,12 +35,16 @@ class Framing:
     """Takes bytes as they arrive, and gives the frames of a request once the answer to its nonce is there.
 
     What came for requests that nobody waits for any more is dropped with their nonces. Notifications are kept, in order, until
-    `notices` is asked; `exited` is the reason once the client has said that it ends, `b""` for none.
+    `notices` is asked, and `flooded` says that there were too many of them, so that some are gone. `exited` is the reason
+    once the client has said that it ends, `b""` for none. `sessions_changed` says that a session came or went; who has looked
+    which ones there are sets it back.
     """
 
     def __init__(self, limit: int) -> None:
         """Hold at most `limit` bytes of one reply."""
         self.exited: bytes | None = None
+        self.flooded = False
+        self.sessions_changed = False
         self._limit = limit
         self._rest = b""
         self._lines: list[bytes] = []
@@ -123,6 +129,10 @@ class Framing:
         if said:
             self.exited = said[1] or b""
         elif line.startswith(b"%") and not _GUARD.match(line):
+            self.sessions_changed |= line == b"%sessions-changed"
+            if len(self._notices) >= _MOST_NOTICES:
+                self.flooded = True
+                self._notices.clear()
             self._notices.append(line)
         elif line:
             raise Unreadable("text came that no command wrote")

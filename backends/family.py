@@ -40,8 +40,9 @@ from backends.operations import ServerIdentity, WindowExit
 from backends.posix_signals import SIGUSR1
 from backends.processes import Completed, Liveness, ProcessTable, SystemProcessTable
 from backends.server_record import RECORD_NAME, ServerRecord, ServerRecords, ServerSeen
-from backends.transport import Transport
+from backends.transport import Transport, disconnect
 from backends.words import (
+    ALTERING,
     EXIT_OPTION,
     NOT_IN_TIME,
     NOT_READY,
@@ -63,7 +64,10 @@ from backends.words import (
 __all__ = ["IDENTITY", "PANES", "TmuxFamily"]
 
 IDENTITY = "#{pid}\t#{start_time}\t#{version}"
-"""Who answers; stands before the payload of every answer that lists something."""
+"""Who answers; stands before the payload of an answer, or, where many rows are listed, in a line of its own after them."""
+
+_ROW = "row"
+"""What every row of a listing begins with: a value with a newline in it makes no row of its own."""
 
 PANES = "#{P:#{pane_id} #{pane_dead}/}"
 """For every pane of a window its id and whether its process is gone; the window's own process is in the oldest pane."""
@@ -100,6 +104,10 @@ _WINDOW = re.compile(r"@\d+\Z")
 _PANE = re.compile(r"%\d+\Z")
 _SESSION = re.compile(r"\$\d+\Z")
 _VERSION_LINE = re.compile(r"[a-z]+ ([A-Za-z0-9.-]+)")
+
+
+class _Fenced(TransportTimeout):
+    """A change that its server did not carry out and said so: it came too late, or to another server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +163,8 @@ class TmuxFamily(TerminalMultiplexer):
         self._disk = disk or RealDisk()
         self._records = ServerRecords(socket_path.parent / RECORD_NAME, self._disk, self._processes)
         self._client_version: str | None = None
-        self._server_version = ""
-        self._server_pid = 0
+        self._prefix = (binary, "-u", "-S", os.fspath(socket_path), "-f", "/dev/null")
+        self._ours: ServerSeen | None = None
 
     # Questions: how one is asked, and what its answer proves.
 
@@ -168,7 +176,7 @@ class TmuxFamily(TerminalMultiplexer):
         return self._transport.run((*self._client(), *words), stdin=stdin, timeout_s=left)
 
     def _client(self) -> Words:
-        return (self.binary, "-u", "-S", os.fspath(self.socket_path), "-f", "/dev/null")
+        return self._prefix
 
     def _ask(
         self,
@@ -185,9 +193,9 @@ class TmuxFamily(TerminalMultiplexer):
         """
         asked = (*flags, *chain(*commands))
         verdict = self._verdict(asked, absence_lines(about) if about else frozenset(), stdin)
-        words = chain(*(meaning or commands))
         if verdict.meaning is Meaning.ANSWERED:
             return verdict.text
+        words = chain(*(meaning or commands))
         if verdict.meaning is Meaning.ABSENT:
             self._certify_absence()
         elif verdict.meaning in (Meaning.NO_SERVER, Meaning.NO_SOCKET):
@@ -264,7 +272,7 @@ class TmuxFamily(TerminalMultiplexer):
         known = record is None or record.is_of(seen) or record.pid <= 0
         liveness = Liveness.ALIVE if record is None or known else record.liveness(self._processes)
         if record is None or known or (liveness is Liveness.DEAD and record.succeeded):
-            self._server_version, self._server_pid = seen.version, seen.pid
+            self._ours = seen
             self._records.remember(seen)
             return True
         if liveness is Liveness.DEAD:
@@ -279,11 +287,20 @@ class TmuxFamily(TerminalMultiplexer):
             raise TargetMissing(f"our server is gone; another one (pid {seen.pid}) answers at its socket")
 
     def _rows_of(self, *command: str, fields: Sequence[str], about: str | None = None) -> list[tuple[str, ...]]:
-        """The rows that a listing of our server writes, one value for each of `fields` (formats)."""
-        text = self._ask((*command, "-F", "\t".join((IDENTITY, *fields))), about=about)
-        rows = _rows(text, len(fields))
-        self._confirm(_seen(rows))
-        return [tuple(value_as_set(value, self._server_version) for value in row[3:]) for row in rows]
+        """The rows that a listing of our server writes, one value for each of `fields` (formats).
+
+        One client asks one server, so that who says in the end who it is has written the rows as well.
+        """
+        text = self._ask((*command, "-F", "\t".join((_ROW, *fields))), ("display-message", "-p", IDENTITY), about=about)
+        listed = text.rfind("\n", 0, -1) + 1
+        said = _seen(_rows(text[listed:], 0))
+        self._confirm(said)
+        rows = _cells(text[:listed], len(fields) + 1)
+        if not rows or any(row[0] != _ROW for row in rows):
+            raise TransportGarbled("not every line of a listing is a row of it")
+        if said.version not in ALTERING:
+            return [row[1:] for row in rows]
+        return [tuple(value_as_set(value, said.version) for value in row[1:]) for row in rows]
 
     def _windows(self, session: str, *fields: str) -> list[tuple[str, ...]]:
         """One row for each window of exactly that session, which has that name or native id."""
@@ -319,6 +336,10 @@ class TmuxFamily(TerminalMultiplexer):
             raise CommandRejected(f"session {name} has {len(found)} windows named {window}")
         return found[0]
 
+    @property
+    def _version_of_ours(self) -> str:
+        return "" if self._ours is None else self._ours.version
+
     def _window_of_ours(self, target: str) -> str:
         """The native id that `target` names, after our server has answered: ids mean nothing in another one."""
         window = self._window(target)
@@ -341,21 +362,22 @@ class TmuxFamily(TerminalMultiplexer):
         self,
         *commands: Sequence[str],
         send: Callable[[Words], str],
-        server: int | None = None,
+        server: ServerSeen | None = None,
         otherwise: Sequence[Sequence[str]] = (),
     ) -> str:
         """The text that `commands` write, which alter something and are run within this call's deadline or never.
 
-        `send` has one command carried out, `server` is the pid of the one server that may do it, and `otherwise` is run in
-        place of what came too late. Raises `TransportTimeout` where it is proven that nothing was altered because the server
-        came to it too late; its clock may have jumped.
+        `send` has one command carried out, `server` is the one server that may do it, and `otherwise` is run in place of what
+        came too late. Raises `_Fenced` where it is proven that nothing was altered because the server came to it too late
+        (its clock may have jumped), or was another one.
         """
         for _ in range(2):
-            text = send(fenced(*commands, deadline=self._fence(), server=server, otherwise=otherwise))
+            only = None if server is None else (server.pid, server.start_time)
+            text = send(fenced(*commands, deadline=self._fence(), server=only, otherwise=otherwise))
             if text != NOT_READY:
                 break
         if text in (NOT_IN_TIME, NOT_READY):
-            raise TransportTimeout(f"not carried out, the server came to it too late: {commands[-1][0]}")
+            raise _Fenced(f"not carried out, the server came to it too late: {commands[-1][0]}")
         return text
 
     def _fence(self) -> int:
@@ -379,8 +401,26 @@ class TmuxFamily(TerminalMultiplexer):
         def send(change: Words) -> str:
             return self._ask(*before, change, about=about, stdin=stdin, meaning=[*before, *commands])
 
-        if self._change(*commands, send=send, server=self._server_pid, otherwise=otherwise):
+        if self._change(*commands, send=send, server=self._ours, otherwise=otherwise):
             raise TransportGarbled(f"{commands[-1][0]} answered text where nothing was due")
+
+    def _in_ours(self, *commands: Sequence[str], about: str | None = None) -> None:
+        """Like `_silently`, where our server need not have answered in this call.
+
+        Where it has answered before, the fence keeps every other one from doing it: who is there is asked only of one that
+        did nothing.
+        """
+        known = self._ours
+        if known is not None:
+            try:
+                return self._silently(*commands, about=about)
+            except _Fenced:
+                self._confirm(self._server_seen())
+                if self._ours == known:
+                    raise
+        else:
+            self._confirm(self._server_seen())
+        return self._silently(*commands, about=about)
 
     def _end(self, kill: Callable[[], object], look: Callable[[], object]) -> None:
         """Kill, then look: `look` must find its target proven absent, or our server must be gone."""
@@ -460,7 +500,7 @@ class TmuxFamily(TerminalMultiplexer):
             return self._ask(change, flags=("-N",), meaning=(new,))
 
         with contextlib.suppress(TargetMissing):
-            return self._change(new, *_SETTINGS[1:], send=send, server=self._server_pid)
+            return self._change(new, *_SETTINGS[1:], send=send, server=self._ours)
         return None
 
     def kill_session(self, name: str) -> None:
@@ -492,13 +532,12 @@ class TmuxFamily(TerminalMultiplexer):
             answers += text.split(f"{_END_OF_VALUE}\n")[:-1]
         if len(answers) != len(names):
             raise TransportGarbled("as many values as sessions were asked for, and others came back")
-        values = (value_as_set(answer.removesuffix("\n"), self._server_version) for answer in answers)
+        values = (value_as_set(answer.removesuffix("\n"), self._version_of_ours) for answer in answers)
         return {name: value for name, value, answer in zip(names, values, answers, strict=True) if answer}
 
     def set_session_option(self, name: str, option: str, value: str) -> None:
         """See `TerminalMultiplexer.set_session_option`."""
-        self._confirm(self._server_seen())
-        self._silently(("set-option", "-t", exact(f"={name}"), "--", option, value), about=name)
+        self._in_ours(("set-option", "-t", exact(f"={name}"), "--", option, value), about=name)
 
     # Windows.
 
@@ -522,7 +561,7 @@ class TmuxFamily(TerminalMultiplexer):
             return self._ask(("source-file", "-"), about=about, stdin=script_line(change))
 
         new = (*made, *where, *variables, "--", line)
-        rows = _rows(self._change(new, send=send, server=self._server_pid), 1)
+        rows = _rows(self._change(new, send=send, server=self._ours), 1)
         self._confirm(_seen(rows))
         if len(rows) != 1 or not _WINDOW.match(rows[0][3]):
             raise TransportGarbled("a window was asked for, and its id did not come back")
@@ -566,18 +605,18 @@ class TmuxFamily(TerminalMultiplexer):
 
     def select_window(self, target: str) -> None:
         """See `TerminalMultiplexer.select_window`."""
-        window = self._window_of_ours(target)
-        self._silently(("select-window", "-t", window), about=window)
+        window = self._window(target)
+        self._in_ours(("select-window", "-t", window), about=window)
 
     def set_window_option(self, target: str, option: str, value: str) -> None:
         """See `TerminalMultiplexer.set_window_option`."""
-        window = self._window_of_ours(target)
-        self._silently(("set-option", "-w", "-t", window, "--", option, value), about=window)
+        window = self._window(target)
+        self._in_ours(("set-option", "-w", "-t", window, "--", option, value), about=window)
 
     def unset_window_option(self, target: str, option: str) -> None:
         """See `TerminalMultiplexer.unset_window_option`."""
-        window = self._window_of_ours(target)
-        self._silently(("set-option", "-w", "-u", "-t", window, option), about=window)
+        window = self._window(target)
+        self._in_ours(("set-option", "-w", "-u", "-t", window, option), about=window)
 
     def show_window_option(self, target: str, option: str) -> str:
         """See `TerminalMultiplexer.show_window_option`."""
@@ -591,12 +630,12 @@ class TmuxFamily(TerminalMultiplexer):
             raise
         if text and not text.endswith("\n"):
             raise TransportGarbled("the value is cut off")
-        return value_as_set(text.removesuffix("\n"), self._server_version)
+        return value_as_set(text.removesuffix("\n"), self._version_of_ours)
 
     def pipe_pane(self, window_id: str, log_file: StrPath) -> None:
         """See `TerminalMultiplexer.pipe_pane`."""
-        window = self._window_of_ours(window_id)
-        self._silently(("pipe-pane", "-t", window, log_sink(log_file)), about=window)
+        window = self._window(window_id)
+        self._in_ours(("pipe-pane", "-t", window, log_sink(log_file)), about=window)
 
     def send_text(self, window_id: str, text: str) -> None:
         """See `TerminalMultiplexer.send_text`; text and Enter are one command of one client, behind one fence.
@@ -738,6 +777,10 @@ class TmuxFamily(TerminalMultiplexer):
     def take_up(self) -> None:
         """See `TerminalMultiplexer.take_up`."""
         self._transport.take_up()
+
+    def disconnect(self) -> None:
+        """See `TerminalMultiplexer.disconnect`."""
+        disconnect(self._transport)
 
 
 def _rows(text: str, fields: int) -> list[tuple[str, ...]]:

@@ -6,25 +6,45 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 import stat
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backends.clock import Clock
+from backends.control import ControlTransport
 from backends.disk import Disk
 from backends.errors import CommandRejected, TransportError, TransportUnavailable
 from backends.family import TmuxFamily
 from backends.guard import translate
 from backends.processes import Completed, ProcessTable, SystemProcessTable
 from backends.server_record import RECORD_NAME, ServerRecord
+from backends.tmux_version import parse_version
 from backends.transport import SubprocessTransport, Transport
 
-__all__ = ["FLOOR", "TmuxMultiplexer", "parse_version", "private_directory", "socket_directory"]
+__all__ = [
+    "FLOOR",
+    "TRANSPORTS",
+    "TRANSPORT_VARIABLE",
+    "TmuxMultiplexer",
+    "chosen_transport",
+    "parse_version",
+    "private_directory",
+    "socket_directory",
+]
 
 FLOOR = (3, 2, "a")
 """The oldest version with everything that is used here: `source-file -`, `new-session -e`; tmux-versions.md, section 4."""
+
+TRANSPORT_VARIABLE = "SEAMRIPPER_TMUX_TRANSPORT"
+"""Names the one of `TRANSPORTS` that is used where no argument says which."""
+
+TRANSPORTS = ("auto", "process", "control")
+"""How tmux is asked: by a process for each question; by one control-mode client as soon as it has answered; by that once it
+has answered a handful of questions, so that a command which asks a few makes none."""
+
+_HANDFUL = 8
+"""So many questions by processes cost about as much as a client that is connected and ended; `seamripper status` asks fewer."""
 
 SOCKET_NAME = "tmux"
 SOCKET_PATH_LIMIT = 100
@@ -32,8 +52,6 @@ SOCKET_PATH_LIMIT = 100
 
 _SHUTDOWN_PATIENCE_S = 15.0
 """Seconds that a server is given to end once it was told to; generous, because nobody waits for an answer meanwhile."""
-
-_VERSION = re.compile(r"tmux (?:next-)?(\d{1,3})\.(\d{1,3})([a-z]?)")
 
 
 class TmuxMultiplexer(TmuxFamily):
@@ -49,6 +67,8 @@ class TmuxMultiplexer(TmuxFamily):
         root: Path | None = None,
         binary: str = "tmux",
         transport: Transport | None = None,
+        wrap: Callable[[Transport], Transport] | None = None,
+        transport_kind: str | None = None,
         clock: Clock | None = None,
         call_timeout_s: float | None = None,
         processes: ProcessTable | None = None,
@@ -59,7 +79,9 @@ class TmuxMultiplexer(TmuxFamily):
         """Put the socket into `socket_dir`, or into the directory that belongs to `root` (default: where this process is).
 
         `prepare` makes the directory private before the first question (default: `private_directory`); a simulation has
-        none to make. Raises `CommandRejected` if the socket's path is too long for the kernel.
+        none to make. `transport_kind` is one of `TRANSPORTS` (default: what `SEAMRIPPER_TMUX_TRANSPORT` says, else "auto") and
+        says what is made where no `transport` is given; `wrap` goes around it. Raises `CommandRejected` if the socket's path is
+        too long for the kernel, or there is no such kind.
         """
         given = os.environ if environment is None else environment
         directory = socket_dir or socket_directory(root or Path.cwd(), given)
@@ -71,10 +93,14 @@ class TmuxMultiplexer(TmuxFamily):
                 invalid_argument=True,
             )
         processes = processes or SystemProcessTable(clock)
+        if transport is None:
+            kind = chosen_transport(transport_kind, given)
+            transport = _transport(kind, SubprocessTransport(processes, environment=environment), clock, given)
+            transport = transport if wrap is None else wrap(transport)
         super().__init__(
             binary=binary,
             socket_path=socket_path,
-            transport=transport or SubprocessTransport(processes, environment=environment),
+            transport=transport,
             clock=clock,
             call_timeout_s=call_timeout_s,
             processes=processes,
@@ -113,6 +139,8 @@ class TmuxMultiplexer(TmuxFamily):
             self._end_server()
         except (OSError, subprocess.SubprocessError) as raw:
             raise translate(raw) or raw from raw
+        finally:
+            self.disconnect()
         # The record goes last: a socket without one proves nothing, and would keep its directory in doubt for good.
         for name in (SOCKET_NAME, SOCKET_NAME + ".lock"):
             with contextlib.suppress(FileNotFoundError):
@@ -135,10 +163,19 @@ class TmuxMultiplexer(TmuxFamily):
             raise TransportUnavailable("the server did not end")
 
 
-def parse_version(line: str) -> tuple[int, int, str] | None:
-    """(3, 3, "a") of `tmux 3.3a`; `None` for what is no version of tmux."""
-    found = _VERSION.match(line)
-    return None if found is None else (int(found[1]), int(found[2]), found[3])
+def chosen_transport(given: str | None, environment: Mapping[str, str]) -> str:
+    """Which of `TRANSPORTS` is meant. Raises `CommandRejected` for what is none of them."""
+    kind = given or environment.get(TRANSPORT_VARIABLE) or TRANSPORTS[0]
+    if kind not in TRANSPORTS:
+        what = "transport_kind" if given else TRANSPORT_VARIABLE
+        raise CommandRejected(f"{what} is {kind!r:.60}, and has to be {', '.join(TRANSPORTS)}", invalid_argument=True)
+    return kind
+
+
+def _transport(kind: str, plain: Transport, clock: Clock | None, environment: Mapping[str, str]) -> Transport:
+    if kind == "process":
+        return plain
+    return ControlTransport(plain, clock, after=1 if kind == "control" else _HANDFUL, environment=environment)
 
 
 def socket_directory(root: Path, environment: Mapping[str, str]) -> Path:

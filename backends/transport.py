@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from backends.clock import Waker
 from backends.processes import Completed, ProcessTable, SystemProcessTable
 
-__all__ = ["SubprocessTransport", "Transport", "decode", "without_server"]
+__all__ = ["Connection", "SubprocessTransport", "Transport", "decode", "disconnect", "without_server"]
 
 _INHERITED = frozenset({"TMUX", "TMUX_PANE", "TMUX_TMPDIR", "PSMUX_SESSION"})
 """Never handed to a client: they would choose a server."""
@@ -27,6 +27,20 @@ class Transport(Protocol):
 
     def take_up(self) -> None:
         """Carry commands again, after `abandon`."""
+
+
+@runtime_checkable
+class Connection(Protocol):
+    """What a `Transport` is as well that keeps something open between commands."""
+
+    def close(self) -> None:
+        """Let go of it; the commands that follow are carried as well. Raises nothing, and waits for a moment at most."""
+
+
+def disconnect(transport: Transport) -> None:
+    """Have `transport` let go of what it keeps open, if it keeps anything."""
+    if isinstance(transport, Connection):
+        transport.close()
 
 
 class SubprocessTransport:

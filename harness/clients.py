@@ -22,7 +22,7 @@ from backends.clock import Clock, SystemClock, Waker
 from backends.disk import Disk
 from backends.posix_signals import SIGCONT, SIGKILL
 from backends.processes import Completed, ProcessTable
-from backends.transport import Transport
+from backends.transport import Transport, disconnect
 from faults.live import LiveEvent
 from harness.waiting import eventually
 
@@ -222,3 +222,7 @@ class _Hurting:
     def take_up(self) -> None:
         """See `Transport.take_up`."""
         self._inner.take_up()
+
+    def close(self) -> None:
+        """See `Connection.close`."""
+        disconnect(self._inner)

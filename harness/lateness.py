@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from backends.base import TerminalMultiplexer
 from backends.fake import FakeMultiplexer
 from backends.processes import Completed
-from backends.transport import Transport
+from backends.transport import Transport, disconnect
 from faults.verbs import verb_of
 from harness.agents import ScriptedAgent, TaskStory, stops, task, works, writes_result
 from harness.engine.windows import Windows
@@ -226,6 +226,10 @@ class _LateTransport:
     def take_up(self) -> None:
         """See `Transport.take_up`."""
         self._inner.take_up()
+
+    def close(self) -> None:
+        """See `Connection.close`."""
+        disconnect(self._inner)
 
 
 class _LateTmux(_Stopping):

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -35,7 +36,7 @@ from backends.server_record import RECORD_NAME, ServerRecords
 from backends.simulated_processes import SimulatedProcessTable
 from backends.simulation import FakeServer
 from backends.tmux import SOCKET_NAME, TmuxMultiplexer
-from backends.transport import SubprocessTransport, Transport
+from backends.transport import Transport
 from faults.live import LiveEvent, LiveHost
 from harness import guardian
 from harness.agents import PROGRAM
@@ -49,7 +50,7 @@ from harness.small_disk import SmallDisk, small_disks_are_possible
 from harness.terminals import hold_output, let_output_go
 from harness.waiting import eventually
 
-__all__ = ["WORLDS", "FakeWorld", "LiveTmuxWorld", "Remains", "SimulatedTmuxWorld", "World"]
+__all__ = ["WORLDS", "FakeWorld", "LiveTmuxByProcessWorld", "LiveTmuxWorld", "Remains", "SimulatedTmuxWorld", "World"]
 
 Wrap = Callable[[Transport], Transport]
 _DRAFT = re.compile(r"\.([0-9]{1,9})-[0-9]+\.draft")
@@ -361,6 +362,8 @@ class LiveTmuxWorld(World):
     layers = frozenset({"mux", "leak", "transport", "disk", "engine", "signal", "clock", "agent", "live"})
     default_call_timeout_s = 60.0
     """Seconds of the world's clock: only a call that hangs may be late, however slow the host is."""
+    transport_kind: str | None = None
+    """How its multiplexers ask: see `backends.tmux.TRANSPORTS`."""
 
     def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
         super().__init__(seed, scale)
@@ -381,6 +384,7 @@ class LiveTmuxWorld(World):
         self.processes: SystemProcessTable = SystemProcessTable(self.clock)
         # Tokens must be unique on the host: leftovers of a run are found by them.
         self.entropy = SystemEntropy()
+        self._made: weakref.WeakSet[TerminalMultiplexer] = weakref.WeakSet()
         self._server: ProcessIdentity | None = None
         self._frozen: ProcessIdentity | None = None
         self._others: list[ProcessIdentity] = []
@@ -422,18 +426,24 @@ class LiveTmuxWorld(World):
 
     def multiplexer(self, wrap: Wrap | None = None, call_timeout_s: float | None = None) -> TerminalMultiplexer:
         """See `World.multiplexer`."""
-        spawning = SubprocessTransport(self.processes, environment=self._environment)
-        transport = self._clients.around(spawning)
-        return TmuxMultiplexer(
+
+        def around(transport: Transport) -> Transport:
+            hurting = self._clients.around(transport)
+            return hurting if wrap is None else wrap(hurting)
+
+        made = TmuxMultiplexer(
             self._socket,
             binary=str(self._binary),
-            transport=transport if wrap is None else wrap(transport),
+            wrap=around,
+            transport_kind=self.transport_kind,
             clock=self.clock,
             call_timeout_s=call_timeout_s,
             processes=self.processes,
             disk=self.disk,
             environment=self._environment,
         )
+        self._made.add(made)
+        return made
 
     def server(self) -> ProcessIdentity:
         """The server's process; `LookupError` if none was started yet."""
@@ -604,6 +614,8 @@ class LiveTmuxWorld(World):
             if self._small is not None:
                 ending.callback(self._small.end)
             ending.callback(self._end_server)
+            for made in self._made:
+                ending.callback(made.disconnect)
             ending.callback(self.mend_socket)
             ending.callback(self.thaw)
             ending.callback(self.live.undo)
@@ -618,9 +630,17 @@ class LiveTmuxWorld(World):
                 self.processes.signal(self._server, SIGKILL)
 
 
+class LiveTmuxByProcessWorld(LiveTmuxWorld):
+    """A live tmux that is asked by a process for each question, as a host does that cannot keep a client connected."""
+
+    name = "tmux-process"
+    transport_kind = "process"
+
+
 WORLDS: Mapping[str, type[World]] = {
     "fake": FakeWorld,
     "simulated-tmux": SimulatedTmuxWorld,
     "tmux": LiveTmuxWorld,
+    "tmux-process": LiveTmuxByProcessWorld,
 }
 """The worlds that scenarios can happen in, by the name that `--mux` knows them by."""

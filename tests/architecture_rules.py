@@ -356,7 +356,7 @@ BANS: tuple[Ban, ...] = (
         owners={
             "backends.running": "what the process table runs commands by",
             "backends.last_will": "starts what outlives this process, which nothing that has a deadline can",
-            "backends.control": "keeps one client of the multiplexer instead of starting one for each question",
+            "backends.control_client": "keeps one client of the multiplexer instead of starting one for each question",
         },
     ),
     Ban(

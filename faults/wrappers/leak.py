@@ -42,6 +42,10 @@ class _Proxy(TerminalMultiplexer, guarded=False):
         """See `TerminalMultiplexer.take_up`."""
         self._inner.take_up()
 
+    def disconnect(self) -> None:
+        """See `TerminalMultiplexer.disconnect`."""
+        self._inner.disconnect()
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.errors import redact_argv
 from backends.processes import Completed
-from backends.transport import Transport
+from backends.transport import Transport, disconnect
 from faults.actions import Action, Empty, Exit, Output, Truncate, Undecodable
 from faults.ledger import Ledger, Reached
 from faults.verbs import verb_of
@@ -49,6 +49,10 @@ class FaultyTransport:
     def take_up(self) -> None:
         """See `Transport.take_up`."""
         self._inner.take_up()
+
+    def close(self) -> None:
+        """See `Connection.close`."""
+        disconnect(self._inner)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from backends.base import TerminalMultiplexer
+from backends.control import WITHOUT_SETPRIV, too_old
 from backends.disk import Disk
 from backends.errors import BackendNotFound, CommandRejected, MultiplexerError, TransportError, TransportTimeout
 from backends.registry import chosen_multiplexer
-from backends.tmux import FLOOR, TmuxMultiplexer, parse_version
+from backends.tmux import FLOOR, TRANSPORT_VARIABLE, TmuxMultiplexer, chosen_transport, parse_version
 from harness.agent_health import AgentHealth, agent_health, find_program
 from harness.commands.current import Drive
 from harness.commands.host import Host
@@ -101,6 +102,12 @@ def _python() -> Finding:
 
 def _multiplexer(host: Host, root: Path, name: str) -> Iterator[Finding]:
     """The backend that would be driven: is it there, is it one that was measured, can its server be reached."""
+    kind = ""
+    try:
+        kind = chosen_transport(None, host.environment) if name == "tmux" else ""
+    except CommandRejected as refused:
+        yield Finding("transport", Level.FAIL, refused.message, f"unset {TRANSPORT_VARIABLE}")
+        return
     try:
         multiplexer = host.multiplexer(name, root)
         line = multiplexer.version() or ""
@@ -113,6 +120,7 @@ def _multiplexer(host: Host, root: Path, name: str) -> Iterator[Finding]:
         return
     yield _version(name, line, usable, isinstance(multiplexer, TmuxMultiplexer))
     if usable and isinstance(multiplexer, TmuxMultiplexer):
+        yield _transport(host, kind, line)
         yield _socket(host, multiplexer, multiplexer.socket_path)
 
 
@@ -126,6 +134,19 @@ def _version(name: str, line: str, usable: bool, is_tmux: bool) -> Finding:
         remedy = "what it says in a failure may be taken for unknown: `seamripper conform --mux tmux` tells"
         return Finding(name, Level.WARN, f"{line} is newer than all that were measured", remedy)
     return Finding(name, Level.OK, line or "it can be run")
+
+
+def _transport(host: Host, kind: str, line: str) -> Finding:
+    """How tmux would be asked, and why not otherwise."""
+    by_process = "a process for each question"
+    if kind == "process":
+        return Finding("transport", Level.OK, f"{by_process}, as {TRANSPORT_VARIABLE} says")
+    why = too_old(line) or ("" if find_program("setpriv", host.environment) else WITHOUT_SETPRIV)
+    if why:
+        remedy = "install it, or let it be: all works, and costs more of this host"
+        return Finding("transport", Level.WARN, f"{by_process}, because {why}", remedy)
+    when = f"from the first one on, as {TRANSPORT_VARIABLE} says" if kind == "control" else "once there are several"
+    return Finding("transport", Level.OK, f"one control-mode client for all questions, {when}")
 
 
 def _socket(host: Host, multiplexer: TerminalMultiplexer, socket: Path) -> Finding:

@@ -64,6 +64,7 @@ def drive(host: Host, output: Output, order: Order, current: Drive, *, quiet: bo
     plain = multiplexer_of(host, order.mux, order.root)
     require_available(plain)
     current.multiplexer = plain
+    current.until_the_end.callback(plain.disconnect)
     with claim(host, order.root) as held:
         watch = Watch(host, output)
         rehearsal = _Rehearsal(host, order.faults)

@@ -109,12 +109,10 @@ def this_host() -> Host:
     ) -> TerminalMultiplexer:
         chosen = chosen_multiplexer(name)
         options: dict[str, Any] = {"clock": clock, "call_timeout_s": call_timeout_s}
+        if chosen in ("tmux", "psmux"):
+            return get_multiplexer(name, root=root, processes=processes, disk=disk, wrap=wrap, **options)
         transport: Transport = SubprocessTransport(processes)
         broken: dict[str, Any] = {"transport": transport if wrap is None else wrap(transport)}
-        if chosen == "tmux":
-            return get_multiplexer(name, root=root, processes=processes, disk=disk, **broken, **options)
-        if chosen == "psmux":
-            return get_multiplexer(name, root=root, processes=processes, disk=disk, wrap=wrap, **options)
         look_in(_here(), chosen)
         made: TerminalMultiplexer = outside_multiplexer(chosen, root, {"environment": os.environ, **broken, **options})
         return made

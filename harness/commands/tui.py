@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backends.base import TerminalMultiplexer
 from backends.clock import Clock, Waker
 from backends.later import later
 from backends.processes import Completed
@@ -76,7 +77,9 @@ def tui(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     found = host.disk.info(root)
     if found is not None and not found.is_dir:
         raise CommandError(f"{root} is no directory", "name the directory that runs are kept in with --root", 2)
-    watch = _session_watch(host, root, arguments.mux)
+    multiplexer = multiplexer_of(host, arguments.mux, root)
+    current.until_the_end.callback(multiplexer.disconnect)
+    watch = _session_watch(host, multiplexer)
     reader = RunsReader(host.disk, root, clock=host.clock, processes=host.processes, entropy=host.entropy)
     # A search for garbage in a thousand runs takes longer than a refresh may, and finds none there.
     observer = Observer(reader, watch.sessions, host.disk, host.clock, settled=gc.freeze)
@@ -126,9 +129,8 @@ class _Leaving(StopSwitch):
                 os._exit(128 + (self.signum or 0))
 
 
-def _session_watch(host: Host, root: Path, mux: str | None) -> SessionWatch:
+def _session_watch(host: Host, multiplexer: TerminalMultiplexer) -> SessionWatch:
     """A watch over the sessions of the root's multiplexer, with a deadline for each question."""
-    multiplexer = multiplexer_of(host, mux, root)
 
     def question() -> Answer:
         with multiplexer.budget(_QUESTION_S):

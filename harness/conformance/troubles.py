@@ -24,7 +24,7 @@ from backends.guard import Call
 from backends.operations import OPERATIONS, Kind
 from backends.posix_signals import SIGKILL
 from backends.processes import Completed
-from backends.transport import Transport
+from backends.transport import Transport, disconnect
 from harness.conformance.bench import Answer, Bench, CannotCheck
 from harness.conformance.outside import ending, real_binary, replaced
 from harness.conformance.places import ForeignWorld
@@ -269,6 +269,10 @@ class LosingTransport:
     def take_up(self) -> None:
         """See `Transport.take_up`."""
         self._inner.take_up()
+
+    def close(self) -> None:
+        """See `Connection.close`."""
+        disconnect(self._inner)
 
 
 class _LosingHook:

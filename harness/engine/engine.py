@@ -184,6 +184,7 @@ class Engine:
             multiplexer.unobserve(self.core.seam)
             if self._parent is None:
                 self.switch.on_stop = None
+                multiplexer.disconnect()
 
     def _give_up(self) -> None:
         """Wait for no answer any more, but for that to a new session: it may start a server, which must not come up unseen."""

@@ -208,16 +208,17 @@ def test_threads_take_turns(control: Control) -> None:
     assert wrong == []
 
 
-def test_a_client_whose_thread_has_ended_is_connected_anew(live: LiveServer) -> None:
-    """The death signal comes when the thread ends that started the client; whoever asks next is answered."""
+def test_a_client_outlives_the_thread_that_first_asked(live: LiveServer) -> None:
+    """The death signal comes when the thread ends that started the client: that is one which lives as long as the process."""
     made: list[Control] = []
     thread = threading.Thread(target=lambda: made.append(Control(live)))
     thread.start()
     thread.join()
     answers = [made[0].mux.has_session("run-1") for _ in range(3)]
+    epoch = made[0].transport.epoch
     made[0].transport.close()
 
-    assert answers == [True, True, True]
+    assert (answers, epoch) == ([True, True, True], 1)
 
 
 @pytest.mark.parametrize("attempt", range(3))

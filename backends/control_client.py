@@ -1,0 +1,297 @@
+"""One control-mode client of tmux: its process, its two pipes, its keeper session, and what was asked and not answered.
+
+A timed-out request is taken back. The server reads requests from a pipe of which this side has kept the reading end as well:
+what is still in it is read away, and if that is the whole request, it can never take effect (killing the client does not
+prevent that: the server reads the pipe itself). What was read already is a tombstone: its reply is dropped when it comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import select
+import subprocess
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+
+from backends.clock import Clock, SystemClock, Waker
+from backends.control_frames import Framing, Unreadable
+from backends.entropy import Entropy
+from backends.running import OUTPUT_LIMIT, Completed
+
+__all__ = ["KEEPER", "Client", "Deadline", "Lost"]
+
+KEEPER = "_seamripper-"
+"""What the name of a keeper session begins with; names of sessions of the seam begin with a letter or digit."""
+
+_CLOSE_S = 1.0
+"""Seconds that a client is given to end once its input has ended; it took under 10 ms when measured."""
+_SPAWN_S = 5.0
+"""Seconds that starting a process may take; without a limit a thread that died would be waited for."""
+_CHUNK = 1 << 16
+_LONGEST_POLL_MS = 2**31 - 1
+
+
+class Lost(Exception):
+    """The client has ended, or what it writes cannot be read."""
+
+
+class Deadline:
+    """Host seconds that are left; raises `subprocess.TimeoutExpired` when none are."""
+
+    def __init__(self, clock: Clock, end: float) -> None:
+        self._clock = clock
+        self._end = end
+
+    def __call__(self) -> float:
+        """How many are left."""
+        left = self._end - self._clock.monotonic()
+        if left <= 0:
+            raise subprocess.TimeoutExpired(["client"], 0)
+        return self._clock.host_seconds(left)
+
+
+class _Nursery:
+    """A thread that lives as long as this process, and starts what has to end with it.
+
+    The signal at a parent's death comes when the *thread* ends that has started the child.
+    """
+
+    def __init__(self) -> None:
+        self._orders: queue.SimpleQueue[tuple[Callable[[], _Process], queue.SimpleQueue[object]]] = queue.SimpleQueue()
+        self._beginning = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self, make: Callable[[], _Process]) -> _Process:
+        """What `make` makes, or what it raises."""
+        with self._beginning:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="tmux clients", daemon=True)
+                self._thread.start()
+        answer: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._orders.put((make, answer))
+        try:
+            came = answer.get(timeout=_SPAWN_S)
+        except queue.Empty:
+            raise Lost("the client could not be started in time") from None
+        if isinstance(came, OSError):
+            raise came
+        assert isinstance(came, _Process)
+        return came
+
+    def _work(self) -> None:
+        while True:
+            make, answer = self._orders.get()
+            try:
+                answer.put(make())
+            except OSError as error:
+                answer.put(error)
+            del make, answer
+
+
+_nursery = _Nursery()
+
+
+class _Process:
+    """A process with the pipes to and from it, none of which blocks; ended by `end`, or when nobody refers to it any more.
+
+    Of the pipe to it this side has both ends.
+    """
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+        taken, given = os.pipe()
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=taken,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(taken)
+            os.close(given)
+            raise
+        assert process.stdout is not None
+        self.taken, self.given, self.out = taken, given, process.stdout.fileno()
+        for fd in (self.taken, self.given, self.out):
+            os.set_blocking(fd, False)
+        self._open = [taken, given]
+        self.end = weakref.finalize(self, _end, process, self._open)
+
+    def end_input(self) -> None:
+        """Let it read the end of its input."""
+        self._open.remove(self.given)
+        os.close(self.given)
+
+
+def _end(process: subprocess.Popen[bytes], descriptors: list[int]) -> None:
+    """Kill, close, reap. What it is still to write is not waited for: a stopped server holds its pipes."""
+    process.kill()
+    while descriptors:
+        os.close(descriptors.pop())
+    if process.stdout is not None:
+        process.stdout.close()
+    process.wait()
+
+
+class Client:
+    """A client that is attached to a keeper session of its own.
+
+    `broken` says that a request was taken back in part, so that the next one could not be read; `silent` that the last
+    one was not answered.
+    """
+
+    def __init__(
+        self,
+        prefix: tuple[str, ...],
+        name: str,
+        environment: Mapping[str, str],
+        left: Deadline,
+        waker: Waker,
+        entropy: Entropy,
+    ) -> None:
+        """Attach to the server that is there and reached by `prefix`; the keeper session ends with this client.
+
+        Raises `FileNotFoundError` where there is no `setpriv`, `Lost` where no client could be attached, and as `ask` does.
+        """
+        self.prefix = prefix
+        self.broken = False
+        self.silent = False
+        self.framing = Framing(OUTPUT_LIMIT)
+        self._entropy = entropy
+        self._owed: list[bytes] = []
+        keeper = f"{KEEPER}{name}"
+        made = ("new-session", "-s", keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
+        ending = ("set-option", "-t", f"={keeper}:", "destroy-unattached", "on")
+        argv = ("setpriv", "--pdeathsig", "KILL", *prefix, "-N", "-C", *made, "tail -f /dev/null", ";", *ending)
+        self._process = _nursery.start(lambda: _Process(argv, environment))
+        self._poll = select.poll()
+        self._poll.register(self._process.out, select.POLLIN)
+        try:
+            frames = self._exchange(b"", left, waker)
+            if not all(frame[0] for frame in frames):
+                raise Lost("no keeper session could be made")
+        except BaseException:
+            self.kill()
+            raise
+
+    def ask(self, argv: tuple[str, ...], line: bytes, left: Deadline, waker: Waker) -> Completed:
+        """What came of `line`, in the words of a client that was run for it alone.
+
+        Raises `Lost`, `subprocess.TimeoutExpired`, and `InterruptedError` when `waker` is set first.
+        """
+        out = bytearray()
+        for done, text in self._exchange(line, left, waker):
+            if not done:
+                return Completed(argv, 1, bytes(out), text.removeprefix(b"parse error: "))
+            out += text
+        return Completed(argv, 0, bytes(out), b"")
+
+    def notices(self) -> list[bytes]:
+        """The notifications that have come; raises `Lost` where the client has ended."""
+        while self._read():
+            continue
+        return self.framing.notices()
+
+    def _exchange(self, line: bytes, left: Deadline, waker: Waker) -> list[tuple[bool, bytes]]:
+        """Send `line`, and wait for its frames."""
+        nonce = self._entropy.token().encode()
+        request = line + b'display-message -p "' + nonce + b'"\n'
+        sent = 0
+        self.silent = True
+        try:
+            while True:
+                if sent < len(request):
+                    sent += self._write(request[sent : sent + _CHUNK])
+                frames = self._answered(nonce)
+                if frames is not None:
+                    self.silent = False
+                    return frames
+                if waker.is_set():
+                    raise InterruptedError("given up by the caller")
+                if self._wait(left(), waker, sent < len(request)):
+                    self._read()
+        except (subprocess.TimeoutExpired, InterruptedError):
+            self._take_back(nonce, sent, len(request))
+            raise
+
+    def _wait(self, seconds: float, waker: Waker | None = None, writes: bool = False) -> bool:
+        """Whether something has come within that time; a waker that is set, or room to write in, ends the wait as well."""
+        if waker is not None:
+            self._poll.register(waker.fileno(), select.POLLIN)
+        if writes:
+            self._poll.register(self._process.given, select.POLLOUT)
+        try:
+            # In whole milliseconds, of which one more than is left: what waits for a deadline looks at the clock afterwards.
+            came = self._poll.poll(min(int(seconds * 1e3) + 1, _LONGEST_POLL_MS))
+        finally:
+            if writes:
+                self._poll.unregister(self._process.given)
+        return any(fd == self._process.out for fd, _ in came)
+
+    def _answered(self, nonce: bytes) -> list[tuple[bool, bytes]] | None:
+        try:
+            while self._owed and self.framing.forget(self._owed[0]):
+                del self._owed[0]
+            frames = None if self._owed else self.framing.answered(nonce)
+        except Unreadable as why:
+            raise Lost(str(why)) from why
+        return None if frames is None else [(frame.done, frame.text) for frame in frames]
+
+    def _read(self) -> bool:
+        """Take in what has come, if anything; raises `Lost` at the end."""
+        try:
+            data = os.read(self._process.out, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise Lost("the client cannot be read") from error
+        if not data:
+            raise Lost("the client has ended")
+        try:
+            self.framing.feed(data)
+        except Unreadable as why:
+            raise Lost(str(why)) from why
+        return True
+
+    def _write(self, data: bytes) -> int:
+        try:
+            return os.write(self._process.given, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Lost("the client takes nothing any more") from error
+
+    def _take_back(self, nonce: bytes, sent: int, length: int) -> None:
+        """Read away what the server has not read; a whole request leaves no trace, one that was read whole a tombstone."""
+        taken = 0
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._process.taken, _CHUNK):
+                taken += len(data)
+        if taken == 0 and sent == length:
+            self._owed.append(nonce)
+        elif taken < sent:
+            self.broken = True
+
+    def kill(self) -> None:
+        """End the client at once; its keeper session ends with it."""
+        self._process.end()
+
+    def close(self) -> None:
+        """End the input, and with it the client; once its output has ended too, its keeper session is gone.
+
+        A server that does not answer is not waited for.
+        """
+        if not self.silent:
+            self._process.end_input()
+            clock = SystemClock()
+            end = clock.monotonic() + _CLOSE_S
+            with contextlib.suppress(Lost):
+                while (left := end - clock.monotonic()) > 0:
+                    if self._wait(left):
+                        self._read()
+        self.kill()
