@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.commands.current import Drive
 from harness.commands.host import Host
-from harness.commands.leftovers import is_named_for
+from harness.commands.leftovers import end_processes, is_named_for, launched
 from harness.engine.endings import Isolation
 from harness.engine.notices import notification
 from harness.engine.plan import load_plan
@@ -49,7 +49,7 @@ def record_crash(host: Host, current: Drive, error: BaseException) -> str:
         state.ending = Crashed(error=filing.error, record=filing.record)
         state.crashes.append(filing.ref)
         steps.step("state", lambda: store.save(state))
-        steps.step("teardown", lambda: _tear_down(current, state))
+        steps.step("teardown", lambda: _tear_down(host, current, state))
         steps.step("journal", lambda: store.journal.append("teardown", outcome=state.teardown))
         steps.step("state", lambda: store.save(state))
     steps.step("attention", lambda: store.attention(f"crashed: {filing.error}"))
@@ -60,9 +60,17 @@ def record_crash(host: Host, current: Drive, error: BaseException) -> str:
     return f"{run_dir}/crash.txt" if "text" in filing.landed else ""
 
 
-def _tear_down(current: Drive, state: RunState) -> None:
-    """End the run's session, if it is the run's own; unconfirmed where nobody can be asked."""
+def _tear_down(host: Host, current: Drive, state: RunState) -> None:
+    """End the run's session, if it is the run's own, and its processes; unconfirmed where nobody can be asked."""
     state.teardown = UNCONFIRMED
+    _end_session(current, state)
+    tokens = [attempt.token for task in state.tasks for attempt in task.attempts if attempt.token]
+    ended = end_processes(host, *launched(host, tokens))
+    if ended is not True:
+        state.teardown = FAILED if ended is False else UNCONFIRMED
+
+
+def _end_session(current: Drive, state: RunState) -> None:
     multiplexer, session = current.multiplexer, state.mux_session
     if multiplexer is None or not session:
         return

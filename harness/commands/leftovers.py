@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from backends.base import TerminalMultiplexer
@@ -25,10 +26,12 @@ __all__ = [
     "OVER",
     "Leftover",
     "Over",
+    "end_processes",
     "examine",
     "forgotten",
     "is_last_of_server",
     "is_named_for",
+    "launched",
     "left_by",
     "may_be_driven",
     "nested_in",
@@ -118,10 +121,15 @@ def left_by(host: Host, multiplexer: TerminalMultiplexer | None, over: Iterable[
             if (by_name or owners.get(session) == run_id) and state.backend == multiplexer.backend_name:
                 inside |= _processes_in(host, multiplexer, session)
                 yield _session(multiplexer, session, run_id, run.run_dir, by_name=by_name)
-    tokens = [token for run in over for token in run.tokens]
-    for identity in host.processes.carrying(_TOKEN, *tokens) if tokens else ():
-        if identity.pid not in inside and identity != host.processes.me():
-            yield Leftover("process", f"pid {identity.pid}", "", lambda one=identity: _end_process(host, one))  # type: ignore[misc]  # bound now
+    for identity in launched(host, [token for run in over for token in run.tokens]):
+        if identity.pid not in inside:
+            yield Leftover("process", f"pid {identity.pid}", "", partial(end_processes, host, identity))
+
+
+def launched(host: Host, tokens: Sequence[str]) -> list[ProcessIdentity]:
+    """The processes, but for this one, that carry one of these tokens."""
+    me = host.processes.me()
+    return [one for one in host.processes.carrying(_TOKEN, *tokens) if one != me] if tokens else []
 
 
 def _owners(multiplexer: TerminalMultiplexer) -> dict[str, str]:
@@ -154,14 +162,19 @@ def _session(
     return Leftover("session", session, run_id, windows.kill_session, run_dir)
 
 
-def _end_process(host: Host, identity: ProcessIdentity) -> bool | None:
+def end_processes(host: Host, *doomed: ProcessIdentity) -> bool | None:
+    """Ask these processes to end, and end them; whether they are gone, `None` if that cannot be known."""
     table, clock = host.processes, host.clock
+    alive = list(doomed)
     for signum in (signal.SIGTERM, SIGKILL):
-        table.signal(identity, signum)
+        for one in alive:
+            table.signal(one, signum)
         end = clock.monotonic() + _GRACE_S
-        while table.liveness(identity) is not Liveness.DEAD and clock.monotonic() < end:
+        while (alive := [one for one in alive if table.liveness(one) is not Liveness.DEAD]) and clock.monotonic() < end:
             clock.sleep(_LOOK_S)
-    return {Liveness.DEAD: True, Liveness.ALIVE: False, Liveness.UNKNOWN: None}[table.liveness(identity)]
+    if any(table.liveness(one) is Liveness.ALIVE for one in alive):
+        return False
+    return None if alive else True
 
 
 def forgotten(host: Host, multiplexer: TerminalMultiplexer, root: Path) -> Iterator[Leftover]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backends.processes import Liveness
 from backends.simulated_processes import SimulatedProcessTable
 from harness.agents import plan_of, task, works
 from harness.commands.staged import Answer, CommandLine
@@ -96,6 +97,24 @@ def test_a_session_without_a_tag_is_torn_down_or_not_said_to_be(world: type[Fake
     run = made("status", "--json").document["run"]
     assert multiplexer.has_session(run_id) is (world is FakeWorld)
     assert run["state"]["teardown"] == ("unconfirmed" if world is FakeWorld else "torn-down")
+
+
+@pytest.mark.parametrize(("stubborn", "teardown"), [(False, "torn-down"), (True, "failed")])
+def test_what_an_agent_has_left_goes_with_the_session(seamripper: CommandLine, stubborn: bool, teardown: str) -> None:
+    """A child that outlived its window is ended as well, and nothing is said to be torn down beside one that was not."""
+    project, gated = str(seamripper.world.project), works(1).then_completes()
+    plan = plan_of(task("1-1", works(1).then_completes()), task("1-2", gated, gate="a word"), project=project)
+    seamripper("run", seamripper.plan(plan, "left.toml"), "--run-id", "left")
+    token = seamripper.host().store(seamripper.root / "left").load().state.task("1-1").attempts[0].token
+    table = seamripper.world.processes
+    assert isinstance(table, SimulatedProcessTable)
+    child = table.spawn({"SEAMRIPPER_TOKEN": token}, on_signal=(lambda signum: None) if stubborn else None)
+    stranger = table.spawn({"SEAMRIPPER_TOKEN": "0" * 32})
+
+    assert_told(seamripper("resume", "left", profiles=fails))
+    assert seamripper("status", "left", "--json").document["run"]["state"]["teardown"] == teardown
+    assert (table.liveness(child) is Liveness.ALIVE) is stubborn
+    assert stranger.pid not in {pid for pid, _ in table.sent}
 
 
 @pytest.mark.parametrize(
