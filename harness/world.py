@@ -42,7 +42,7 @@ from harness import guardian
 from harness.agents import PROGRAM
 from harness.clients import RealClients, SimulatedClients
 from harness.engine.signals import not_ignored
-from harness.engine.windows import RUN_OPTION
+from harness.engine.windows import RUN_OPTION, every_answer
 from harness.guardian import LEDGER, end_world, importing, ledger_of, short_directory
 from harness.hurting import AGENT_SIGNALS, DescriptorLimit, agent_events
 from harness.simulated import Agents, SimulatedAgent
@@ -558,16 +558,21 @@ class LiveTmuxWorld(World):
 
         Its windows have the ids `@0` and `@1`.
         """
-        names = [] if session else self.multiplexer().list_sessions()
+        name = session or self._newest_session()
         ours = self.server()
         self.kill_server()
         eventually(lambda: self.processes.liveness(ours) is Liveness.DEAD, SystemClock(), 10)
-        name = session or (names[-1] if names else "theirs")
         pid = self.ask_tmux("new-session", "-d", "-P", "-F", "#{pid}", "-s", name, "cat")
         self.ask_tmux("new-window", "-d", "-t", f"={name}:", "cat")
         other = self.processes.identify(int(pid))
         assert other is not None
         self._others.append(other)
+
+    def _newest_session(self) -> str:
+        multiplexer = self.multiplexer()
+        with every_answer(multiplexer):
+            names = multiplexer.list_sessions()
+        return names[-1] if names else "theirs"
 
     def _end_others(self) -> None:
         while self._others:
