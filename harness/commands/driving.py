@@ -28,6 +28,7 @@ from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
 from harness.engine.signals import stop_signals
 from harness.engine.summary import RunSummary
+from harness.engine.teardown import UNCONFIRMED
 from harness.record import Finished, RunStore, status_of
 
 __all__ = ["Drive", "Order", "backend_of", "catalog_of_host", "drive", "multiplexer_of", "summary_document", "where_of"]
@@ -80,7 +81,8 @@ def drive(host: Host, output: Output, order: Order, current: Drive, *, quiet: bo
         show_summary(output, order, engine, summary, watch.elapsed_s)
     code = rehearsal.judge(output, summary.exit_code)
     host.notify(summary)
-    if not engine.switch.forced:
+    # Who did not answer the teardown says nothing now.
+    if not engine.switch.forced and summary.teardown != UNCONFIRMED:
         end_idle_server(host, plain, order.root)
     return code
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import signal
+from functools import partial
 
 import pytest
 
@@ -112,6 +114,20 @@ def test_what_cannot_be_known_idle_is_left_alone(seamripper: CommandLine, silenc
 
     assert server_lives(seamripper)
     assert world.clock.monotonic() < 10
+
+
+def test_a_stop_asks_nothing_of_a_server_that_did_not_answer_the_teardown(seamripper: CommandLine) -> None:
+    """The command is over with the agents' grace: whether such a server is idle would not be said anyway."""
+    world = seamripper.world
+    plan = plan_of(task("1-1", works(1000)), project=str(world.project), stop_grace_s=4.0)
+    seamripper.plan(plan, "long.toml")
+    world.clock.call_later(3, world.freeze)
+    world.clock.call_later(8, partial(signal.raise_signal, signal.SIGTERM))
+    stopped = seamripper("run", "long.toml")
+
+    assert (stopped.code, "teardown: unconfirmed" in stopped.stdout) == (143, True)
+    assert world.clock.monotonic() <= 8 + 4 + 2
+    assert server_lives(seamripper)
 
 
 def test_the_claim_is_held_until_the_run_is_locked_and_not_longer(seamripper: CommandLine) -> None:
