@@ -151,6 +151,8 @@ class ControlTransport:
         self._turn = threading.Lock()
         self._client: Client | None = None
         self._failed = 0
+        self.told = _Told()
+        """Set while a notification has come that `notices` has not handed out, and when the connection came or went."""
 
     @property
     def connected(self) -> bool:
@@ -179,8 +181,8 @@ class ControlTransport:
         """What the client answers; `None` where there is none any more and nothing was changed: then it may be asked again."""
         if not self._turn.acquire(timeout=max(0.0, self._clock.host_seconds(end - self._clock.monotonic()))):
             raise subprocess.TimeoutExpired(list(argv), timeout_s)
+        client = self._client
         try:
-            client = self._client
             if client is None or client.prefix != request.client:
                 return None
             try:
@@ -201,7 +203,10 @@ class ControlTransport:
                 self._look_around(client, end)
             return answer
         finally:
+            noticed = client is not None and client.framing.noticed
             self._turn.release()
+            if noticed:
+                self.told.wake()
 
     def _look_around(self, client: Client, end: float) -> None:
         """Let go of a server in which there is nothing but keepers: it ends with them."""
@@ -241,6 +246,7 @@ class ControlTransport:
         else:
             self.epoch += 1
             self._failed = 0
+            self.told.now_from(self._client)
 
     def _too_old(self, binary: str) -> str:
         """Why no client of that tmux can be connected, if its version is why."""
@@ -256,12 +262,14 @@ class ControlTransport:
     def _drop(self) -> None:
         client, self._client = self._client, None
         if client is not None:
+            self.told.now_from(None)
             client.kill()
 
     def _let_go(self) -> None:
         client, self._client = self._client, None
         self._answers = 0
         if client is not None:
+            self.told.now_from(None)
             client.close()
 
     def notices(self) -> list[str]:
@@ -269,6 +277,8 @@ class ControlTransport:
 
         Nobody may have asked for long: where some are gone by now, the `epoch` has changed.
         """
+        # Before the turn is taken: whoever has it tells of what came meanwhile once it has been given back.
+        self.told.clear()
         if not self._turn.acquire(blocking=False):
             return []
         try:
@@ -307,6 +317,29 @@ class ControlTransport:
             finally:
                 self._turn.release()
         disconnect(self._plain)
+
+
+class _Told(Waker):
+    """Set by `wake`, and while the client that there is has something to tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._client: Client | None = None
+
+    def now_from(self, client: Client | None) -> None:
+        """Another client is there, or none."""
+        self._client = client
+        self.wake()
+
+    def is_set(self) -> bool:
+        """See `Waker.is_set`."""
+        client = self._client
+        return super().is_set() or (client is not None and client.has_news())
+
+    def descriptors(self) -> Sequence[int]:
+        """See `Waker.descriptors`."""
+        client = self._client
+        return (self.fileno(),) if client is None else (self.fileno(), client.descriptor)
 
 
 def too_old(version_line: str) -> str:

@@ -191,6 +191,17 @@ class Client:
             out += text
         return Completed(argv, 0, bytes(out), b"")
 
+    @property
+    def descriptor(self) -> int:
+        """Readable while there is something of this client to be read."""
+        return self._process.out
+
+    def has_news(self) -> bool:
+        """Whether a notification was not handed out yet, or there is something to be read, which may be its end."""
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        return self.framing.noticed or bool(poll.poll(0))
+
     def notices(self) -> list[bytes]:
         """The notifications that have come; raises `Lost` where the client has ended."""
         while self._read():

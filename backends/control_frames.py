@@ -35,9 +35,9 @@ class Framing:
     """Takes bytes as they arrive, and gives the frames of a request once the answer to its nonce is there.
 
     What came for requests that nobody waits for any more is dropped with their nonces. Notifications are kept, in order, until
-    `notices` is asked, and `flooded` says that there were too many of them, so that some are gone. `exited` is the reason
-    once the client has said that it ends, `b""` for none. `sessions_changed` says that a session came or went; who has looked
-    which ones there are sets it back.
+    `notices` is asked, and `flooded` says that some are gone: there were too many, or they came with a reply that was dropped.
+    `exited` is the reason once the client has said that it ends, `b""` for none. `sessions_changed` says that a session came or
+    went; who has looked which ones there are sets it back.
     """
 
     def __init__(self, limit: int) -> None:
@@ -59,6 +59,11 @@ class Framing:
         if self._held + len(self._rest) > self._limit:
             raise Unreadable(f"more than {self._limit} bytes came as one reply")
 
+    @property
+    def noticed(self) -> bool:
+        """Whether there are notifications that `notices` has not handed out."""
+        return bool(self._notices)
+
     def notices(self) -> list[bytes]:
         """The notifications that have come since the last time, a line each."""
         came, self._notices = self._notices, []
@@ -73,8 +78,13 @@ class Framing:
         return None if before is None else self._parse(before)
 
     def forget(self, nonce: bytes) -> bool:
-        """Drop everything up to the answer `nonce`, to a request that nobody waits for any more; whether it was there."""
-        return self._up_to(nonce) is not None
+        """Drop everything up to the answer `nonce`, to a request that nobody waits for any more; whether it was there.
+
+        A notification may be among it; then `flooded` says so.
+        """
+        before = self._up_to(nonce)
+        self.flooded |= any(line.startswith(b"%") and not _GUARD.match(line) for line in before or ())
+        return before is not None
 
     def _up_to(self, nonce: bytes) -> list[bytes] | None:
         """Take away the lines before the answer `nonce`, and it; `None` while it is not there."""

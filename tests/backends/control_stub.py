@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A program that answers like `tmux -C`, as its plan in $STUB says: a word for each request that it reads, then `answer`.
 
-`answer` says what was asked, `late` says it before the next answer, `garbage` says what is no answer, `end` ends.
+`answer` says what was asked, `tell` notifies before and after that, `late` says it before the next answer, `garbage` says what
+is no answer, `end` ends.
 """
 
 from __future__ import annotations
@@ -46,9 +47,13 @@ for word, (lines, nonce) in zip(chain(os.environ["STUB"].split(), repeat("answer
     replies = [*lines, f"{nonce}\n"]
     if word == "late":
         owed += replies
-    elif word == "answer":
+    elif word in ("answer", "tell"):
+        notify = f"%{nonce[:4]}\n" if word == "tell" else ""
+        sys.stdout.write(notify)
         for reply in owed + replies:
             say(reply)
+        sys.stdout.write(notify)
+        sys.stdout.flush()
         owed = []
     elif word == "garbage":
         sys.stdout.write("%begin 1 1 1\nno end\n")

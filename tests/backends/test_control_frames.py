@@ -56,6 +56,15 @@ def test_the_commands_of_a_line_are_told_apart() -> None:
     assert read.notices() == [b"%sessions-changed"]
 
 
+@pytest.mark.parametrize("notice", [b"", b"%window-add @1\n"])
+def test_what_is_dropped_with_a_reply_that_nobody_waits_for_is_told(notice: bytes) -> None:
+    """Whoever relies on notifications has to know that some are gone."""
+    read = framing(reply(7, b"one\n"), notice, reply(8, NONCE + b"\n"))
+    forgotten = read.forget(NONCE)
+
+    assert (forgotten, read.flooded, read.noticed) == (True, notice != b"", False)
+
+
 @pytest.mark.parametrize("ending", ENDS)
 def test_a_reply_that_forges_the_end_of_another_is_unreadable(ending: bytes) -> None:
     """Where the second command's text names the first one, it cannot be told what belongs to which."""

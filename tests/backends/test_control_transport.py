@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.clock import SystemClock
 from backends.control import ControlTransport, spoken
 from backends.processes import Completed
 from backends.words import chain, script_line
@@ -105,6 +106,35 @@ def test_a_client_that_is_not_understood_is_dropped(stage: Stage, word: str) -> 
     assert (answered, changed) == ("by process", "lost server")
     assert len(stage.plain.asked) == 2
     assert epoch == 2
+
+
+@needs_setpriv
+def test_a_notification_is_told_until_it_is_taken_whoever_has_read_it(stage: Stage) -> None:
+    """The one before an answer is read with it, the one behind it perhaps later."""
+    transport = stage.plays("answer", "tell")
+    connecting = transport.told.is_set(), transport.notices(), transport.told.is_set()
+    stage.ask("a")
+    came: list[str] = []
+    while len(came) < 2:
+        assert SystemClock().wait(30, transport.told)
+        came += transport.notices()
+
+    assert connecting == (True, [], False)
+    assert came[0] == came[1]
+    assert not transport.told.is_set()
+
+
+@needs_setpriv
+def test_the_end_of_the_client_is_told(stage: Stage) -> None:
+    """Until somebody has asked what came."""
+    transport = stage.plays("answer", "answer")
+    transport.notices()
+    transport.close()
+    told = [transport.told.is_set(), transport.connected]
+    transport.notices()
+
+    assert told == [True, False]
+    assert not transport.told.is_set()
 
 
 @needs_setpriv
