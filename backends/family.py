@@ -106,10 +106,6 @@ _SESSION = re.compile(r"\$\d+\Z")
 _VERSION_LINE = re.compile(r"[a-z]+ ([A-Za-z0-9.-]+)")
 
 
-class _Fenced(TransportTimeout):
-    """A change that its server did not carry out and said so: it came too late, or to another server."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Pane:
     """One pane of a window, as `_PANE_FIELDS` and the parked exit status tell it."""
@@ -163,7 +159,6 @@ class TmuxFamily(TerminalMultiplexer):
         self._disk = disk or RealDisk()
         self._records = ServerRecords(socket_path.parent / RECORD_NAME, self._disk, self._processes)
         self._client_version: str | None = None
-        self._prefix = (binary, "-u", "-S", os.fspath(socket_path), "-f", "/dev/null")
         self._ours: ServerSeen | None = None
 
     # Questions: how one is asked, and what its answer proves.
@@ -176,7 +171,7 @@ class TmuxFamily(TerminalMultiplexer):
         return self._transport.run((*self._client(), *words), stdin=stdin, timeout_s=left)
 
     def _client(self) -> Words:
-        return self._prefix
+        return (self.binary, "-u", "-S", os.fspath(self.socket_path), "-f", "/dev/null")
 
     def _ask(
         self,
@@ -368,17 +363,28 @@ class TmuxFamily(TerminalMultiplexer):
         """The text that `commands` write, which alter something and are run within this call's deadline or never.
 
         `send` has one command carried out, `server` is the one server that may do it, and `otherwise` is run in place of what
-        came too late. Raises `_Fenced` where it is proven that nothing was altered because the server came to it too late
-        (its clock may have jumped), or was another one.
+        came too late. Raises `TransportTimeout` where it is proven that nothing was altered because the server came to it too
+        late; its clock may have jumped.
         """
+        text = self._unless_fenced(commands, send, server, otherwise)
+        if text is None:
+            raise _came_too_late(commands)
+        return text
+
+    def _unless_fenced(
+        self,
+        commands: Sequence[Sequence[str]],
+        send: Callable[[Words], str],
+        server: ServerSeen | None,
+        otherwise: Sequence[Sequence[str]] = (),
+    ) -> str | None:
+        """See `_change`; `None` where nothing was altered, because it came too late or to another server."""
+        only = None if server is None else (server.pid, server.start_time)
         for _ in range(2):
-            only = None if server is None else (server.pid, server.start_time)
             text = send(fenced(*commands, deadline=self._fence(), server=only, otherwise=otherwise))
             if text != NOT_READY:
                 break
-        if text in (NOT_IN_TIME, NOT_READY):
-            raise _Fenced(f"not carried out, the server came to it too late: {commands[-1][0]}")
-        return text
+        return None if text in (NOT_IN_TIME, NOT_READY) else text
 
     def _fence(self) -> int:
         """When this call's time is over, by the clock on the wall, which is the server's too."""
@@ -397,30 +403,40 @@ class TmuxFamily(TerminalMultiplexer):
 
         `before` is run before the server looks at its clock.
         """
+        if not self._carried_out(*commands, about=about, before=before, otherwise=otherwise, stdin=stdin):
+            raise _came_too_late(commands)
+
+    def _carried_out(
+        self,
+        *commands: Sequence[str],
+        about: str | None,
+        before: Sequence[Sequence[str]] = (),
+        otherwise: Sequence[Sequence[str]] = (),
+        stdin: bytes = b"",
+    ) -> bool:
+        """See `_silently`; false where nothing was altered, because it came too late or to another server than ours."""
 
         def send(change: Words) -> str:
             return self._ask(*before, change, about=about, stdin=stdin, meaning=[*before, *commands])
 
-        if self._change(*commands, send=send, server=self._ours, otherwise=otherwise):
+        text = self._unless_fenced(commands, send, self._ours, otherwise)
+        if text:
             raise TransportGarbled(f"{commands[-1][0]} answered text where nothing was due")
+        return text is not None
 
     def _in_ours(self, *commands: Sequence[str], about: str | None = None) -> None:
         """Like `_silently`, where our server need not have answered in this call.
 
-        Where it has answered before, the fence keeps every other one from doing it: who is there is asked only of one that
-        did nothing.
+        Where it has answered before, the fence keeps every other one from doing it; only where nothing was done it is asked
+        who is there.
         """
         known = self._ours
-        if known is not None:
-            try:
-                return self._silently(*commands, about=about)
-            except _Fenced:
-                self._confirm(self._server_seen())
-                if self._ours == known:
-                    raise
-        else:
-            self._confirm(self._server_seen())
-        return self._silently(*commands, about=about)
+        if known is not None and self._carried_out(*commands, about=about):
+            return
+        self._confirm(self._server_seen())
+        if self._ours == known:
+            raise _came_too_late(commands)
+        self._silently(*commands, about=about)
 
     def _end(self, kill: Callable[[], object], look: Callable[[], object]) -> None:
         """Kill, then look: `look` must find its target proven absent, or our server must be gone."""
@@ -781,6 +797,10 @@ class TmuxFamily(TerminalMultiplexer):
     def disconnect(self) -> None:
         """See `TerminalMultiplexer.disconnect`."""
         disconnect(self._transport)
+
+
+def _came_too_late(commands: Sequence[Sequence[str]]) -> TransportTimeout:
+    return TransportTimeout(f"not carried out, the server came to it too late: {commands[-1][0]}")
 
 
 def _rows(text: str, fields: int) -> list[tuple[str, ...]]:

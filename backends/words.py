@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from backends.errors import CommandRejected
 
 __all__ = [
+    "ALTERING",
     "EXIT_OPTION",
     "NOT_IN_TIME",
     "NOT_READY",
@@ -50,6 +51,9 @@ NOT_READY = "FENCED unset\n"
 CANNOT_ENTER = 126
 """Exit status of a window whose directory cannot be entered."""
 
+ALTERING = frozenset({"3.4"})
+"""Versions that show a value otherwise than it was set; see `value_as_set`."""
+
 _NATIVE = re.compile(r"[@%$]\d+\Z")
 _SYMBOLIC = re.compile(r"=([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9_-]{0,63})?)?\Z")
 _ADDED_BACKSLASH = re.compile(r"\\(\$[A-Za-z_{])")
@@ -83,16 +87,21 @@ def script_line(command: Sequence[str]) -> bytes:
 
 
 def fenced(
-    *commands: Sequence[str], deadline: int, server: int | None = None, otherwise: Sequence[Sequence[str]] = ()
+    *commands: Sequence[str],
+    deadline: int,
+    server: tuple[int, int] | None = None,
+    otherwise: Sequence[Sequence[str]] = (),
 ) -> Words:
     """One command that runs `commands` if the server comes to it before `deadline`, and runs nothing of them after that.
 
-    `deadline` is in whole seconds since the epoch, by the server's clock; `server` is the pid of the one server that may run
-    them. Where they are not run `otherwise` is, and `NOT_IN_TIME` or `NOT_READY` is written; the status is 0 either way. In a
-    server that was not told how to read its clock nothing is run (tmux-versions.md, section 4: the same from 3.0a to master).
+    `deadline` is in whole seconds since the epoch, by the server's clock; `server` is pid and start time of the one server
+    that may run them. Where they are not run `otherwise` is, and `NOT_IN_TIME` or `NOT_READY` is written; the status is 0
+    either way. In a server that was not told how to read its clock nothing is run (tmux-versions.md, section 4: the same from
+    3.0a to master).
     """
     in_time = f"#{{&&:#{{{NOW_OPTION}}},#{{<:#{{T:{NOW_OPTION}}},{deadline}}}}}"
-    condition = in_time if server is None else f"#{{&&:#{{==:#{{pid}},{server}}},{in_time}}}"
+    of_it = "" if server is None else f"#{{==:#{{pid}}/#{{start_time}},{server[0]}/{server[1]}}}"
+    condition = f"#{{&&:{of_it},{in_time}}}" if of_it else in_time
     said = ("display-message", "-p", f"FENCED #{{?#{{{NOW_OPTION}}},late,unset}}")
     late = (said, ("set-option", "-g", NOW_OPTION, "%s"), *otherwise)
     return ("if-shell", "-F", condition, _script(commands), _script(late))
@@ -180,7 +189,7 @@ def value_as_set(shown: str, version: str) -> str:
     3.4 alone puts a backslash before each `$` that begins a name (measured on ten builds; tmux-versions.md, section 3). 3.4 and
     3.5a write control bytes as octal escapes as well, which cannot be told from such text.
     """
-    return _ADDED_BACKSLASH.sub(r"\1", shown) if version == "3.4" else shown
+    return _ADDED_BACKSLASH.sub(r"\1", shown) if version in ALTERING else shown
 
 
 def log_sink(log_file: str | os.PathLike[str]) -> str:

@@ -545,9 +545,7 @@ def test_a_call_is_given_what_is_left_of_its_deadline() -> None:
     mux.set_session_option("run-1", "@x", "y")
     assert [timeout for _, _, timeout in transport.calls] == [30.0, 27.0]
     with mux.budget(2):
-        assert (
-            type(outcome(mux, "set_session_option", OPERATIONS["set_session_option"].sample).error) is TransportTimeout
-        )
+        assert type(outcome(mux, "new_window", OPERATIONS["new_window"].sample).error) is TransportTimeout
 
 
 def test_giving_up_is_forwarded_to_the_transport() -> None:
@@ -661,10 +659,33 @@ def test_an_option_that_is_unset_is_told_from_an_empty_one() -> None:
 
     def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
         if "list-sessions" in argv:
-            line = healthy(argv, stdin).stdout.decode()
-            return completed(stdout="".join(line.replace("run-1", name) for name in values).encode())
+            row, said = healthy(argv, stdin).stdout.decode().splitlines(keepends=True)
+            return completed(stdout="".join([*(row.replace("run-1", name) for name in values), said]).encode())
         if "show-options" in argv:
             return completed(stdout=b"".join(value + b"\t-- end of value --\t\n" for value in values.values()))
         return healthy(argv, stdin)
 
     assert canned(reply)[0].session_options("@x") == {"run-1": "demo", "run-3": "", "run-4": "a\nb"}
+
+
+def test_a_value_of_several_lines_makes_no_row_of_its_own() -> None:
+    """Whoever can set an option could list a window that is not there."""
+    mux, _ = canned(lambda argv, stdin: healthy(argv, stdin, **{"@project": "demo\nx\t@7\tghost"}))
+
+    came = outcome(mux, "list_windows", {"session": "run-1", "fields": ("@project",)})
+
+    assert (came.answer, type(came.degraded)) == ([], TransportGarbled)
+
+
+@pytest.mark.parametrize(
+    "name", ["set_session_option", "set_window_option", "unset_window_option", "select_window", "pipe_pane"]
+)
+def test_a_server_that_has_answered_before_is_asked_once(name: str) -> None:
+    """The fence keeps every other one from doing it, so nobody is asked first who is there."""
+    mux, transport = canned()
+    mux.has_session("run-1")
+    before = len(transport.calls)
+
+    assert outcome(mux, name, OPERATIONS[name].sample).degraded is None
+    assert len(transport.calls) == before + 1
+    assert f"{SERVER_PID}/{STARTED}" in " ".join(transport.calls[-1][0])

@@ -13,6 +13,7 @@ from canned_tmux import RecordingTransport, canned, completed, healthy, outcome,
 from live_tmux import CLOCK, eventually, live_tmux
 from test_backend_tmux_live import RECORDER
 
+from backends.control import KEEPER
 from backends.errors import MultiplexerError, TransportTimeout
 from backends.fake_transport import FakeTransport
 from backends.operations import OPERATIONS, Kind
@@ -44,8 +45,9 @@ _WINDOWS = "#{session_name} #{@late} #{window_id} #{window_name} #{window_active
 
 
 def report(mux: TmuxMultiplexer) -> str:
-    """What of a server can be altered, but for what is typed."""
-    return mux._ask(("list-windows", "-a", "-F", _WINDOWS))
+    """What of a server can be altered, but for what is typed; a keeper session comes and goes with its client."""
+    lines = mux._ask(("list-windows", "-a", "-F", _WINDOWS)).splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(KEEPER))
 
 
 def asked(mux: TmuxMultiplexer, operation: str) -> MultiplexerError | BaseException | None:
@@ -129,6 +131,7 @@ class Simulated:
         assert self.mux.new_window("run-1", "agent", "/", {}, "reader") == AGENT
         self.mux.set_window_option(AGENT, "@set", "set")
         self.mux.window_pids(AGENT)
+        self.mux.server_identity()
         self.server.clock.sleep(1)
 
     def report(self) -> tuple[str, object, object]:
