@@ -174,6 +174,29 @@ def test_survivor_tree_of_an_agent_does_not_survive_its_session(mux_run: Stage) 
         assert report.elapsed_s >= 1 + 3
 
 
+def test_survivor_tree_of_a_lost_server_costs_nobody_the_window_that_has_its_id_by_now(mux_run: Stage) -> None:
+    """While what an agent left is being ended, the next server gives the id of its window to another agent, who lives."""
+    world = mux_run.world
+    stubborn = works(1).then_leaves_child(1000, setsid=True, ignore=["SIGTERM", "SIGHUP"]).then_works(1000)
+    stories = [
+        task("1-1", agent=ScriptedAgent.attempts(stubborn, completes())),
+        task("1-2", agent=ScriptedAgent.attempts(works(1000), works(4).then_completes())),
+    ]
+
+    def has_child() -> bool:
+        known = at_work(mux_run, "1-1", "1-2")()
+        token = mux_run.store().load().state.task("1-1").attempts[0].token if known else ""
+        return known and len(world.processes.carrying("SEAMRIPPER_TOKEN", token)) > 1
+
+    when(mux_run, has_child, world.kill_server)
+    report = mux_run(*stories, max_parallel=2, session_timeout_s=200, stop_grace_s=8)
+
+    assert [report.task(key).outcomes for key in ("1-1", "1-2")] == [["crashed", "completed"]] * 2
+    started = [(event["task"], event["window"]) for event in report.events("session-started")]
+    assert started[2] == ("1-2", started[0][1])
+    assert report.leftovers == []
+
+
 @pytest.mark.worlds("tmux")
 @pytest.mark.parametrize("ending", ["finished", "stopped", "crashed"])
 def test_survivor_tree_of_somebody_else_lives_on_beside_a_live_run(mux_run: Stage, ending: str) -> None:

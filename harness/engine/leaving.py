@@ -19,12 +19,16 @@ class Leaving:
     def __init__(self, core: Core, windows: Windows) -> None:
         self.core = core
         self.windows = windows
+        self._without_window: set[str] = set()
+        """The launches whose windows are proven gone: the next server gives their ids to other windows."""
 
     def is_gone(self, session: Session, listing: Listing) -> bool:
         """End the window and every process of it; false while that is not proven, then it is to be asked again."""
         self.core.checkpoint("kill")
-        if session.window_id and not self._window_gone(session, listing):
-            return False
+        if session.window_id and session.token not in self._without_window:
+            if not self._window_gone(session, listing):
+                return False
+            self._without_window.add(session.token)
         return self._survivors_gone(session)
 
     def _window_gone(self, session: Session, listing: Listing) -> bool:
