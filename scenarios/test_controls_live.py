@@ -143,12 +143,12 @@ def test_inside_of_the_same_server_the_client_is_switched(shell: Shell) -> None:
     shell.multiplexer.new_session("desk", shell.world.project)
     argv = shell.multiplexer.attach_target_argv(shell.multiplexer.target("desk"))
     desk = shell.program(*argv)
-    shell.eventually(lambda: "desk" in shell.tmux("list-clients", "-F", "#{session_name}"))
+    shell.eventually(lambda: shell.shown() == ["desk"])
 
     desk.sendline(" ".join(["exec", *shell.words("attach", run_id, "--task", "1-1")]))
     desk.expect("HELLO-FROM-INSIDE")
 
-    assert shell.tmux("list-clients", "-F", "#{session_name}").split() == [run_id]
+    assert shell.shown() == [run_id]
     assert shell.run("stop", run_id).status == 0
 
 

@@ -100,7 +100,7 @@ def test_kill_server_crashes_its_sessions_and_is_told_once(mux_run: Stage) -> No
     assert "crashed" in report.task(lost["tasks"][0]).outcomes
 
 
-@pytest.mark.worlds("simulated-tmux", "tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux-process")
 @pytest.mark.faults("live.unlink_socket=8*pass->1*occur(6)")
 def test_unlink_socket_is_unknown_until_it_is_back(mux_run: Stage) -> None:
     """Without its socket the server cannot be asked; nothing is concluded from that, and no second one is started."""
@@ -137,7 +137,7 @@ def test_stop_server_takes_its_sessions_along_and_the_next_attempts_make_them_go
     assert report.task("1-1").outcomes == ["crashed", "completed"]
 
 
-@pytest.mark.worlds("simulated-tmux", "tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux-process")
 @pytest.mark.faults("live.freeze_client=8*pass->1*occur")
 def test_freeze_client_costs_one_call_and_nothing_else(mux_run: Stage) -> None:
     """One client that is stopped is killed at its deadline; what it was to ask is unknown, and is asked again."""
@@ -149,7 +149,7 @@ def test_freeze_client_costs_one_call_and_nothing_else(mux_run: Stage) -> None:
     assert report.events("transport-recovered")
 
 
-@pytest.mark.worlds("simulated-tmux", "tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux-process")
 @pytest.mark.faults("live.kill_client=8*pass->1*occur")
 def test_kill_client_after_it_has_asked_costs_its_answer(mux_run: Stage) -> None:
     """A client that dies of SIGKILL has told nothing, whatever its server did: unknown, and asked again."""
@@ -160,7 +160,7 @@ def test_kill_client_after_it_has_asked_costs_its_answer(mux_run: Stage) -> None
     assert [event["error"] for event in report.events("transport-degraded")] == ["TransportUnavailable"]
 
 
-@pytest.mark.worlds("simulated-tmux", "tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux-process")
 @pytest.mark.parametrize("call", range(1, 7))
 def test_kill_client_at_a_launch_makes_no_second_agent(mux_run: Stage, call: int) -> None:
     """Whichever client of the launch dies without a word, the one that opened the window too, there is one agent."""
@@ -172,7 +172,7 @@ def test_kill_client_at_a_launch_makes_no_second_agent(mux_run: Stage, call: int
     assert [entry["what"] for entry in report.ledger].count("start") == 1
 
 
-@pytest.mark.worlds("simulated-tmux", "tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux-process")
 @pytest.mark.faults("live.no_binary=8*pass->1*occur(6)")
 def test_no_binary_for_a_while_is_as_if_nothing_had_happened(mux_run: Stage) -> None:
     """While tmux is being upgraded there is none to ask with; the server and its agents live on."""
@@ -184,7 +184,7 @@ def test_no_binary_for_a_while_is_as_if_nothing_had_happened(mux_run: Stage) -> 
     assert report.events("transport-recovered")
 
 
-@pytest.mark.worlds("simulated-tmux", "tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux-process")
 @pytest.mark.faults("live.no_binary=8*pass->1*occur")
 def test_no_binary_for_good_times_out_and_pauses(mux_run: Stage) -> None:
     """Without tmux nothing can be asked or ended: timed out, paused, and resumed to the end when it is there again."""
@@ -208,7 +208,7 @@ def test_no_ptys_for_a_while_delays_the_launch(mux_run: Stage, possible: Possibl
     assert [entry["what"] for entry in report.ledger].count("start") == 1
 
 
-@pytest.mark.worlds("tmux")
+@pytest.mark.worlds("tmux-process")
 def test_no_descriptors_for_a_while_is_as_if_nothing_had_happened(mux_run: Stage, possible: Possible) -> None:
     """A server that can open nothing more lets no client in: silence, until it can, and nothing is concluded from it."""
     faults = possible("live.no_descriptors=8*pass->1*occur(10)")

@@ -61,7 +61,7 @@ def test_server_killed_under_the_last_attempts_leaves_nothing_running(mux_run: S
     assert len(report.events("server-lost")) == 1
 
 
-@pytest.mark.worlds("simulated-tmux", "tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux-process")
 def test_socket_unlinked_is_unknown_until_the_server_has_made_it_anew(mux_run: Stage) -> None:
     """Nothing is concluded from it: the server is told to make its socket anew, and goes on with the agents that it has."""
     world, servers = mux_run.world, list[ServerIdentity | None]()

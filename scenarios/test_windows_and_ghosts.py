@@ -174,6 +174,7 @@ def test_survivor_tree_of_an_agent_does_not_survive_its_session(mux_run: Stage) 
         assert report.elapsed_s >= 1 + 3
 
 
+@pytest.mark.worlds("fake", "tmux-process")
 def test_survivor_tree_of_a_lost_server_costs_nobody_the_window_that_has_its_id_by_now(mux_run: Stage) -> None:
     """While what an agent left is being ended, the next server gives the id of its window to another agent, who lives."""
     world = mux_run.world

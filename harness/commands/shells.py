@@ -77,6 +77,11 @@ class Shell:
         argv = (self.multiplexer.binary, "-S", str(self.multiplexer.socket_path), *words)
         return self.world.processes.run(argv, timeout_s=PATIENCE_S, env=self.environment).stdout.decode()
 
+    def shown(self) -> list[str]:
+        """The sessions that terminals show; a driver's own client shows none to anybody."""
+        clients = self.tmux("list-clients", "-F", "#{client_control_mode} #{session_name}").splitlines()
+        return [name for mode, _, name in (line.partition(" ") for line in clients) if mode != "1"]
+
     def status(self) -> dict[str, Any]:
         """What `seamripper status --json` says of the newest run, asked in this process: it is asked again and again."""
         answer = CommandLine(self.world)("status", "--json")
