@@ -41,6 +41,7 @@ class _Rule:
         self._dice = random.Random(f"{seed}:{index}")
         self._term = 0
         self._calls = 0
+        self.only_passes = all(isinstance(term.action, Pass) for term in fault.terms)
 
     def matches(self, arguments: Arguments) -> bool:
         if not self._where:
@@ -58,10 +59,6 @@ class _Rule:
             self._term += 1
             self._calls = 0
         return term if term.trigger.applies(self._dice.random) else None
-
-    @property
-    def only_passes(self) -> bool:
-        return all(isinstance(term.action, Pass) for term in self.fault.terms)
 
 
 class Reached:
@@ -153,7 +150,7 @@ class Ledger:
             self.reached[point] += 1
             rules = self._rules_at.get(point)
             if rules is None:
-                rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.point.fullmatch(point))
+                rules = self._rules_for(point)
             chosen = _choose(rules, arguments) if rules else None
             if chosen is None and quiet:
                 return Reached(point, None, None, False)
@@ -161,6 +158,23 @@ class Ledger:
             injection = None if chosen is None else self._inject(*chosen, point, at_s)
             entry = self._note(point, at_s, about, injection)
         return Reached(point, entry, injection, chosen is not None and chosen[1].lost)
+
+    def passes(self, point: str) -> bool:
+        """Count a call at `point` if no rule is about that: then nothing happens there; `SimulatedDeath` like `reach`."""
+        if self.dead:
+            raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
+        with self._lock:
+            rules = self._rules_at.get(point)
+            if rules is None:
+                rules = self._rules_for(point)
+            if rules:
+                return False
+            self.reached[point] += 1
+            return True
+
+    def _rules_for(self, point: str) -> tuple[_Rule, ...]:
+        rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.point.fullmatch(point))
+        return rules
 
     def note(self, point: str, about: object, outcome: str) -> None:
         """Put something into the trace that never came as far as a point."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from backends.base import TerminalMultiplexer
@@ -51,21 +52,16 @@ class _Proxy(TerminalMultiplexer, guarded=False):
             raise AttributeError(name)
         return getattr(self._inner, name)
 
-    def _call(self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        def proceed() -> object:
-            try:
-                return getattr(self._inner, operation.name)(*args, **kwargs)
-            except MultiplexerError:
-                raise
-            except Exception as raw:
-                self._ledger.note(f"leak.{operation.name}", about, f"{LET_OUT} {type(raw).__name__}")
-                raise
+    def _call(self, operation: Operation, point: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        arguments = partial(_by_name, operation, args, kwargs)
+        with self._ledger.reach(point, _About(operation, arguments), arguments, quiet=True) as reached:
 
-        def arguments() -> dict[str, object]:
-            return {**dict(zip(operation.arguments, args, strict=False)), **kwargs}
-
-        about = _About(operation, arguments)
-        with self._ledger.reach(f"leak.{operation.name}", about, arguments, quiet=True) as reached:
+            def proceed() -> object:
+                try:
+                    return getattr(self._inner, operation.name)(*args, **kwargs)
+                except Exception as raw:
+                    self._let_out(raw, operation, point, args, kwargs)
+                    raise
 
             def instead(action: Action, _: Callable[[], object]) -> object:
                 raise self._ledger.failure(reached, action)
@@ -73,6 +69,17 @@ class _Proxy(TerminalMultiplexer, guarded=False):
             answer = self._ledger.answer(reached, proceed, instead, deadline_s=self._seam.deadline_s(operation))
             reached.answered(answer)
             return answer
+
+    def _let_out(
+        self, raw: Exception, operation: Operation, point: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if not isinstance(raw, MultiplexerError):
+            about = _About(operation, partial(_by_name, operation, args, kwargs))
+            self._ledger.note(point, about, f"{LET_OUT} {type(raw).__name__}")
+
+
+def _by_name(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, object]:
+    return {**dict(zip(operation.arguments, args, strict=False)), **kwargs}
 
 
 class _About:
@@ -89,8 +96,16 @@ class _About:
 
 
 def _handing_on(operation: Operation) -> Callable[..., object]:
+    name, point = operation.name, f"leak.{operation.name}"
+
     def run(self: _Proxy, *args: Any, **kwargs: Any) -> object:
-        return self._call(operation, args, kwargs)
+        if not self._ledger.passes(point):
+            return self._call(operation, point, args, kwargs)
+        try:
+            return getattr(self._inner, name)(*args, **kwargs)
+        except Exception as raw:
+            self._let_out(raw, operation, point, args, kwargs)
+            raise
 
     # The wrapped function's own attributes are left behind: they would make the method abstract.
     return functools.wraps(getattr(TerminalMultiplexer, operation.name), updated=())(run)

@@ -33,9 +33,13 @@ class MuxPoint:
         if self._live is not None:
             self._live.reach(call)
         point = f"mux.{call.operation.name}"
-        with self._ledger.reach(point, call, lambda: call.arguments) as reached:
-            if self._observes:
-                self._open[call.number] = reached
+        reached = self._ledger.reach(point, call, lambda: call.arguments)
+        if self._observes:
+            self._open[call.number] = reached
+            if reached.injection is None:
+                # How it ended is noted by `finished`.
+                return proceed()
+        with reached:
 
             def instead(action: Action, inner: Callable[[], object]) -> object:
                 return self._instead(call.operation, reached, action, inner)

@@ -138,3 +138,19 @@ def test_nothing_is_reached_after_death() -> None:
     with pytest.raises(SimulatedDeath):
         ledger.reach("mux.available")
     assert not ledger.reached
+
+
+def test_a_point_that_no_rule_is_about_is_only_counted() -> None:
+    """It takes no place in the trace, and is not passed by where a rule is about it or the process is dead."""
+    ledger = ledger_of("leak.version=1*timeout")
+
+    assert [ledger.passes("leak.has_session"), ledger.passes("leak.version"), ledger.passes("leak.has_session")] == [
+        True,
+        False,
+        True,
+    ]
+    assert ledger.reached == {"leak.has_session": 2}
+    assert ledger.trace == []
+    ledger.dead = True
+    with pytest.raises(SimulatedDeath):
+        ledger.passes("leak.has_session")
