@@ -8,15 +8,16 @@ simulation in which waiting is free: it jumps from one scheduled event to the ne
 from __future__ import annotations
 
 import heapq
+import math
 import os
 import select
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-__all__ = ["Clock", "ScaledClock", "SystemClock", "VirtualClock", "Waker", "timestamp"]
+__all__ = ["Clock", "Gathered", "ScaledClock", "SystemClock", "VirtualClock", "Waker", "timestamp"]
 
 
 class Waker:
@@ -68,6 +69,10 @@ class Waker:
                     os.write(write_end, b"!")
             return self._fds[0]
 
+    def descriptors(self) -> Sequence[int]:
+        """Descriptors of which one is readable once the waker is set: what a real wait waits for."""
+        return (self.fileno(),)
+
     def close(self) -> None:
         """Give the descriptors back; the flag stays as it is."""
         with self._making:
@@ -79,6 +84,22 @@ class Waker:
     def __del__(self) -> None:
         if getattr(self, "_fds", None) is not None:
             self.close()
+
+
+class Gathered(Waker):
+    """A waker that is set by `wake`, and while any of `others` is set; `clear` clears what `wake` has set."""
+
+    def __init__(self, *others: Waker) -> None:
+        super().__init__()
+        self._others = others
+
+    def is_set(self) -> bool:
+        """Whether anything ends a wait now."""
+        return super().is_set() or any(other.is_set() for other in self._others)
+
+    def descriptors(self) -> Sequence[int]:
+        """See `Waker.descriptors`."""
+        return [*super().descriptors(), *(fd for other in self._others for fd in other.descriptors())]
 
 
 class Clock(ABC):
@@ -126,8 +147,24 @@ class SystemClock(Clock):
             left = end - time.monotonic()
             if left <= 0:
                 return False
-            select.select([waker.fileno()], [], [], left)
+            _wait_for_one(waker.descriptors(), left)
         return True
+
+
+def _wait_for_one(descriptors: Sequence[int], seconds: float) -> None:
+    """Until one of them is readable, `seconds` at most."""
+    if not hasattr(select, "poll"):
+        select.select(descriptors, [], [], seconds)
+        return
+    # A process with many descriptors open has some that `select` cannot take.
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    poll.poll(min(math.ceil(seconds * 1000), _LONGEST_POLL_MS))
+
+
+_LONGEST_POLL_MS = 2**31 - 1
+"""What the system call takes; whoever waits longer waits again."""
 
 
 class ScaledClock(Clock):

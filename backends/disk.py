@@ -16,9 +16,11 @@ import os
 import shutil
 import stat as stat_module
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 from backends.later import later
 
@@ -30,6 +32,7 @@ if _POSIX:
 __all__ = ["Disk", "FileInfo", "LockHandle", "LockHeld", "RealDisk", "StrPath"]
 
 take_lock = later("backends.locks:take")
+watch_directories = later("backends.file_watch:watch_directories")
 
 StrPath = str | os.PathLike[str]
 
@@ -150,6 +153,15 @@ class Disk(ABC):
     @abstractmethod
     def free_bytes(self, path: StrPath) -> int:
         """Room left where `path` is."""
+
+    def watch(self, directories: Sequence[StrPath], tell: Callable[[str], None]) -> Callable[[], None]:
+        """Tell the path of each file that is left in one of `directories`, or below, soon after it is whole there.
+
+        Left is what is renamed or linked there, or was written and closed; names that begin with a dot are passed over. `tell`
+        is called from any thread and must not wait. What comes back ends the watch and is harmless twice. Raises `OSError`
+        where nothing tells; and as telling may fail at any time, whoever must not miss a file looks now and then.
+        """
+        raise OSError(errno.ENOTSUP, "nothing tells of files here")
 
 
 class RealDisk(Disk):
@@ -341,6 +353,10 @@ class RealDisk(Disk):
     def free_bytes(self, path: StrPath) -> int:
         """See `Disk.free_bytes`."""
         return shutil.disk_usage(path).free
+
+    def watch(self, directories: Sequence[StrPath], tell: Callable[[str], None]) -> Callable[[], None]:
+        """See `Disk.watch`."""
+        return cast(Callable[[], None], watch_directories([os.fspath(one) for one in directories], tell))
 
 
 class _RealLock(LockHandle):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
@@ -102,6 +102,7 @@ class MemoryDisk(Disk):
 
     Locks belong to the disk: they are held until released or until `forget_locks`. Modification times are read from
     `clock` (all zero without one). `free` is what `free_bytes` answers, whatever is written; only where it is 0 nothing can be.
+    `tells` is whether files can be watched.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -110,8 +111,10 @@ class MemoryDisk(Disk):
         self._links = 0
         self._nodes: dict[str, _Node] = {"/": self._new(_Kind.DIRECTORY)}
         self._locks: dict[str, _MemoryLock] = {}
+        self._watches: list[tuple[tuple[str, ...], Callable[[str], None]]] = []
         self.mutations: list[Mutation] = []
         self.free = 1 << 40
+        self.tells = True
 
     def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
         """See `Disk.read`."""
@@ -134,6 +137,7 @@ class MemoryDisk(Disk):
             raise _error(errno.ENOSPC, path)
         node.data += data
         self.mutations.append(Mutation("write", name, node.number, len(data), bytes(data), directory=directory.number))
+        self._tell(name)
 
     def append(self, path: StrPath, data: bytes) -> int:
         """See `Disk.append`; takes everything."""
@@ -150,6 +154,7 @@ class MemoryDisk(Disk):
         node.modified = self._now()
         directory = self._above(name) if made else 0
         self.mutations.append(Mutation("append", name, node.number, len(data), bytes(data), "", made, directory))
+        self._tell(name)
         return len(data)
 
     def truncate(self, path: StrPath, size: int) -> None:
@@ -184,6 +189,7 @@ class MemoryDisk(Disk):
         self._move(node, old, new)
         mutation = Mutation("replace", old, node.number, len(node.data), target=new, directory=directory.number)
         self.mutations.append(mutation)
+        self._tell(new)
 
     def remove(self, path: StrPath) -> None:
         """See `Disk.remove`."""
@@ -280,6 +286,27 @@ class MemoryDisk(Disk):
         if name not in self._nodes:
             raise self._absent(name, path)
         return self.free
+
+    def watch(self, directories: Sequence[StrPath], tell: Callable[[str], None]) -> Callable[[], None]:
+        """See `Disk.watch`; tells within the operation that leaves the file."""
+        if not self.tells:
+            raise _error(errno.ENOSPC, "inotify")
+        for path in directories:
+            self.listdir(path)
+        watch = tuple(self._followed(path).rstrip("/") + "/" for path in directories), tell
+        self._watches.append(watch)
+
+        def unwatch() -> None:
+            if watch in self._watches:
+                self._watches.remove(watch)
+
+        return unwatch
+
+    def _tell(self, name: str) -> None:
+        """Tell whoever watches that there is a whole file of that name."""
+        for above, tell in list(self._watches):
+            if name.startswith(above) and not _split(name)[1].startswith("."):
+                tell(name)
 
     def forget_locks(self) -> None:
         """Give every lock back, as the kernel does when its holder dies."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -23,12 +24,14 @@ from typing import NamedTuple
 import psutil
 
 from backends.clock import Clock, SystemClock, Waker
+from backends.pidfd import open_pidfd
 from backends.posix_signals import SIGCONT, SIGSTOP
 from backends.running import OUTPUT_LIMIT, Completed, Job, SystemJob, last, run_in_foreground, run_piped
 
 __all__ = [
     "OUTPUT_LIMIT",
     "Completed",
+    "Deaths",
     "Job",
     "Liveness",
     "ProcessIdentity",
@@ -59,6 +62,24 @@ class ProcessIdentity:
     boot_id: str
 
 
+class Deaths(Waker):
+    """Processes that are watched, and a waker that is set while one that has ended was not taken.
+
+    This one is for hosts where nothing tells of an end: it watches nobody.
+    """
+
+    def watch(self, identity: ProcessIdentity) -> bool:
+        """Watch that process until it is taken or dropped; whether its end will be told."""
+        return False
+
+    def drop(self, identity: ProcessIdentity) -> None:
+        """Watch it no longer; harmless where it is not watched."""
+
+    def take(self) -> list[ProcessIdentity]:
+        """Who has ended since the last time, none of them watched any more."""
+        return []
+
+
 class ProcessTable(ABC):
     """The processes of one host."""
 
@@ -81,6 +102,10 @@ class ProcessTable(ABC):
     @abstractmethod
     def liveness(self, identity: ProcessIdentity) -> Liveness:
         """Whether exactly that process still runs; a zombie is dead, another boot's process too."""
+
+    def deaths(self) -> Deaths:
+        """Whom to tell which processes to watch for their end; for the caller to close."""
+        return Deaths()
 
     @abstractmethod
     def tree(self, identity: ProcessIdentity) -> list[ProcessIdentity]:
@@ -198,6 +223,10 @@ class SystemProcessTable(ProcessTable):
             return Liveness.UNKNOWN
         return Liveness.ALIVE if _same_start(seen.started, identity.started) else Liveness.DEAD
 
+    def deaths(self) -> Deaths:
+        """See `ProcessTable.deaths`; through pidfds, where the kernel has them."""
+        return _PidfdDeaths(self) if hasattr(select, "epoll") else Deaths()
+
     def tree(self, identity: ProcessIdentity) -> list[ProcessIdentity]:
         """See `ProcessTable.tree`."""
         if self.liveness(identity) is not Liveness.ALIVE:
@@ -292,6 +321,70 @@ class SystemProcessTable(ProcessTable):
             return clock.host_seconds(left)
 
         return host_seconds_left
+
+
+class _PidfdDeaths(Deaths):
+    """One descriptor that is readable while any of those watched has ended."""
+
+    def __init__(self, table: ProcessTable) -> None:
+        super().__init__()
+        self._table = table
+        self._epoll = select.epoll()
+        self._watched: dict[int, ProcessIdentity] = {}
+        self._descriptors: dict[ProcessIdentity, int] = {}
+
+    def watch(self, identity: ProcessIdentity) -> bool:
+        """See `Deaths.watch`; no process is watched for whom others would go without a descriptor."""
+        if identity in self._descriptors:
+            return True
+        found = open_pidfd(identity.pid, lambda: self._table.liveness(identity) is Liveness.ALIVE)
+        if found is None:
+            return False
+        if found >= _most_descriptors() - _SPARE_DESCRIPTORS:
+            os.close(found)
+            return False
+        self._epoll.register(found, select.EPOLLIN)
+        self._watched[found] = identity
+        self._descriptors[identity] = found
+        return True
+
+    def drop(self, identity: ProcessIdentity) -> None:
+        """See `Deaths.drop`."""
+        if identity in self._descriptors:
+            self._forget(self._descriptors[identity])
+
+    def take(self) -> list[ProcessIdentity]:
+        """See `Deaths.take`."""
+        return [self._forget(descriptor) for descriptor, _ in self._epoll.poll(0)]
+
+    def is_set(self) -> bool:
+        """See `Waker.is_set`."""
+        return bool(self._epoll.poll(0, 1))
+
+    def descriptors(self) -> Sequence[int]:
+        """See `Waker.descriptors`."""
+        return (self._epoll.fileno(),)
+
+    def close(self) -> None:
+        """See `Waker.close`; nobody is watched any more."""
+        for descriptor in list(self._watched):
+            self._forget(descriptor)
+        self._epoll.close()
+
+    def _forget(self, descriptor: int) -> ProcessIdentity:
+        self._epoll.unregister(descriptor)
+        os.close(descriptor)
+        identity = self._watched.pop(descriptor)
+        del self._descriptors[identity]
+        return identity
+
+
+_SPARE_DESCRIPTORS = 256
+"""As many of those that a process may have are left to commands, files and clients; chosen."""
+
+
+def _most_descriptors() -> int:
+    return int(psutil.Process().rlimit(psutil.RLIMIT_NOFILE)[0])
 
 
 def _act_as(signum: int, process: psutil.Process) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from backends.clock import Clock, VirtualClock, Waker
 from backends.posix_signals import SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH
-from backends.processes import Completed, Job, Liveness, ProcessIdentity, ProcessTable, last
+from backends.processes import Completed, Deaths, Job, Liveness, ProcessIdentity, ProcessTable, last
 
 __all__ = ["Command", "SimulatedProcessTable"]
 
@@ -41,7 +41,8 @@ class SimulatedProcessTable(ProcessTable):
     `commands` are what can be run, by the first word of the argv; `true` and `false` are there, anything else is
     `FileNotFoundError`. A pid in `unknowable` has liveness UNKNOWN. `sent` lists every signal that found a process,
     `shown` what had the terminal, and in which environment. A command that is started as a job takes the seconds that
-    `lasting` says (0 s) and is called at their end; `started` lists every job, its argv and its variables.
+    `lasting` says (0 s) and is called at their end; `started` lists every job, its argv and its variables. `tells` is whether anybody can
+    be told of ends.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class SimulatedProcessTable(ProcessTable):
         self._boot_id = boot_id
         self._next_pid = FIRST_PID
         self._running: dict[int, _Process] = {}
+        self._deaths: list[_SimulatedDeaths] = []
         self.commands: dict[str, Command] = {"true": _ending(0), "false": _ending(1), **(commands or {})}
         self.lasting: dict[str, float] = {}
         self.started: list[tuple[tuple[str, ...], Mapping[str, str]]] = []
         self.unknowable: set[int] = set()
+        self.tells = True
         self.sent: list[tuple[int, int]] = []
         self.shown: list[tuple[tuple[str, ...], dict[str, str]]] = []
         self._me = self.spawn()
@@ -87,7 +90,10 @@ class SimulatedProcessTable(ProcessTable):
 
     def exit(self, pid: int) -> None:
         """The process is gone; harmless twice."""
-        self._running.pop(pid, None)
+        gone = self._running.pop(pid, None)
+        if gone is not None:
+            for watch in list(self._deaths):
+                watch.told(gone.identity)
 
     def replace_me(self) -> ProcessIdentity:
         """This process dies and another one takes its place: what a killed and restarted driver sees."""
@@ -97,7 +103,8 @@ class SimulatedProcessTable(ProcessTable):
 
     def reboot(self) -> None:
         """Every process is gone, and the host has another boot id; pids begin anew."""
-        self._running.clear()
+        for pid in list(self._running):
+            self.exit(pid)
         name, _, number = self._boot_id.rpartition("-")
         self._boot_id = f"{name}-{int(number) + 1}" if number.isdigit() else f"{self._boot_id}-2"
         self._next_pid = FIRST_PID
@@ -133,6 +140,10 @@ class SimulatedProcessTable(ProcessTable):
         process = self._running.get(identity.pid)
         same = process is not None and process.identity.started == identity.started
         return Liveness.ALIVE if same else Liveness.DEAD
+
+    def deaths(self) -> Deaths:
+        """See `ProcessTable.deaths`; of a process that nobody can know of nothing is told."""
+        return _SimulatedDeaths(self, self._deaths) if self.tells else Deaths()
 
     def tree(self, identity: ProcessIdentity) -> list[ProcessIdentity]:
         """See `ProcessTable.tree`."""
@@ -218,6 +229,48 @@ class SimulatedProcessTable(ProcessTable):
     def now(self) -> float:
         """Monotonic seconds of the host."""
         return self._clock.monotonic()
+
+
+class _SimulatedDeaths(Deaths):
+    """Is told of every process that ends, from when it is made until it is closed."""
+
+    def __init__(self, table: SimulatedProcessTable, told: list[_SimulatedDeaths]) -> None:
+        super().__init__()
+        self._table = table
+        self._told = told
+        self._watched: set[ProcessIdentity] = set()
+        self._ended: list[ProcessIdentity] = []
+        told.append(self)
+
+    def told(self, identity: ProcessIdentity) -> None:
+        """That process has ended."""
+        if identity in self._watched:
+            self._watched.remove(identity)
+            self._ended.append(identity)
+            self.wake()
+
+    def watch(self, identity: ProcessIdentity) -> bool:
+        """See `Deaths.watch`."""
+        if self._table.liveness(identity) is not Liveness.ALIVE:
+            return False
+        self._watched.add(identity)
+        return True
+
+    def drop(self, identity: ProcessIdentity) -> None:
+        """See `Deaths.drop`."""
+        self._watched.discard(identity)
+
+    def take(self) -> list[ProcessIdentity]:
+        """See `Deaths.take`."""
+        self.clear()
+        taken, self._ended = self._ended, []
+        return taken
+
+    def close(self) -> None:
+        """See `Waker.close`."""
+        super().close()
+        if self in self._told:
+            self._told.remove(self)
 
 
 class _SimulatedJob(Job):

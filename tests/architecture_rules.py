@@ -56,6 +56,7 @@ LAYERS: tuple[Layer, ...] = (
                 "entropy",
                 "later",
                 "locks",
+                "file_watch",
                 "installed",
             )
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -64,13 +64,14 @@ def _not_at_all(action: Action, reached: Reached) -> None:
 
 
 class FaultyDisk(Disk):
-    """A disk that goes wrong as planned; what has no point (`info`, `locked`, `free_bytes`) only stops at death."""
+    """A disk that goes wrong as planned; what has no point (`info`, `locked`, `free_bytes`, `watch`) only stops at death."""
 
     def __init__(self, inner: Disk, ledger: Ledger) -> None:
         self._inner = inner
         self._ledger = ledger
         self._locks: list[LockHandle] = []
-        # The kernel gives back the locks of a process that dies.
+        self._watches: list[Callable[[], None]] = []
+        # The kernel gives back what a process that dies has held.
         ledger.at_death.append(self._release_all)
 
     def read(self, path: StrPath, limit: int = READ_LIMIT) -> bytes:
@@ -157,6 +158,12 @@ class FaultyDisk(Disk):
         """See `Disk.free_bytes`."""
         return self._alive().free_bytes(path)
 
+    def watch(self, directories: Sequence[StrPath], tell: Callable[[str], None]) -> Callable[[], None]:
+        """See `Disk.watch`."""
+        unwatch = self._alive().watch(directories, tell)
+        self._watches.append(unwatch)
+        return unwatch
+
     def _alive(self) -> Disk:
         if self._ledger.dead:
             raise SimulatedDeath("the process is dead: nobody looks at the disk")
@@ -165,6 +172,8 @@ class FaultyDisk(Disk):
     def _release_all(self) -> None:
         for handle in self._locks:
             handle.release()
+        for unwatch in self._watches:
+            unwatch()
 
     def _at(
         self,

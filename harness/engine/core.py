@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from backends.base import TerminalMultiplexer
-from backends.clock import Clock
+from backends.clock import Clock, Waker
 from backends.disk import Disk
 from backends.entropy import Entropy
 from backends.errors import TransportError
@@ -182,10 +182,11 @@ class Core:
         """Make the state durable."""
         self.store.save(self.state)
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass; a stop ends it early."""
-        self.outside.clock.wait(seconds, self.switch.waker)
+    def wait(self, seconds: float, waker: Waker | None = None) -> bool:
+        """Let time pass; a stop ends it early, and so does `waker`, which a stop has to set as well: whether it did."""
+        woken = self.outside.clock.wait(seconds, waker or self.switch.waker)
         self.switch.check()
+        return woken
 
     def note_seam(self) -> None:
         """Journal that the multiplexer fell silent, or that it answers again; whoever is stopped does not wait for answers."""

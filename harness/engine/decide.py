@@ -6,6 +6,7 @@ wins, in the order of `ROWS`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +28,7 @@ __all__ = [
     "TimeOut",
     "Wait",
     "decide",
+    "next_due",
 ]
 
 
@@ -129,6 +131,18 @@ def decide(seen: Observation, budget: Budget) -> Decision:
         if decision is not None:
             return decision
     return Wait("the agent is at work")
+
+
+def next_due(seen: Observation, budget: Budget) -> float:
+    """When `decide` may come to something else by time alone, in monotonic seconds; infinite where it never will."""
+    times = [budget.deadline_s]
+    if seen.parked_until_s is not None:
+        times.append(seen.parked_until_s)
+    if seen.turn_ended_s is not None:
+        asked_s = seen.turn_ended_s if seen.asked_s is None else max(seen.turn_ended_s, seen.asked_s)
+        lively_s = asked_s if seen.grown_s is None else max(asked_s, seen.grown_s)
+        times += [asked_s + budget.result_grace_s, lively_s + budget.stall_grace_s]
+    return min((time for time in times if time > seen.now), default=math.inf)
 
 
 def _result(seen: Observation, budget: Budget) -> Decision | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 
 from harness.engine.core import Core
 from harness.engine.events import Event, EventKind, read_result
@@ -26,12 +27,33 @@ class Hearing:
 
     def read(self, sessions: Sequence[Session]) -> None:
         """Take in whatever is new, for all of `sessions`."""
+        self._read_events(sessions)
+        for session in sessions:
+            self._read_files(session)
+
+    def read_in(self, sessions: Sequence[Session], directories: Collection[str]) -> list[Session]:
+        """Take in what was left in these directories; which of `sessions` it was about."""
+        heard = self._read_events(sessions)
+        for session in sessions:
+            if os.path.dirname(session.context.result_file) in directories or session.token in heard:
+                heard.add(session.token)
+                self._read_files(session)
+        return [session for session in sessions if session.token in heard]
+
+    def _read_files(self, session: Session) -> None:
+        if session.phase in (Phase.LIVE, Phase.UNCERTAIN):
+            self._read_transcript(session)
+            self.read_result(session)
+
+    def _read_events(self, sessions: Sequence[Session]) -> set[str]:
+        """Hand out the new events; the tokens of those that one was about."""
         events, notes = self.core.events.poll()
         for note in notes[:_NOTES]:
             self.core.journal("event-skipped", note=note)
         if len(notes) > _NOTES:
             self.core.journal("event-skipped", note=f"and {len(notes) - _NOTES} more")
         now = self.core.now
+        heard = set()
         by_token = {session.token: session for session in sessions}
         for event in events:
             session = by_token.get(event.token)
@@ -40,10 +62,8 @@ class Hearing:
                 self.transcripts.heed(event)
                 self.core.journal("event", task=session.task.key, kind=str(event.kind))
                 self._note_decision(session, event)
-        for session in sessions:
-            if session.phase in (Phase.LIVE, Phase.UNCERTAIN):
-                self._read_transcript(session)
-                self.read_result(session)
+                heard.add(session.token)
+        return heard
 
     def _read_transcript(self, session: Session) -> None:
         """Take in the turns that failed without a hook; a turn of which a hook has told has ended already."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backends.errors import MultiplexerError, TransportError
 from backends.processes import Liveness
+from harness.engine.attention import Attention
 from harness.engine.core import Core
 from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, Wait, decide
 from harness.engine.hearing import Hearing
@@ -31,8 +32,9 @@ _FAILURE = 300
 class Living:
     """Observes sessions, decides, and acts; the last act is to record how a session ended."""
 
-    def __init__(self, core: Core, windows: Windows, hearing: Hearing) -> None:
+    def __init__(self, core: Core, windows: Windows, hearing: Hearing, attention: Attention) -> None:
         self.core = core
+        self.attention = attention
         self.windows = windows
         self.hearing = hearing
 
@@ -60,6 +62,7 @@ class Living:
         table = self.core.outside.processes
         found = [table.identify(pid) for pid in self.windows.pids(session.window_id) or ()]
         session.processes = [identity for identity in found if identity is not None]
+        session.watched = all([self.attention.watch(identity) for identity in session.processes])
         session.attempt.pids = [ProcessRef(identity.pid, identity.started) for identity in session.processes]
         if session.processes:
             self.core.save()
@@ -95,8 +98,12 @@ class Living:
     def _ask_for_exit(self, session: Session) -> None:
         """Learn how a dead window ended; a multiplexer may see the end of the output before it has reaped the process."""
         session.exit = session.exit or self.windows.exit(session.window_id)
-        if session.exit is None and not session.exit_awaited:
-            session.exit_awaited = True
+        if session.exit is not None:
+            return
+        if session.exit_awaited_s is None:
+            session.exit_awaited_s = self.core.now
+            session.liveness = Liveness.UNKNOWN
+        elif self.core.now - session.exit_awaited_s < self.core.plan.poll_s:
             session.liveness = Liveness.UNKNOWN
 
     def _process_liveness(self, session: Session) -> Liveness:

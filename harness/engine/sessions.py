@@ -92,8 +92,12 @@ class Session:
     unknown_looks: int = 0
     """How often nobody could tell whether it lives."""
     exit: WindowExit | None = None
-    exit_awaited: bool = False
-    """Whether one more poll was spent on learning how the window ended."""
+    exit_awaited_s: float | None = None
+    """Since when it is waited for word of how the window ended."""
+    watched: bool = False
+    """Whether the end of its process will be told."""
+    ended_s: float | None = None
+    """When the end of one of its processes was last told."""
 
     @property
     def token(self) -> str:

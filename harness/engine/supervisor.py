@@ -7,8 +7,13 @@ and after every question, so that a hanging multiplexer delays a finished agent 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+from harness.engine.attention import Attention
 from harness.engine.commands import Commands
 from harness.engine.core import GRACEFULLY, Core
+from harness.engine.decide import next_due
 from harness.engine.events import Result
 from harness.engine.hearing import Hearing
 from harness.engine.launching import launch_context, write_prompt
@@ -31,6 +36,11 @@ UNREACHABLE = "multiplexer-unreachable"
 """The stage of a run that is paused because nobody answers."""
 _FAST_POLL_S = 0.1
 """Seconds between looks at what should be over soon: a session that is being ended, a command that was just started."""
+_SOON_S = 0.005
+"""Seconds after a process was told to have ended until its window is looked at again; then twice as long, and so on."""
+_PAUSE = 4.0
+"""After what agents left was heard, the next is heard no sooner than after so many times as long: a flood of it has its share
+of the processor, and no more."""
 _FAST_S = 5.0
 """Seconds after which these are looked at as seldom as anything else."""
 
@@ -45,7 +55,8 @@ class Supervisor:
         windows.between = self._between_calls
         self.settling = Settling(core, commands)
         self.hearing = Hearing(core)
-        self.living = Living(core, windows, self.hearing)
+        self.attention = Attention(core.outside.disk, core.outside.processes, core.switch.waker)
+        self.living = Living(core, windows, self.hearing, self.attention)
         self.strays = Strays(core, windows)
         self.starting = Starting(core, windows, self.settling, self.living, self.strays)
         self.leaving = Leaving(core, windows)
@@ -54,6 +65,12 @@ class Supervisor:
 
     def run(self) -> Paused | None:
         """Drive until every task is over (`None`) or the run has to pause."""
+        with self.attention.on(self.core.run_dir):
+            if self.attention.problem is not None:
+                self.core.journal("files-not-watched", why=self.core.store.describe(self.attention.problem))
+            return self._drive()
+
+    def _drive(self) -> Paused | None:
         while True:
             self.core.checkpoint("schedule")
             if not self.core.winding_down():
@@ -70,7 +87,47 @@ class Supervisor:
             if not self._busy() and self._pause is None and self.core.winding_down():
                 raise RunStopped(GRACEFULLY, None)
             if self._busy() or (self._pause is None and self._next() is None):
-                self.core.wait(self._poll_s())
+                self._rest()
+
+    def _rest(self) -> None:
+        """Wait until it is time to look, or a process is told to have ended; hear what agents leave meanwhile."""
+        core = self.core
+        until_s = min(core.now + self._poll_s(), self._due_s(self.sessions))
+        while core.now < until_s and core.wait(until_s - core.now, self.attention.waker):
+            if self._note_ends():
+                return
+            began_s = core.now
+            heard, ended = self._hear()
+            if ended:
+                return
+            until_s = min(until_s, core.now + self._poll_s(), self._due_s(heard))
+            pause_s = min(_PAUSE * (core.now - began_s), until_s - core.now)
+            if pause_s > 0:
+                core.wait(pause_s)
+
+    def _note_ends(self) -> bool:
+        """Note for their sessions which processes have ended; whether any has."""
+        ended = self.attention.ended()
+        for session in self.sessions if ended else ():
+            if any(process in ended for process in session.processes):
+                session.ended_s = self.core.now
+        return bool(ended)
+
+    def _hear(self) -> tuple[list[Session], bool]:
+        """Act upon what agents have left: which sessions it was about, and whether that ended one."""
+        heard = self.hearing.read_in(self.sessions, self.attention.directories())
+        live = [session for session in heard if session.phase is Phase.LIVE]
+        for session in live:
+            self.living.act(session)
+        return heard, any(session.phase is not Phase.LIVE for session in live)
+
+    def _due_s(self, sessions: Sequence[Session]) -> float:
+        """When time alone is the next to change what is to be done about one of `sessions`, in monotonic seconds."""
+        plan, now = self.core.plan, self.core.now
+        live = [session for session in sessions if session.phase is Phase.LIVE]
+        times = [next_due(session.observation(now), session.budget(plan)) for session in live]
+        times += [s.enter_due_s for s in live if s.enter_due_s is not None and s.enter_due_s > now]
+        return min(times, default=math.inf)
 
     def settle(self, task: TaskPlan, state: TaskState, result: Result | None) -> None:
         """Move the task on from its newest attempt, which is over; the first that needs a person pauses the run."""
@@ -100,6 +157,10 @@ class Supervisor:
 
     def _poll_s(self) -> float:
         core = self.core
+        told = [session.ended_s for session in self.sessions if session.ended_s is not None]
+        if told and core.now - max(told) < core.plan.poll_s:
+            # The multiplexer learns of it at about the same time as we do.
+            return min(core.plan.poll_s, max(_SOON_S, core.now - max(told)))
         begun = [session.since for session in self.sessions if session.phase is Phase.ENDING]
         begun += [one.since for one in self.settling.verifications]
         fresh = any(core.now - since < _FAST_S for since in begun)
@@ -211,6 +272,8 @@ class Supervisor:
             self.core.journal("session-gone", task=session.task.key, number=session.attempt.number)
             self.settle(session.task, session.state, session.result)
         session.enter(Phase.GONE, self.core.now)
+        for process in session.processes:
+            self.attention.drop(process)
 
     def _give_up_waiting(self, session: Session) -> None:
         """Pause the run if a session cannot be started or ended for as long as a session may take."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from backends.clock import ScaledClock, SystemClock, VirtualClock, Waker, timestamp
+from backends.clock import Clock, Gathered, ScaledClock, SystemClock, VirtualClock, Waker, timestamp
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -186,3 +186,27 @@ def test_system_time_passes_in_seconds() -> None:
     assert clock.monotonic() - before >= 0.01
     assert clock.wall() > 1_700_000_000
     assert clock.host_seconds(3) == 3
+
+
+@pytest.mark.parametrize("clock", [VirtualClock(), SystemClock()], ids=["virtual", "system"])
+@pytest.mark.parametrize("woken", [0, 1, 2])
+def test_a_gathered_waker_is_set_while_any_of_its_wakers_is(clock: Clock, woken: int) -> None:
+    """Also where another one was never waited for; and clearing it clears nothing of theirs."""
+    one, other = Waker(), Waker()
+    gathered = Gathered(one, other)
+    [gathered, one, other][woken].wake()
+
+    assert clock.wait(3600, gathered)
+    gathered.clear()
+    assert clock.wait(0, gathered) == (woken != 0)
+
+
+def test_a_gathered_waker_ends_a_real_wait_from_another_thread() -> None:
+    """Whichever of its wakers is set there."""
+    one = Waker()
+    gathered = Gathered(Waker(), one)
+    thread = threading.Timer(0.05, one.wake)
+    thread.start()
+
+    assert SystemClock().wait(60, gathered)
+    thread.join()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from backends.clock import SystemClock, Waker
+from backends.pidfd import pidfd_works
 from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
 from backends.processes import Completed, Job, Liveness, ProcessIdentity, SystemProcessTable
 
@@ -328,3 +329,64 @@ def test_this_process_knows_itself_and_its_host(table: SystemProcessTable) -> No
     assert table.liveness(table.me()) is Liveness.ALIVE
     assert table.host()
     assert table.boot_id() == SystemProcessTable().boot_id()
+
+
+@pytest.mark.skipif(not pidfd_works(), reason="this kernel tells of no process by a descriptor")
+def test_the_end_of_a_watched_process_is_told_once(table: SystemProcessTable, sleeper: ProcessIdentity) -> None:
+    """A wait ends by it; a zombie has ended, too."""
+    deaths = table.deaths()
+    assert deaths.watch(sleeper)
+    assert deaths.watch(sleeper)
+    assert not SystemClock().wait(0, deaths)
+    assert deaths.take() == []
+
+    os.kill(sleeper.pid, signal.SIGKILL)
+
+    assert SystemClock().wait(30, deaths)
+    assert deaths.take() == [sleeper]
+    assert deaths.take() == []
+    assert not SystemClock().wait(0, deaths)
+    deaths.close()
+
+
+@pytest.mark.skipif(not pidfd_works(), reason="this kernel tells of no process by a descriptor")
+def test_whoever_is_not_watched_any_more_ends_no_wait(table: SystemProcessTable, sleeper: ProcessIdentity) -> None:
+    """Dropped twice without harm."""
+    deaths = table.deaths()
+    deaths.watch(sleeper)
+    deaths.drop(sleeper)
+    deaths.drop(sleeper)
+    os.kill(sleeper.pid, signal.SIGKILL)
+
+    assert gone(table, sleeper.pid)
+    assert not SystemClock().wait(0, deaths)
+    deaths.close()
+
+
+def test_a_process_that_has_ended_or_never_was_cannot_be_watched(
+    table: SystemProcessTable, sleeper: ProcessIdentity
+) -> None:
+    """Nobody else who has its pid is watched in its place; and descriptors are given back."""
+    deaths = table.deaths()
+    before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    assert not deaths.watch(ProcessIdentity(sleeper.pid, sleeper.started + 5, sleeper.boot_id))
+    assert not deaths.watch(ProcessIdentity(sleeper.pid, sleeper.started, "another boot"))
+    assert sys.platform != "linux" or len(os.listdir("/proc/self/fd")) == before
+    deaths.close()
+
+
+@pytest.mark.skipif(not pidfd_works(), reason="this kernel tells of no process by a descriptor")
+def test_watching_processes_leaves_descriptors_to_everybody_else(sleeper: ProcessIdentity) -> None:
+    """Where the process may have few, nobody is watched: commands and files come first."""
+    resource = pytest.importorskip("resource")
+    table = SystemProcessTable()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    deaths = table.deaths()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        watched = deaths.watch(sleeper)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        deaths.close()
+
+    assert not watched

@@ -198,3 +198,36 @@ def test_only_the_newest_output_of_a_command_is_kept_where_that_is_enough() -> N
 
     assert table.run(["noisy"], timeout_s=1, newest=3) == Completed(("noisy",), 0, b"end", b"end")
     assert table.run(["noisy"], timeout_s=1).stdout == b"out-end"
+
+
+@pytest.mark.parametrize("end", ["exit", "signal", "reboot"])
+def test_the_end_of_a_watched_process_is_told_once(table: SimulatedProcessTable, end: str) -> None:
+    """As on a host: by whatever it has ended, and nothing of others."""
+    process, other, deaths = table.spawn(), table.spawn(), table.deaths()
+    assert deaths.watch(process)
+    table.exit(other.pid)
+    assert not deaths.is_set()
+
+    ends = {"exit": lambda: table.exit(process.pid), "signal": lambda: table.signal(process, 9), "reboot": table.reboot}
+    ends[end]()
+
+    assert deaths.is_set()
+    assert deaths.take() == [process]
+    assert not deaths.is_set()
+    assert deaths.take() == []
+
+
+def test_whoever_is_dropped_or_gone_is_not_watched(table: SimulatedProcessTable) -> None:
+    """Nor is anybody once nobody listens."""
+    dropped, gone, closed, deaths = table.spawn(), table.spawn(), table.spawn(), table.deaths()
+    table.exit(gone.pid)
+    deaths.watch(dropped)
+    deaths.drop(dropped)
+    assert not deaths.watch(gone)
+    deaths.watch(closed)
+    deaths.close()
+    deaths.close()
+    table.exit(dropped.pid)
+    table.exit(closed.pid)
+
+    assert not deaths.is_set()

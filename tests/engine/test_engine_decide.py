@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from harness.engine.decide import (
     TimeOut,
     Wait,
     decide,
+    next_due,
 )
 
 NOW = 1000.0
@@ -200,3 +202,38 @@ def test_every_row_decides_something() -> None:
                 break
 
     assert deciding == set(ROWS)
+
+
+TIMES = (None, NOW - 700, NOW - 20, NOW - 10)
+LATER = [
+    Observation(now=NOW, turn_ended_s=ended, asked_s=asked, grown_s=grown, parked_until_s=parked, liveness=liveness)
+    for ended, asked, grown in itertools.product(TIMES, repeat=3)
+    for parked in (None, NOW - 1, NOW + 30, NOW + 3000)
+    for liveness in (Liveness.ALIVE, Liveness.UNKNOWN)
+]
+
+
+@pytest.mark.parametrize("budget", [BUDGET, SPENT, replace(BUDGET, stall_grace_s=0, result_grace_s=0)])
+def test_nothing_else_is_decided_before_the_next_thing_is_due(budget: Budget) -> None:
+    """Whoever looks again only then, unless something is seen, misses nothing that time alone would have brought."""
+    for seen in LATER:
+        now, due = decide(seen, budget), next_due(seen, budget)
+        assert due > seen.now
+        for share in (0.001, 0.5, 0.999):
+            assert decide(replace(seen, now=seen.now + (due - seen.now) * share), budget) == now
+
+
+@pytest.mark.parametrize(
+    ("seen", "due"),
+    [
+        (CALM, 2000.0),
+        (replace(CALM, turn_ended_s=NOW), NOW + 15),
+        (replace(CALM, turn_ended_s=NOW - 20, asked_s=NOW - 5), NOW + 10),
+        (replace(CALM, turn_ended_s=NOW - 20, grown_s=NOW - 5), NOW + 595),
+        (replace(CALM, parked_until_s=NOW + 60), NOW + 60),
+        (replace(CALM, now=2000.0), math.inf),
+    ],
+)
+def test_the_next_thing_is_due_when_the_first_of_all_times_comes(seen: Observation, due: float) -> None:
+    """The deadline, the end of a limit, and that of either grace."""
+    assert next_due(seen, BUDGET) == due

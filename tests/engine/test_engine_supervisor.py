@@ -373,7 +373,7 @@ def test_the_words_of_a_failed_turn_are_told_with_the_end_of_its_session(
     fails = works(1).then_fails_turn(error=ERROR)
     if by == "transcript":
         fails = works(1).then_notes_in_transcript(type="turn_failed", error={"message": ERROR})
-    report = driven_by(ScriptedProfile, replace(fails, steps=(*fails.steps, *agent.steps)), result_grace_s=0)
+    report = driven_by(ScriptedProfile, replace(fails, steps=(*fails.steps, *agent.steps)), result_grace_s=2)
 
     reason = report.task("a").reason
     assert reason.startswith(f"#1 {outcome}: ")

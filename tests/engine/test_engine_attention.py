@@ -1,0 +1,90 @@
+"""What is told to the engine ends its wait: it acts when something happens, and not when it would have looked next."""
+
+from __future__ import annotations
+
+import pytest
+from engine_setting import FakeStage, answers_when_asked, fresh_stage
+
+from harness.agents import ScriptedAgent, stalls, task, works
+from harness.record import RunStatus
+from harness.report import Report
+
+SELDOM = {"poll_s": 60.0, "max_attempts": 1, "retry_deferred": "never"}
+"""So that whatever is done in between is not done by looking."""
+
+
+def deaf_stage() -> FakeStage:
+    """A host on which nothing is told."""
+    stage = fresh_stage()
+    stage.world.disk.tells = stage.world.processes.tells = False
+    return stage
+
+
+def after_start(report: Report, event: str) -> float:
+    """How long after the start of its session that happened, in seconds."""
+    started, happened = report.events("session-started")[0], report.events(event)[0]
+    return round(float(happened["at"]) - float(started["at"]), 3)
+
+
+def result_left(report: Report) -> float:
+    """How long after the start of its session the agent left its result."""
+    entry = next(entry for entry in report.ledger if entry["what"] == "result")
+    return round(float(entry["at"]) - float(report.events("session-started")[0]["at"]), 3)
+
+
+def test_a_result_is_taken_up_when_it_is_left() -> None:
+    """Nobody waits for the next look."""
+    report = fresh_stage()(task("a", agent=works(5).then_completes()), **SELDOM)
+
+    assert report.status is RunStatus.FINISHED
+    assert after_start(report, "session-ended") == result_left(report)
+
+
+@pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
+def test_a_death_is_known_when_it_happens(signal: str) -> None:
+    """With the signal that it was."""
+    report = fresh_stage()(task("a", agent=works(5).then_dies(signal=signal)), **SELDOM)
+
+    assert report.task("a").outcomes == ["crashed"]
+    assert 5.0 <= after_start(report, "session-ended") < 5.1
+
+
+def test_a_deadline_is_kept_to_the_moment() -> None:
+    """Also one that no look falls on."""
+    report = fresh_stage()(task("a", agent=stalls()), **SELDOM, session_timeout_s=133.25)
+
+    assert report.task("a").outcomes == ["timed_out"]
+    assert after_start(report, "session-ended") == 133.25
+
+
+def test_an_agent_is_nudged_when_its_grace_is_over() -> None:
+    """It was heard to stop when it did."""
+    report = fresh_stage()(task("a", agent=answers_when_asked()), **SELDOM, result_grace_s=7.25)
+
+    stopped = next(float(entry["at"]) for entry in report.events("event") if entry["kind"] == "Stop")
+    assert float(report.events("nudge")[0]["at"]) - stopped == pytest.approx(7.25, abs=0.001)
+    assert report.status is RunStatus.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("agent", "outcome"),
+    [(works(5).then_completes(), "completed"), (works(5).then_dies(), "crashed"), (stalls(), "timed_out")],
+)
+def test_where_nothing_is_told_it_is_looked(agent: ScriptedAgent, outcome: str) -> None:
+    """As often as the plan says; and the journal says that files are not watched."""
+    report = deaf_stage()(task("a", agent=agent), poll_s=2.0, session_timeout_s=20, max_attempts=1)
+
+    assert report.task("a").outcomes[0] == outcome
+    assert report.events("files-not-watched")
+    limit_s = 20 if outcome == "timed_out" else 5
+    assert limit_s <= after_start(report, "session-ended") <= limit_s + 2.2
+
+
+def test_what_is_told_is_told_of_nobody_else() -> None:
+    """One agent's result ends no other session."""
+    tasks = [task(f"a{number}", agent=works(5 * number).then_completes()) for number in (1, 2, 3)]
+    report = fresh_stage()(*tasks, **SELDOM, max_parallel=3)
+
+    ended = {entry["task"]: float(entry["at"]) - report.began_at for entry in report.events("session-ended")}
+    assert [round(ended[f"a{number}"]) for number in (1, 2, 3)] == [5, 10, 15]
+    assert report.status is RunStatus.FINISHED
