@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any
 
 import msgspec
@@ -161,7 +162,7 @@ class CrashRef(msgspec.Struct, frozen=True):
     record: str | None = None
 
 
-class RunState(msgspec.Struct):
+class RunState(msgspec.Struct, dict=True):
     """Everything about a run that a resume needs.
 
     `epoch` counts the drives of the run from 1, `seq` is the journal line up to which this snapshot tells the story.
@@ -208,10 +209,18 @@ class RunState(msgspec.Struct):
 
     def task(self, key: str) -> TaskState:
         """The task of that key; `KeyError` if there is none."""
-        for task in self.tasks:
-            if task.key == key:
-                return task
-        raise KeyError(key)
+        at = self._places.get(key, -1)
+        if not (0 <= at < len(self.tasks) and self.tasks[at].key == key):
+            self._places = {task.key: at for at, task in reversed(list(enumerate(self.tasks)))}
+            at = self._places.get(key, -1)
+        if at < 0:
+            raise KeyError(key)
+        return self.tasks[at]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each task was found last: a run of a thousand asks for one of them a million times."""
+        return {}
 
     def rearm(self, epoch: int) -> None:
         """Begin another epoch: the ending goes, and so does what was asked of people; the history of crashes stays."""

@@ -248,3 +248,16 @@ def test_two_states_share_no_lists() -> None:
     assert (other.tasks, TaskState("t").attempts) == ([], [])
     with pytest.raises(KeyError, match="'t'"):
         other.task("t")
+
+
+def test_a_task_is_found_wherever_it_stands_now() -> None:
+    """Where it was found last is only where it is looked for first."""
+    state = RunState("run-1", tasks=[TaskState("a"), TaskState("b")])
+    assert state.task("b") is state.tasks[1]
+
+    state.tasks.insert(0, TaskState("c"))
+    assert [state.task(key) for key in "cab"] == state.tasks
+    del state.tasks[1:]
+    with pytest.raises(KeyError):
+        state.task("b")
+    assert state == RunState("run-1", tasks=[TaskState("c")])
