@@ -8,7 +8,7 @@ import pytest
 from engine_setting import RUN, answers_when_asked, foreign_session, fresh_stage, launches_of, prompts_of
 
 from backends.base import StrPath
-from backends.errors import CommandRejected
+from backends.errors import CommandRejected, TransportTimeout
 from backends.fake import FakeMultiplexer
 from backends.processes import Completed
 from harness.agents import ScriptedAgent, exits, task, works
@@ -90,6 +90,49 @@ def test_an_agent_that_came_and_went_unseen_is_not_launched_twice(agent: Scripte
 
     assert report.task("a").outcomes == outcomes
     assert len(launches_of(report, "a")) == len(outcomes)
+
+
+def test_a_look_that_failed_is_no_look_without_the_window() -> None:
+    """Absence is proven by two looks in a row: what came between them may have been the window."""
+    faults = "new_window=1*timeout;list_windows=1*pass->1*empty"
+    report = fresh_stage()(task("a", agent=DONE), faults=faults)
+
+    (unanswered,), (absent,) = report.events("launch-unanswered"), report.events("launch-absent")
+    assert absent["at"] - unanswered["at"] >= 4
+    assert report.task("a").outcomes == ["completed"]
+
+
+class Tardy(FakeMultiplexer):
+    """Says that a window is late, and opens it when it was looked for twice."""
+
+    _late: tuple[str, str, StrPath, Mapping[str, str], str] | None = None
+    _looks = 0
+
+    def new_window(self, session: str, name: str, cwd: StrPath, env: Mapping[str, str], command: str) -> str:
+        """See `TerminalMultiplexer.new_window`."""
+        if self._late is None:
+            self._late = session, name, cwd, env, command
+            raise TransportTimeout("late")
+        return super().new_window(session, name, cwd, env, command)
+
+    def list_windows(self, session: str, fields: Sequence[str]) -> list[tuple[str, ...]]:
+        """See `TerminalMultiplexer.list_windows`."""
+        rows = super().list_windows(session, fields)
+        self._looks += self._late is not None
+        if self._late is not None and self._looks == 2:
+            super().new_window(*self._late)
+        return rows
+
+
+def test_a_launch_that_was_taken_for_absent_and_is_heard_of_is_not_made_again() -> None:
+    """Its window has come after the second look: it is found by whoever heard of its agent."""
+    stage = fresh_stage()
+    report = stage(task("a", agent=DONE), wrap=lambda inner: Tardy(stage.world.server))
+
+    assert report.events("launch-absent")
+    assert report.events("launch-adopted")
+    assert len(launches_of(report, "a")) == 1
+    assert report.task("a").outcomes == ["completed"]
 
 
 def test_a_session_that_vanishes_between_two_tasks_is_made_again() -> None:

@@ -66,6 +66,29 @@ def test_an_untagged_session_is_ours_only_if_we_ever_asked_for_it(claimed: bool)
     assert owner(fake) == (RUN if claimed else None)
 
 
+def test_an_untagged_session_is_nobodys_once_ours_went_with_its_server() -> None:
+    """What has its name on the next server was not asked for by us, although one of that name once was."""
+    windows, fake = under("")
+    windows.ensure_session()
+    fake.server.restart()
+    windows.lose()
+    fake.new_session(RUN, "/sim")
+
+    with pytest.raises(SessionTaken):
+        windows.ensure_session()
+    assert owner(fake) is None
+
+
+@pytest.mark.parametrize(("event", "gone"), [("freeze", False), ("restart", True), ("kill", True)])
+def test_a_server_is_gone_only_if_that_is_proven(event: str, gone: bool) -> None:
+    """One that does not say who it is may be the same."""
+    windows, fake = under("")
+    windows.ensure_session()
+    getattr(fake.server, event)()
+
+    assert windows.server_is_gone() is gone
+
+
 def test_a_lost_answer_to_new_session_is_found_out_by_asking() -> None:
     """The session is there the next time, untagged, and claimed."""
     windows, fake = under("new_session=1*lost:timeout")
