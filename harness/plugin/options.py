@@ -26,7 +26,7 @@ def add_to(parser: pytest.Parser) -> None:
         "--mux",
         action="append",
         metavar="NAME",
-        help="world to run scenarios in, repeatable: fake, simulated-tmux, tmux (default: fake and tmux);"
+        help="world to run scenarios in, repeatable: fake, simulated-tmux, tmux, tmux-process (default: fake and tmux);"
         " for conformance also a backend as module:Attribute",
     )
     group.addoption(

@@ -15,11 +15,9 @@ from typing import TypeVar
 import tenacity
 
 from backends.clock import SystemClock
-from backends.control import ControlTransport
 from backends.errors import MultiplexerError
 from backends.processes import Liveness, ProcessIdentity, SystemProcessTable
 from backends.tmux import TmuxMultiplexer
-from backends.transport import SubprocessTransport
 
 T = TypeVar("T")
 
@@ -82,12 +80,11 @@ class LiveServer:
 
 
 @contextmanager
-def live_tmux(control: bool = False) -> Iterator[LiveServer]:
-    """A server with session `run-1`, on a private socket in a short directory of its own; asked in control mode or not."""
+def live_tmux(transport_kind: str | None = None) -> Iterator[LiveServer]:
+    """A server with session `run-1`, on a private socket in a short directory of its own; how it is asked, or as is usual."""
     directory = Path(tempfile.mkdtemp(prefix="sm-"))
     processes = SystemProcessTable()
-    transport = ControlTransport(SubprocessTransport(processes)) if control else None
-    mux = TmuxMultiplexer(directory / "s", processes=processes, transport=transport)
+    mux = TmuxMultiplexer(directory / "s", processes=processes, transport_kind=transport_kind)
     (directory / "w").mkdir()
     live = LiveServer(mux, directory / "w", processes)
     server: ProcessIdentity | None = None
@@ -100,8 +97,6 @@ def live_tmux(control: bool = False) -> Iterator[LiveServer]:
             processes.signal(server, signal.SIGCONT)
         with contextlib.suppress(MultiplexerError):
             mux.shutdown()
-        if transport is not None:
-            transport.close()
         if server is not None and processes.liveness(server) is not Liveness.DEAD:
             processes.signal(server, signal.SIGKILL)
         shutil.rmtree(directory)

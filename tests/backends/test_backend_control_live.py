@@ -60,7 +60,7 @@ class Control:
 @pytest.fixture
 def live() -> Iterator[LiveServer]:
     """A server of its own for each test."""
-    with live_tmux() as one:
+    with live_tmux("process") as one:
         yield one
 
 

@@ -1,0 +1,82 @@
+"""A driver that is killed at any moment, its control-mode client connecting, asking, or letting go: what it leaves."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_tmux import CLOCK, LiveServer, eventually, live_tmux
+
+from backends.processes import Liveness
+from backends.tmux import TmuxMultiplexer
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="a real tmux is needed"),
+    pytest.mark.skipif(shutil.which("setpriv") is None, reason="without setpriv everything goes by process"),
+]
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = int(os.environ.get("SEAMRIPPER_KILLS", "6"))
+"""How many drivers are killed; each takes about half a second."""
+
+DRIVER = """
+import sys
+from pathlib import Path
+from backends.tmux import TmuxMultiplexer
+mux = TmuxMultiplexer(Path(sys.argv[1]), transport_kind="control")
+mux.has_session("run-1")
+print(mux._transport.connected, flush=True)
+while True:
+    for _ in range(3):
+        mux.show_window_option("@0", "@big")
+        mux.set_window_option("@0", "@small", "x")
+    mux.disconnect()
+    mux.has_session("run-1")
+"""
+"""Connects, asks for more than a pipe holds, changes something, lets go, and again, until it is killed."""
+
+
+@pytest.fixture
+def live() -> Iterator[LiveServer]:
+    """A server of its own, with an option that is longer than a pipe."""
+    with live_tmux("process") as one:
+        asking = TmuxMultiplexer(one.mux.socket_path.parent, transport_kind="control")
+        asking.has_session("run-1")
+        asking.set_window_option("@0", "@big", "0123456789" * 20_000)
+        asking.disconnect()
+        yield one
+
+
+def kill_a_driver(live: LiveServer, chance: random.Random) -> None:
+    """Let one drive for a moment, then kill it; every other one was stopped first, so that what it is told is not read."""
+    argv = [sys.executable, "-c", DRIVER, str(live.mux.socket_path.parent)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == b"True\n"
+        CLOCK.sleep(chance.uniform(0, 0.06))
+        if chance.random() < 0.5:
+            driver.send_signal(signal.SIGSTOP)
+            CLOCK.sleep(0.05)
+        driver.kill()
+
+
+def test_a_driver_that_is_killed_at_any_moment_leaves_a_server_that_can_be_used_and_ended(live: LiveServer) -> None:
+    """Neither its client nor its keeper is left, and the last session takes the server along."""
+    server = live.process()
+    for number in range(KILLS):
+        kill_a_driver(live, random.Random(number))
+        eventually(lambda: live.mux._ask(("list-sessions", "-F", "#{session_name}")) == "run-1\n")
+        eventually(lambda: live.mux._ask(("list-clients",)) == "")
+    window = live.mux.new_window("run-1", "after", "/", {}, "sleep 600")
+
+    assert live.mux.window_alive("run-1", window)
+    live.mux.kill_session("run-1")
+    eventually(lambda: live.processes.liveness(server) is Liveness.DEAD)
