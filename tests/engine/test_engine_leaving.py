@@ -30,7 +30,11 @@ def test_a_stray_that_went_with_its_server_costs_nobody_who_has_its_id_now() -> 
     """What could not be ended in time has gone; the next server gives its id to an agent."""
     stage = fresh_stage()
     windows = stage.world.multiplexer()
-    stage.at(2.5, lambda: windows.new_window(RUN, "a-0123456789abcdef", "/sim", {}, "sleep 1000"))
+
+    def open_stray() -> None:
+        windows.new_window(RUN, "a-0123456789abcdef", "/sim", {}, "sleep 1000")
+
+    stage.at(2.5, open_stray)
     stage.at(6.5, stage.world.kill_server)
     stories = [task(key, agent=ScriptedAgent.attempts(works(1000), works(4).then_completes())) for key in ("a", "b")]
     late = task("c", agent=works(4).then_completes(), needs=["a"])
