@@ -256,7 +256,7 @@ def test_a_task_is_found_wherever_it_stands_now() -> None:
     assert state.task("b") is state.tasks[1]
 
     state.tasks.insert(0, TaskState("c"))
-    assert [state.task(key) for key in "cab"] == state.tasks
+    assert [state.task(key).key for key in "abc"] == ["a", "b", "c"]
     del state.tasks[1:]
     with pytest.raises(KeyError):
         state.task("b")
