@@ -73,8 +73,9 @@ class LiveHost:
     def happen(self, event: str, seconds: float | None) -> None:
         """Do it now, and undo it after `seconds`, else with `undo`."""
         with self._lock:
-            self._events[event].happen()
+            # Counted first: of what fails halfway the first half has to be undone.
             self._in_force[event] += 1
+            self._events[event].happen()
             end = partial(self._end, event, self._round)
         if seconds is None:
             return

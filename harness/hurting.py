@@ -53,11 +53,15 @@ def agent_events(
             held.append(agent)
             hold(agent)
 
+    def release(agent: ProcessIdentity) -> None:
+        if processes.liveness(agent) is Liveness.ALIVE:
+            let_go(agent)
+
     def thaw() -> None:
-        while held:
-            agent = held.pop()
-            if processes.liveness(agent) is Liveness.ALIVE:
-                let_go(agent)
+        # Each of them, also if one fails.
+        with contextlib.ExitStack() as releasing:
+            while held:
+                releasing.callback(release, held.pop())
 
     def ready() -> bool:
         return bool(at_work())

@@ -146,6 +146,22 @@ def test_one_failure_does_not_keep_the_others_from_being_undone() -> None:
     assert server.done == ["stopped", "continued"]
 
 
+def test_what_failed_halfway_is_undone() -> None:
+    """Of two agents the first is kept waiting already when the second cannot be."""
+    server = Frozen()
+
+    def fails() -> None:
+        server.event.happen()
+        raise OSError("no")
+
+    host = LiveHost(VirtualClock(), lambda: True, {"freeze_server": LiveEvent(fails, server.event.undo)})
+    with pytest.raises(OSError, match="no"):
+        host.happen("freeze_server", 5)
+    host.undo()
+
+    assert server.done == ["stopped", "continued"]
+
+
 @pytest.mark.parametrize("seconds", [0.01, 3600.0])
 def test_on_a_real_clock_a_watchdog_undoes_it(seconds: float) -> None:
     """By itself when its time has come, else with everything that is in force; no thread is left."""
