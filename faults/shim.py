@@ -54,25 +54,37 @@ _VERSION = "VERSION"
 _ASK = "ask"
 """The socket that calls ask at."""
 _ANSWERED_S = 0.2
+_BEGUN_S = 3600.0
+"""Seconds after which a shim has long had a socket, on the slowest host."""
 _CALL = Path(__file__).with_name("shim_call.py")
 _COMPILED = "call.pyc"
 
 
-def remove_killed(place: Path, disk: Disk) -> None:
-    """Remove the directories in `place` of shims that were killed: whose socket is there, and nobody listens at it.
+def remove_killed(place: Path, disk: Disk, clock: Clock) -> None:
+    """Remove the directories in `place` of shims that were killed.
 
-    One that begins has no socket of that name yet, and names never come again.
+    Their socket is there and nobody listens at it, or they have begun long ago and there is none; names never come again.
     """
     names: list[str] = []
     with suppress(OSError):
         names = disk.listdir(place)
     for name in names:
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-            asking.settimeout(_ANSWERED_S)
-            try:
-                asking.connect(str(place / name / _ASK))
-            except ConnectionRefusedError:
+        with suppress(OSError):
+            if _was_killed(place / name, disk, clock):
                 disk.remove_tree(place / name)
+
+
+def _was_killed(directory: Path, disk: Disk, clock: Clock) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(_ANSWERED_S)
+        try:
+            asking.connect(str(directory / _ASK))
+        except ConnectionRefusedError:
+            return True
+        except FileNotFoundError:
+            there = disk.info(directory)
+            return there is not None and there.is_dir and clock.wall() - there.modified > _BEGUN_S
+    return False
 
 
 def shim_catalog() -> PointCatalog:

@@ -155,7 +155,7 @@ def _directory(host: Host) -> Path:
                 private_directory(own)
             except (CommandRejected, TransportError) as refused:
                 raise CommandError(str(refused), "set XDG_RUNTIME_DIR to a directory of yours") from refused
-            remove_killed(own, host.disk)
+            remove_killed(own, host.disk, host.clock)
             return made
     raise CommandError("there is no directory for the shim", "set XDG_RUNTIME_DIR to a short directory of yours")
 

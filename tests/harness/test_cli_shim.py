@@ -407,6 +407,20 @@ def test_a_shim_that_was_killed_stands_in_nobodys_way(desk: Desk) -> None:
     rmtree(desk.directory / "run")
 
 
+def test_a_shim_that_was_killed_before_it_had_its_socket_is_removed_an_hour_later(desk: Desk) -> None:
+    """Until then it may be one that begins."""
+    for name, age_s in (("begins", 60), ("killed", 4000)):
+        made = desk.directory / "run" / f"sm-{os.getuid()}-shim" / name
+        made.mkdir(parents=True)
+        (made / "ask~").touch()
+        os.utime(made, (SystemClock().wall() - age_s,) * 2)
+    made.parent.chmod(0o700)
+
+    assert desk("--plan", "", *sh("tmux ls")).code == 0
+    assert [Path(name).name for name in desk.leftovers()] == ["begins"]
+    rmtree(desk.directory / "run")
+
+
 @pytest.mark.parametrize("kind", ["relative", "two"])
 def test_the_directory_of_launchers_can_stand_on_the_path(desk: Desk, kind: str) -> None:
     """Neither where a relative name leads from somewhere, nor where a name would be two."""
