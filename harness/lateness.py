@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from backends.base import TerminalMultiplexer
 from backends.fake import FakeMultiplexer
@@ -24,9 +24,7 @@ from harness.report import Report
 from harness.runner import Stage
 from harness.world import FakeWorld, LiveTmuxWorld, SimulatedTmuxWorld, World, Wrap
 
-__all__ = ["CHANGES", "LATE_WORLDS", "Late", "LateLiveTmux", "Told", "late", "tell"]
-
-T = TypeVar("T")
+__all__ = ["CHANGES", "LATE_WORLDS", "Late", "LateLiveTmux", "Told", "late", "tell", "unaccounted"]
 
 CHANGES: Mapping[str, tuple[str, ...]] = {
     "new_window": ("source-file",),
@@ -127,7 +125,7 @@ def tell(case: Late, world: World, **options: Any) -> Told:
         problems += [*violations(report, strict=False), *resumable(before, report)]
     world.live.undo()
     problems += [] if world.stopped else ["the server never stopped"]
-    problems += _unaccounted(stage, report)
+    problems += unaccounted(stage, report)
     return Told(tuple(problems), tuple(stage.reports))
 
 
@@ -139,7 +137,7 @@ def _tasks() -> Sequence[TaskStory]:
     )
 
 
-def _unaccounted(stage: Stage, report: Report) -> Iterator[str]:
+def unaccounted(stage: Stage, report: Report) -> Iterator[str]:
     """Windows of which nobody can say what became of them, when the server has answered everything."""
     starts = Counter(entry["token"] for entry in report.ledger if entry["what"] == "start")
     state = report.state

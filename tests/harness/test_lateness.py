@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import broken_engines as engines
@@ -15,7 +16,7 @@ from backends.processes import Liveness, ProcessIdentity, ProcessTable
 from harness.engine.core import Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
-from harness.lateness import CHANGES, LATE_WORLDS, Late, LateFake, LateSimulatedTmux, Told, late, tell
+from harness.lateness import CHANGES, LATE_WORLDS, Late, LateFake, LateSimulatedTmux, Told, late, tell, unaccounted
 from harness.record import RunStatus
 
 
@@ -117,6 +118,31 @@ def test_an_engine_that_is_wrong_about_what_came_late_is_found(
 def test_a_case_that_does_not_happen_is_no_good_case() -> None:
     """Nothing is proven by a server that never stopped."""
     assert told(Late("new_session", 9, 1.0), LateFake).problems == ("the server never stopped",)
+
+
+ONE, OTHER = "a" * 32, "b" * 32
+UNACCOUNTED: dict[str, dict[str, Any]] = {
+    "": {},
+    "launch aaaaaaaa was started 2 times": {"started": [ONE, ONE]},
+    "nobody launched bbbbbbbb": {"started": [ONE, OTHER]},
+    "left behind: session run-1": {"left": ["session run-1"]},
+    "the multiplexer does not say what is left": {"left": None},
+    "a session of somebody else's was ended": {"others": False},
+    "no state can be read": {"state": None},
+}
+
+
+@pytest.mark.parametrize("problem", UNACCOUNTED)
+def test_what_became_of_every_window_has_to_be_known(problem: str) -> None:
+    """Whichever oracle holds: a window that nobody can account for is a problem of its own."""
+    given: dict[str, Any] = {"started": [ONE], "left": [], "others": True, **UNACCOUNTED[problem]}
+    attempts = [SimpleNamespace(token=ONE)]
+    state = given.get("state", SimpleNamespace(tasks=[SimpleNamespace(attempts=attempts)], teardown="torn-down"))
+    report: Any = SimpleNamespace(ledger=[{"what": "start", "token": token} for token in given["started"]], state=state)
+    world = SimpleNamespace(multiplexer=lambda: SimpleNamespace(has_session=lambda name: given["others"]))
+    stage: Any = SimpleNamespace(leftovers=lambda: given["left"], world=world)
+
+    assert list(unaccounted(stage, report)) == ([problem] if problem else [])
 
 
 def test_the_fence_keeps_a_blind_retry_from_doubling_an_agent() -> None:
