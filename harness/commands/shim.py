@@ -78,7 +78,7 @@ def _run(
             status = running.to_its_end(made.environment(_as_given(host.environment)))
     except OSError as error:
         raise CommandError(
-            f"the shim cannot be set up: {error.strerror}: {error.filename}",
+            f"the shim cannot be set up: {error.strerror}: {error.filename or made.directory}",
             "set XDG_RUNTIME_DIR to a directory of yours",
         ) from error
     told = _Told(plan, arguments.command, status, made)
@@ -299,7 +299,7 @@ class _Told:
         for point, calls in self.reached.items():
             yield f"  {calls:>6}  {point}", ""
         if not self.reached:
-            yield "  a program that names tmux with its whole path cannot be reached", "yellow"
+            yield "  a program that names tmux with its whole path, or changes its PATH, cannot be reached", "yellow"
         for injection in self.injections:
             yield f"  {injection}", ""
         for rule in self.unfired:

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from backends.base import TerminalMultiplexer
+from backends.clock import VirtualClock
 from backends.memory_disk import MemoryDisk
 from harness.agents import plan_of, task, works
 from harness.commands.host import CommandError
@@ -121,6 +122,7 @@ def test_a_stop_asks_nothing_of_a_server_that_did_not_answer_the_teardown(seamri
     world = seamripper.world
     plan = plan_of(task("1-1", works(1000)), project=str(world.project), stop_grace_s=4.0)
     seamripper.plan(plan, "long.toml")
+    assert isinstance(world.clock, VirtualClock)
     world.clock.call_later(3, world.freeze)
     world.clock.call_later(8, partial(signal.raise_signal, signal.SIGTERM))
     stopped = seamripper("run", "long.toml")

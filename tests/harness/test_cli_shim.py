@@ -144,6 +144,22 @@ class Full(RealDisk):
         raise OSError(errno.ENOSPC, "No space left on device", os.fspath(path))
 
 
+class NoRoom(RealDisk):
+    """A disk on which no file can be made."""
+
+    def write(self, path: StrPath, data: bytes) -> None:
+        """As the kernel says it of a file that is open: without its name."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_shim_that_has_no_room_says_where(desk: Desk) -> None:
+    """The program does not begin."""
+    told = desk("--plan", "", *sh("touch $HOME/ran"), disk=NoRoom())
+
+    assert (told.code, (desk.directory / "ran").exists()) == (1, False)
+    assert f"cannot be set up: No space left on device: {desk.directory}/run/" in told.stderr
+
+
 def test_a_record_that_is_not_whole_is_a_failure(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
     """The program does not notice."""
     told = desk("--plan", "", "--record", "calls.jsonl", *sh("tmux ls"), disk=Full())
@@ -232,7 +248,7 @@ def test_a_program_that_names_the_whole_path_is_not_reached(desk: Desk) -> None:
 
     assert told.code == 1
     assert "0 calls of tmux" in told.stderr
-    assert "whole path cannot be reached" in told.stderr
+    assert "with its whole path, or changes its PATH, cannot be reached" in told.stderr
 
 
 @pytest.mark.parametrize(
