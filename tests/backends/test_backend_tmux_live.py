@@ -199,7 +199,7 @@ def test_no_command_in_a_name_of_a_directory_is_executed(shared: LiveServer) -> 
     other = window(shared, "sh", "-c", 'pwd > "$OUT"', cwd=hostile, OUT=str(shared.scratch / "pwd"))
 
     eventually(lambda: shared.lines("pwd") == [str(hostile)])
-    assert (hostile / "#(touch sprung) %H.log").exists()
+    assert (hostile / "#(touch sprung) %H.log").stat().st_mode & 0o777 == 0o600
     assert list(shared.scratch.rglob("sprung")) == []
     shared.mux.kill_session("run-3")
     for target in (made, other):

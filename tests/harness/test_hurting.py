@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,6 +13,7 @@ from backends.disk import RealDisk
 from backends.processes import ProcessIdentity, SystemProcessTable
 from backends.simulated_processes import SimulatedProcessTable
 from harness.hurting import DescriptorLimit, agent_events
+from harness.small_disk import SmallDisk, small_disks_are_possible
 
 
 def test_an_agent_that_cannot_be_let_go_keeps_no_other_one_waiting() -> None:
@@ -59,3 +61,18 @@ def test_a_limit_is_lifted_from_the_server_that_had_it_and_from_nobody_else() ->
         assert child.rlimit(psutil.RLIMIT_NOFILE) == before
     finally:
         job.end()
+
+
+@pytest.mark.live
+def test_a_small_disk_that_is_gone_is_not_taken_for_a_full_one(tmp_path: Path) -> None:
+    """Only a disk without room is full; whatever else keeps it from being filled is told."""
+    if not small_disks_are_possible():
+        pytest.skip("no small file system can be mounted here")
+    (tmp_path / "small").mkdir()
+    small = SmallDisk(tmp_path / "small", tmp_path / "note", {})
+    small.fill()
+    small.empty()
+    small.end()
+
+    with pytest.raises(FileNotFoundError):
+        small.fill()
