@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+import pexpect
 import pytest
 from canned_tmux import RecordingTransport, canned, completed, healthy, outcome, verbs
 from live_tmux import CLOCK, eventually, live_tmux
@@ -69,7 +72,7 @@ class Hesitant:
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         """See `Transport.run`."""
-        probing = {"display-message", "list-panes"}.issuperset(verbs(argv[1:], stdin))
+        probing = {"display-message", "list-panes", "list-clients"}.issuperset(verbs(argv[1:], stdin))
         if probing and self.before is not None:
             return self._known[tuple(argv)]
         if self.before is not None:
@@ -146,7 +149,7 @@ class Simulated:
 
 
 def test_every_operation_that_alters_a_server_is_here() -> None:
-    """But for what is about the terminal of a person, which no test has."""
+    """But for what is about the terminal of a person, which has a test of its own."""
     asking = {"list_sessions", "session_options", "list_windows", "show_window_option", "version"}
     own = {"current_pane_id", "current_window_id", "current_session", "detach_client", "switch_client"}
     told = {name for name, found in OPERATIONS.items() if found.kind in (Kind.CHANGE, Kind.COURTESY)}
@@ -305,3 +308,45 @@ def test_nothing_that_a_real_server_comes_to_too_late_is_done() -> None:
         eventually(lambda: received.read_bytes() == b"x\r")
         assert report(live.mux) == before
         assert live.mux._ask(("list-buffers",)) == ""
+
+
+@pytest.mark.live
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="a real tmux is needed")
+def test_a_terminal_stays_where_it_is_when_a_real_server_comes_to_it_too_late() -> None:
+    """Who is to be detached, or sent to another session, is so in time or not at all."""
+    with live_tmux() as live:
+        process, socket = live.process(), str(live.mux.socket_path)
+        place = {"TMUX": f"{socket},{process.pid},0", "TMUX_PANE": "%0", "TERM": "xterm"}
+        terminal = pexpect.spawn(
+            "tmux", ["-S", socket, "attach", "-t", "=run-1"], env={**os.environ, **place, "TMUX": ""}
+        )
+        hesitant = Hesitant(SubprocessTransport(live.processes))
+        mux = TmuxMultiplexer(
+            live.mux.socket_path.parent,
+            transport=hesitant,
+            call_timeout_s=0.3,
+            environment={**os.environ, **place},
+        )
+        live.mux.new_session("run-9", "/")
+        for name in ("run-9", "run-1"):
+            eventually(partial(sent, mux, name))
+        eventually(lambda: shown(live.mux), ["run-1"].__eq__)
+
+        hesitant.before = lambda: live.processes.signal(process, SIGSTOP)
+        came = [outcome(mux, "detach_client", {}), outcome(mux, "switch_client", {"target": "=run-9"})]
+        CLOCK.sleep(2.1)
+        live.processes.signal(process, SIGCONT)
+
+        assert [type(one.degraded) for one in came] == [TransportTimeout, TransportTimeout]
+        assert shown(live.mux) == ["run-1"]
+        terminal.close(force=True)
+
+
+def sent(mux: TmuxMultiplexer, session: str) -> object:
+    """Whether a terminal was sent to that session."""
+    return outcome(mux, "switch_client", {"target": f"={session}"}).answer
+
+
+def shown(mux: TmuxMultiplexer) -> list[str]:
+    """The sessions that terminals show."""
+    return mux._ask(("list-clients", "-F", "#{session_name}")).splitlines()
