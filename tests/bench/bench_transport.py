@@ -6,8 +6,10 @@
 `process` and `control` are the operations of the seam on the two transports, from the call to its answer, with everything that
 the seam checks; `libtmux` is that library's own way to the same end, and `client` the bare tmux client, started by hand and not
 judged. `polling` is a process for every window, which is how a program without a listing of all would look whether they live.
-Physical limits stand beside them. Every round has everything in an order of its own; times are those on the wall, of a call,
-and how many times as long as `control` something took is judged round by round. Nothing here passes or fails by a time.
+`mirror` is `LivenessMirror`: from memory, and woken when a window's process ends. Physical limits stand beside them.
+
+Every round has everything in an order of its own. Times are those on the wall, of a call; how many times as long as the first
+of its group (`control`, or the mirror) something took is judged round by round. Nothing here passes or fails by a time.
 """
 
 from __future__ import annotations
@@ -36,12 +38,15 @@ from measuring import Measured, measure, whole
 from backends.clock import SystemClock
 from backends.control import ControlTransport
 from backends.errors import TransportError
+from backends.mirror import LivenessMirror
+from backends.processes import SystemProcessTable
 from backends.tmux import TmuxMultiplexer
 from backends.transport import SubprocessTransport, without_server
 
 __all__ = ["LIMITS", "WANTED", "Finding", "document", "main", "measured", "sizes", "table"]
 
 CLOCK = SystemClock()
+PROCESSES = SystemProcessTable(CLOCK)
 SESSION = "run-1"
 HELD = "cat >/dev/null"
 """What runs in each window: takes what is typed, and says nothing."""
@@ -51,6 +56,10 @@ DEADLINE_S = 0.25
 _TURN_S = 0.02
 """Seconds that each thing is measured in each round; one call at least."""
 
+FROZEN = "frozen server: late by"
+DEATH = "death known after"
+MIRRORED = "window_alive, mirrored"
+
 Subject = Callable[[int], object]
 
 WANTED: Mapping[str, Mapping[str, float]] = {
@@ -59,10 +68,18 @@ WANTED: Mapping[str, Mapping[str, float]] = {
     "set_window_option": {"process": 25, "libtmux": 25},
     "send_text": {"process": 25, "libtmux": 25},
     "new_window": {"process": 2.5, "libtmux": 2.5},
+    MIRRORED: {"process": 2000},
 }
 """How many times as long as `control` each way was expected to take at least; of 1,000 windows see below."""
 LISTED_1000 = {"libtmux": 40.0}
-LISTED_1000_MS = 6.0
+WANTED_MS: Mapping[tuple[str, str, int], float] = {
+    ("list_windows", "control", 1000): 6,
+    (DEATH, "mirror", 100): 10,
+    (DEATH, "mirror", 1000): 50,
+    (FROZEN, "control", 0): 20,
+    (FROZEN, "process", 0): 20,
+}
+"""Milliseconds that were asked for, of a subject, a way and a number of windows; what a host makes of them is not judged."""
 
 LIMITS = ("a bare process", "a socket ping-pong", "a pane's fork")
 
@@ -89,6 +106,11 @@ class Finding:
             return LISTED_1000.get(self.way)
         return WANTED.get(self.subject, {}).get(self.way)
 
+    @property
+    def wanted_ms(self) -> float | None:
+        """How long it should take at most."""
+        return WANTED_MS.get((self.subject, self.way, self.windows))
+
     def as_json(self) -> dict[str, Any]:
         """The same as plain values, in milliseconds."""
         ms = [round(cost_s * 1e3, 4) for cost_s in self.cost.costs_s]
@@ -98,8 +120,9 @@ class Finding:
             "subject": self.subject,
             "way": self.way,
             "ms": {"min": min(ms), "median": middle, "max": max(ms), "rounds": ms},
-            "times_control": None if self.times is None else round(self.times, 2),
+            "times": None if self.times is None else round(self.times, 2),
             "wanted_times": self.wanted,
+            "wanted_ms": self.wanted_ms,
         }
 
 
@@ -275,13 +298,40 @@ def measured(ground: Ground, count: int, rounds: int, seconds: float, dice: rand
         if number == 1 or name.startswith("new_window"):
             ground.tidy()
 
+    mirror = LivenessMirror(ground.fast_mux, PROCESSES, news=ground.control, stale_after_s=3600)
+    subjects[f"{MIRRORED}\tmirror"] = lambda number: mirror.window_alive(SESSION, ground.windows[-1])
     costs = measure(subjects, rounds=rounds, seconds=seconds, now=CLOCK.monotonic, begun=begun, dice=dice)
     ground.tidy()
-    return [
+    mirrored = costs[f"{MIRRORED}\tmirror"]
+    said = [
+        Finding(count, MIRRORED, "mirror", mirrored, mirrored),
+        Finding(count, MIRRORED, "process", costs["window_alive\tprocess"], mirrored),
+        Finding(count, DEATH, "mirror", _deaths(ground, mirror, rounds)),
+    ]
+    mirror.close()
+    return said + [
         Finding(count, subject, way, costs[f"{subject}\t{way}"], costs[f"{subject}\tcontrol"])
         for subject, all_of in found.items()
         for way in all_of
     ]
+
+
+def _deaths(ground: Ground, mirror: LivenessMirror, rounds: int) -> Measured:
+    """How long after the process of a window was killed a mirror that is woken says so."""
+    known_s = []
+    for _ in range(rounds):
+        window = ground.fast_mux.new_window(SESSION, "extra", ground.directory, {}, "sleep 3600")
+        mirror.window_alive(SESSION, window)
+        (pid,) = ground.fast_mux.window_pids(window)
+        began_s = CLOCK.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        while mirror.window_alive(SESSION, window):
+            CLOCK.wait(mirror.due_s, mirror.waker)
+            mirror.look()
+        known_s.append(CLOCK.monotonic() - began_s)
+        ground.tidy()
+        mirror.look()
+    return Measured(tuple(known_s))
 
 
 def frozen(ground: Ground, rounds: int) -> list[Finding]:
@@ -303,22 +353,21 @@ def frozen(ground: Ground, rounds: int) -> list[Finding]:
                 late[way].append(max(1e-9, CLOCK.monotonic() - began - DEADLINE_S))
             finally:
                 os.kill(pid, signal.SIGCONT)
-    return [Finding(0, "frozen server: late by", way, Measured(tuple(costs))) for way, costs in late.items()]
+    return [Finding(0, FROZEN, way, Measured(tuple(costs))) for way, costs in late.items()]
 
 
 def table(found: Sequence[Finding]) -> str:
     """The findings for people."""
-    head = (
-        f"{'windows':>8}  {'what':<22} {'way':<9}{'min ms':>10}{'median':>10}{'max':>10}{'x control':>11}{'wanted':>8}"
-    )
+    head = f"{'windows':>8}  {'what':<22} {'way':<9}{'min ms':>10}{'median':>10}{'max':>10}{'times':>11}{'wanted':>9}"
     lines = [head]
     for one in found:
         times = "" if one.times is None else f"{one.times:.1f}"
         wanted = "" if one.wanted is None else f"{one.wanted:g}"
+        wanted = wanted if one.wanted_ms is None else f"{one.wanted_ms:g} ms"
         low, middle, high = (cost * 1e3 for cost in (min(one.cost.costs_s), one.cost.median_s, max(one.cost.costs_s)))
         lines.append(
             f"{one.windows or '':>8}  {one.subject:<22} {one.way:<9}"
-            f"{low:>10.3f}{middle:>10.3f}{high:>10.3f}{times:>11}{wanted:>8}".rstrip()
+            f"{low:>10.3f}{middle:>10.3f}{high:>10.3f}{times:>11}{wanted:>9}".rstrip()
         )
     return "\n".join(lines) + "\n"
 
@@ -334,7 +383,6 @@ def document(found: Sequence[Finding], rounds: int, load: Sequence[float]) -> di
             "cores": os.cpu_count(),
             "load": [round(part, 2) for part in load],
         },
-        "wanted": {"list_windows at 1000, ms": LISTED_1000_MS},
         "findings": [one.as_json() for one in found],
     }
 

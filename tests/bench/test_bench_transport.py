@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bench_transport import LIMITS, Finding, document, main, sizes, table
+from bench_transport import DEATH, FROZEN, LIMITS, MIRRORED, Finding, document, main, sizes, table
 from measuring import Measured, measure
 
 CONTROL = Measured((0.001, 0.002, 0.001))
@@ -29,7 +29,7 @@ def test_everybody_is_asked_in_every_round(tmp_path: Path, capsys: pytest.Captur
         "client",
     }
     assert {one["windows"] for one in found if one["way"] == "polling"} == {1, 2}
-    assert {one["subject"] for one in found} >= {*LIMITS, "new_window", "frozen server: late by"}
+    assert {one["subject"] for one in found} >= {*LIMITS, "new_window", FROZEN, DEATH, MIRRORED}
     assert all(len(one["ms"]["rounds"]) == 2 and one["ms"]["min"] >= 0 for one in found)
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(found)
 
@@ -41,6 +41,7 @@ def test_a_finding_says_how_many_times_as_long_and_what_was_wanted() -> None:
     assert process.times == 25.0
     assert process.wanted == 25
     assert Finding(1000, "list_windows", "libtmux", PROCESS, CONTROL).wanted == 40.0
+    assert Finding(1000, "list_windows", "control", CONTROL, CONTROL).wanted_ms == 6
     assert Finding(0, LIMITS[0], "", PROCESS).times is None
     assert table([process]).splitlines()[1].split() == [
         "10",
