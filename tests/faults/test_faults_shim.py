@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from shim_stage import PATIENCE_S, Stage, stage
 
@@ -121,6 +122,19 @@ def test_a_hanging_call_ends_as_a_client_of_a_stopped_server(play: Stage, ending
     assert process.returncode == (-9 if ending is signal.SIGKILL else 0)
     assert (play.calls, shim.unfired()) == (0, [])
     assert [call.outcome for call in play.heard] == ["given up"]
+
+
+def test_a_call_that_is_given_up_takes_the_real_program_along(play: Stage) -> None:
+    """Nobody waits for an answer any more, as nobody does when a client itself is told to end."""
+    with play.shim("transport.has-session=lost:hang") as shim:
+        process = play.start(shim.directory / "tmux", "has-session")
+        play.eventually(lambda: play.calls)
+        (real,) = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGTERM)
+        gone, _ = psutil.wait_procs([real], timeout=PATIENCE_S)
+        process.communicate(timeout=PATIENCE_S)
+
+    assert (gone, process.returncode) == ([real], 0)
 
 
 def test_a_hanging_call_ends_with_the_shim(play: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 import broken_backends as backends
@@ -61,6 +62,16 @@ def test_an_engine_that_waits_longer_than_it_may_is_told() -> None:
     report = stage(task("1-1", agent=works(200)), session_timeout_s=20, make=engines.IgnoresItsDeadline, verify=False)
 
     assert "waited for 200.000 s, 21.000 s at most were due" in told(report, "bounded")[0]
+
+
+def test_an_engine_that_is_told_to_stop_twice_and_takes_its_time_is_told() -> None:
+    """The second signal is waited for no longer than a second, a call and a poll."""
+    stage = Stage(FakeWorld())
+    stage.stop_at(3, SIGTERM)
+    stage.stop_at(4, SIGINT)
+    report = stage(task("1-1", agent=works(1000)), make=engines.LingersAtTheEnd, verify=False)
+
+    assert [problem for problem in told(report, "bounded") if problem.startswith("the forced end was waited for 59")]
 
 
 def test_an_engine_that_types_again_or_too_often_is_told() -> None:
