@@ -8,9 +8,11 @@ prevent that: the server reads the pipe itself). What was read already is a tomb
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import select
+import shutil
 import subprocess
 import threading
 import weakref
@@ -20,6 +22,7 @@ from backends.clock import Clock, SystemClock, Waker
 from backends.control_frames import Framing, Unreadable
 from backends.entropy import Entropy
 from backends.running import OUTPUT_LIMIT, Completed
+from backends.words import script_line
 
 __all__ = ["KEEPER", "Client", "Deadline", "Lost"]
 
@@ -27,10 +30,18 @@ KEEPER = "_seamripper-"
 """What the name of a keeper session begins with; names of sessions of the seam begin with a letter or digit."""
 
 _CLOSE_S = 1.0
-"""Seconds that a client is given to end once its input has ended; it took under 10 ms when measured."""
+"""Seconds that a client is given to end once its session was ended; it took under 10 ms when measured."""
 _SPAWN_S = 5.0
 """Seconds that starting a process may take; without a limit a thread that died would be waited for."""
 _CHUNK = 1 << 16
+_SCRIPT = (
+    'exec setpriv --pdeathsig KILL "$@" "exec tail --pid=$$ -s 0.5 -f /dev/null"'
+    ' ";" set-option -w -t "=$0:" remain-on-exit off'
+)
+"""Becomes the client, which ends with the driver; what runs in the keeper's window, and so the keeper, ends with the client.
+
+Not by `destroy-unattached`: where another client ends while ours is about to, 3.3a dies of it (docs/decisions/0023).
+"""
 _LONGEST_POLL_MS = 2**31 - 1
 
 
@@ -119,23 +130,17 @@ class _Process:
         self.taken, self.given, self.out = taken, given, process.stdout.fileno()
         for fd in (self.taken, self.given, self.out):
             os.set_blocking(fd, False)
-        self._open = [taken, given]
-        self.end = weakref.finalize(self, _end, process, self._open)
-
-    def end_input(self) -> None:
-        """Let it read the end of its input."""
-        self._open.remove(self.given)
-        os.close(self.given)
+        self.end = weakref.finalize(self, _end, process, [taken, given])
 
 
 def _end(process: subprocess.Popen[bytes], descriptors: list[int]) -> None:
-    """Kill, close, reap. What it is still to write is not waited for: a stopped server holds its pipes."""
+    """Kill, reap, close. What it is still to write is not waited for: a stopped server holds its pipes."""
     process.kill()
+    process.wait()
     while descriptors:
         os.close(descriptors.pop())
     if process.stdout is not None:
         process.stdout.close()
-    process.wait()
 
 
 class Client:
@@ -164,10 +169,11 @@ class Client:
         self.framing = Framing(OUTPUT_LIMIT)
         self._entropy = entropy
         self._owed: list[bytes] = []
-        keeper = f"{KEEPER}{name}"
-        made = ("new-session", "-s", keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
-        ending = ("set-option", "-t", f"={keeper}:", "destroy-unattached", "on")
-        argv = ("setpriv", "--pdeathsig", "KILL", *prefix, "-N", "-C", *made, "tail -f /dev/null", ";", *ending)
+        if shutil.which("setpriv", path=environment.get("PATH")) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "setpriv")
+        self._keeper = f"{KEEPER}{name}"
+        made = ("new-session", "-s", self._keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
+        argv = ("/bin/sh", "-c", _SCRIPT, self._keeper, *prefix, "-N", "-C", *made)
         self._process = _nursery.start(lambda: _Process(argv, environment))
         self._poll = select.poll()
         self._poll.register(self._process.out, select.POLLIN)
@@ -289,19 +295,16 @@ class Client:
             self.broken = True
 
     def kill(self) -> None:
-        """End the client at once; its keeper session ends with it."""
+        """End the client at once; its keeper session ends within a second."""
         self._process.end()
 
     def close(self) -> None:
-        """End the input, and with it the client; once its output has ended too, its keeper session is gone.
-
-        A server that does not answer is not waited for.
-        """
+        """End the keeper session, and with it the client; a server that does not answer is not waited for."""
         if not self.silent:
-            self._process.end_input()
             clock = SystemClock()
             end = clock.monotonic() + _CLOSE_S
             with contextlib.suppress(Lost):
+                self._write(script_line(("kill-session", "-t", f"={self._keeper}:")))
                 while (left := end - clock.monotonic()) > 0:
                     if self._wait(left):
                         self._read()
