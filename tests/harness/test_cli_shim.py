@@ -68,12 +68,11 @@ class Desk:
         assert isinstance(host.stderr, io.StringIO)
         return Answer(code, host.stdout.getvalue(), host.stderr.getvalue())
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, *words: str, stdin: int | None = None) -> subprocess.Popen[bytes]:
         """The same as a process of its own."""
         argv = [sys.executable, "-P", "-m", "seamripper", "shim", *words]
-        return subprocess.Popen(
-            argv, env=self.environment, cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        out = err = subprocess.PIPE
+        return subprocess.Popen(argv, env=self.environment, cwd=self.directory, stdin=stdin, stdout=out, stderr=err)
 
     @property
     def lines(self) -> list[str]:
@@ -358,6 +357,24 @@ class Interrupted(RealDisk):
         signal.raise_signal(signal.SIGTERM)
 
 
+TYPED = (
+    "trap 'echo int' INT; trap 'echo usr; exit' USR1; kill -INT $PPID; kill -USR1 $PPID; while :; do sleep 0.05; done"
+)
+"""Has the shim get two signals, of which the first one is delivered first."""
+
+
+def test_what_is_typed_is_not_handed_on_beside_what_the_terminal_sends(desk: Desk) -> None:
+    """It has sent that to the program as well, which would get it twice."""
+    ours, theirs = os.openpty()
+    try:
+        out, _ = desk.start("--plan", "", *sh(TYPED), stdin=theirs).communicate(timeout=PATIENCE_S)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert out == b"usr\n"
+
+
 def test_a_signal_before_the_program_has_begun_reaches_it(desk: Desk) -> None:
     """As soon as it has; nobody else hears of it, and nothing of the shim is left."""
     heard: list[int] = []
@@ -437,11 +454,13 @@ def test_a_shim_that_was_killed_before_it_had_its_socket_is_removed_an_hour_late
     rmtree(desk.directory / "run")
 
 
-@pytest.mark.parametrize("kind", ["relative", "two"])
+@pytest.mark.parametrize("kind", ["relative", "two", "long"])
 def test_the_directory_of_launchers_can_stand_on_the_path(desk: Desk, kind: str) -> None:
-    """Neither where a relative name leads from somewhere, nor where a name would be two."""
-    (desk.directory / "a:b").mkdir()
-    runtime = os.path.relpath(desk.directory / "run") if kind == "relative" else str(desk.directory / "a:b")
+    """Not where a relative name leads from somewhere, where a name would be two, or where no socket has room for its name."""
+    names = {"two": "a:b", "long": "x" * 90}
+    (desk.directory / names.get(kind, "a")).mkdir()
+    relative = os.path.relpath(desk.directory / "run")
+    runtime = relative if kind == "relative" else str(desk.directory / names[kind])
     told = desk("--plan", "", *sh("cd /; tmux ls"), XDG_RUNTIME_DIR=runtime)
 
     assert (told.code, "after 1 call of tmux" in told.stderr) == (0, True)
