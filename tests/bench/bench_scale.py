@@ -8,6 +8,7 @@ A run is one task for each session, all at once, whose agents work for a simulat
 own, on FakeMultiplexer, VirtualClock and MemoryDisk. Told are its processor time and by how much its memory grew. An injector
 is measured by a call of `list_window_ids` with nothing around it, with an injector whose plan is empty, and with one that has
 a rule for this call, which lets it pass; both write a trace. A record is measured by its lines and states on the real disk.
+Watching idle sessions is what a run costs whose agents work a simulated hour longer, over that hour.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,6 +47,12 @@ __all__ = ["WORK_S", "Grown", "calls", "document", "main", "records", "run_one",
 WORK_S = 60
 """Simulated seconds that each agent works."""
 
+IDLE_S = 3600
+"""Simulated seconds over which watching is measured."""
+
+WANTED_IDLE = {100: 0.0005, 1000: 0.005}
+"""The parts of a core that were asked for."""
+
 _KEPT = 10_000
 """Entries of a trace after which it is begun anew: a run of some thousand calls."""
 
@@ -60,11 +67,11 @@ class Grown:
     memory_mb: float
 
 
-def run_one(sessions: int, seed: int) -> Grown:
-    """Carry out one run in this process."""
+def run_one(sessions: int, seed: int, work_s: float = WORK_S) -> Grown:
+    """Carry out one run in this process, whose agents work for so many simulated seconds."""
     world = FakeWorld(seed)
     tasks = [
-        task(f"{one // 1000 + 1}-{one % 1000 + 1}", agent=works(WORK_S).then_completes()) for one in range(sessions)
+        task(f"{one // 1000 + 1}-{one % 1000 + 1}", agent=works(work_s).then_completes()) for one in range(sessions)
     ]
     plan = plan_of(*tasks, project="/sim/project", max_parallel=sessions)
     outside = Surroundings(
@@ -88,7 +95,9 @@ def run_one(sessions: int, seed: int) -> Grown:
     return Grown(sessions, spent_s, world.clock.monotonic(), grown_mb)
 
 
-def runs(sizes: Sequence[int], hosts: int, jobs: int, begun: Callable[[str], object]) -> list[Grown]:
+def runs(
+    sizes: Sequence[int], hosts: int, jobs: int, begun: Callable[[str], object], work_s: float = WORK_S
+) -> list[Grown]:
     """A run of each size for each of the hosts, `jobs` at a time, each in a process of its own."""
     due = [(size, seed) for size in sizes for seed in range(1, hosts + 1)]
     found: list[Grown] = []
@@ -98,7 +107,7 @@ def runs(sizes: Sequence[int], hosts: int, jobs: int, begun: Callable[[str], obj
             while due and len(going) < jobs:
                 size, seed = due.pop(0)
                 begun(f"{size} sessions, host {seed} of {hosts}, {len(due)} more to begin")
-                words = [sys.executable, __file__, "--one", str(size), "--seed", str(seed)]
+                words = [sys.executable, __file__, "--one", str(size), "--seed", str(seed), "--work", str(work_s)]
                 going.append(subprocess.Popen(words, stdout=subprocess.PIPE))
             out, _ = going[0].communicate()
             if going.pop(0).returncode != 0:
@@ -109,6 +118,16 @@ def runs(sizes: Sequence[int], hosts: int, jobs: int, begun: Callable[[str], obj
             process.kill()
             process.communicate()
     return found
+
+
+def watched(sizes: Sequence[int], begun: Callable[[str], object]) -> dict[int, float]:
+    """The part of a core that it takes to watch so many sessions in which nothing happens, in simulated time.
+
+    What a run costs whose agents work an hour longer, over that hour: with the simulated host, and without system calls.
+    """
+    short = runs(sizes, 1, 1, begun)
+    longer = runs(sizes, 1, 1, begun, WORK_S + IDLE_S)
+    return {one.sessions: max(0.0, two.cpu_s - one.cpu_s) / IDLE_S for one, two in zip(short, longer, strict=True)}
 
 
 def calls() -> dict[str, Callable[[int], object]]:
@@ -161,7 +180,7 @@ def _saving(host: Any, run_dir: Path) -> Callable[[int], object]:
     return lambda number: store.save(state)
 
 
-def table(small: dict[str, Measured], grown: Sequence[Grown]) -> str:
+def table(small: dict[str, Measured], grown: Sequence[Grown], idle: Mapping[int, float]) -> str:
     """The findings for people."""
     bare = small["bare"]
     lines = [f"{'us':<24}{'min':>10}{'median':>10}{'max':>10}{'over bare':>11}"]
@@ -177,13 +196,19 @@ def table(small: dict[str, Measured], grown: Sequence[Grown]) -> str:
         )
     if len(grown) > 1:
         lines.append(f"{sum(run.sessions for run in grown):>8}{sum(run.cpu_s for run in grown):>9.2f}  all of them")
+    for sessions, share in idle.items():
+        wanted = f", wanted {WANTED_IDLE[sessions]:.2%}" if sessions in WANTED_IDLE else ""
+        lines.append(f"watching {sessions} idle sessions: {share:.3%} of a core{wanted}")
     return "\n".join(lines) + "\n"
 
 
-def document(small: dict[str, Measured], grown: Sequence[Grown], load: Sequence[float]) -> dict[str, Any]:
+def document(
+    small: dict[str, Measured], grown: Sequence[Grown], idle: Mapping[int, float], load: Sequence[float]
+) -> dict[str, Any]:
     """The findings for programs."""
     us = {name: [round(cost_s * 1e6, 2) for cost_s in one.costs_s] for name, one in small.items()}
-    return {"schema": 1, "load": [round(one, 2) for one in load], "us": us, "runs": [asdict(one) for one in grown]}
+    told = {"schema": 1, "load": [round(one, 2) for one in load], "us": us, "runs": [asdict(one) for one in grown]}
+    return told | {"idle": {str(sessions): share for sessions, share in idle.items()}}
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -208,20 +233,27 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--hosts", type=whole, default=1, metavar="N", help="how many runs there are of each size (1)")
     parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="how many of them at a time (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there as well")
+    parser.add_argument("--idle", type=sizes, default=(10, 100), metavar="N,N", help="idle sessions to watch (10,100)")
     parser.add_argument("--one", type=whole, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=float, default=WORK_S, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=whole, default=1, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.one is not None:
-        sys.stdout.write(json.dumps(asdict(run_one(options.one, options.seed))))
+        sys.stdout.write(json.dumps(asdict(run_one(options.one, options.seed, options.work))))
         return 0
     load, dice = os.getloadavg(), random.Random(1)
     small = measure(calls(), rounds=options.rounds, seconds=0.05, now=time.process_time, dice=dice)
     with records() as written:
         small |= measure(written, rounds=options.rounds, seconds=0.02, now=SystemClock().monotonic, dice=dice)
-    grown = runs(options.sizes, options.hosts, options.jobs, lambda said: sys.stderr.write(f"{said} ...\n"))
-    sys.stdout.write(table(small, grown))
+
+    def begun(said: str) -> None:
+        sys.stderr.write(f"{said} ...\n")
+
+    grown = runs(options.sizes, options.hosts, options.jobs, begun)
+    idle = watched(options.idle, begun)
+    sys.stdout.write(table(small, grown, idle))
     if options.json is not None:
-        options.json.write_text(json.dumps(document(small, grown, load), indent=2) + "\n")
+        options.json.write_text(json.dumps(document(small, grown, idle, load), indent=2) + "\n")
     return 0
 
 
