@@ -15,7 +15,7 @@ from pathlib import Path
 
 from backends.clock import Clock, SystemClock
 from backends.posix_signals import SIGKILL
-from backends.processes import ProcessTable, SystemProcessTable
+from backends.processes import ProcessIdentity, ProcessTable, SystemProcessTable
 
 __all__ = ["LEDGER", "end_world", "importing", "ledger_of", "short_directory"]
 
@@ -43,12 +43,15 @@ def short_directory() -> Path:
 
 
 def end_world(base: Path, processes: ProcessTable, clock: Clock) -> None:
-    """Kill every process of the world whose directory is `base`, and remove that."""
-    end = clock.monotonic() + _PATIENCE_S
-    while (left := processes.carrying(LEDGER, str(ledger_of(base)))) and clock.monotonic() < end:
-        for one in left:
-            if one != processes.me():
-                processes.signal(one, SIGKILL)
+    """Kill every process of the world whose directory is `base`, but for this one, and remove that."""
+    end, me = clock.monotonic() + _PATIENCE_S, processes.me()
+
+    def left() -> list[ProcessIdentity]:
+        return [one for one in processes.carrying(LEDGER, str(ledger_of(base))) if one != me]
+
+    while (doomed := left()) and clock.monotonic() < end:
+        for one in doomed:
+            processes.signal(one, SIGKILL)
         clock.wait(0.01)
     shutil.rmtree(base, ignore_errors=True)
 

@@ -10,8 +10,10 @@ import pytest
 
 from backends.clock import SystemClock, VirtualClock
 from backends.disk import RealDisk
-from backends.processes import ProcessIdentity, SystemProcessTable
+from backends.posix_signals import SIGKILL
+from backends.processes import Liveness, ProcessIdentity, SystemProcessTable
 from backends.simulated_processes import SimulatedProcessTable
+from harness.guardian import LEDGER, end_world, ledger_of, short_directory
 from harness.hurting import DescriptorLimit, agent_events
 from harness.small_disk import SmallDisk, small_disks_are_possible
 
@@ -61,6 +63,31 @@ def test_a_limit_is_lifted_from_the_server_that_had_it_and_from_nobody_else() ->
         assert child.rlimit(psutil.RLIMIT_NOFILE) == before
     finally:
         job.end()
+
+
+class Inside(SimulatedProcessTable):
+    """Asked by another process than the first."""
+
+    started: ProcessIdentity | None = None
+
+    def me(self) -> ProcessIdentity:
+        """See `ProcessTable.me`."""
+        return self.started or super().me()
+
+
+def test_whoever_ends_a_world_from_inside_of_it_does_not_end_itself() -> None:
+    """It carries the variable of the world as well, and is gone by itself when that is over."""
+    clock = VirtualClock()
+    table, base = Inside(clock), short_directory()
+    inside = {LEDGER: str(ledger_of(base))}
+    other, stranger, table.started = table.spawn(inside), table.spawn({LEDGER: "/elsewhere"}), table.spawn(inside)
+
+    end_world(base, table, clock)
+
+    assert table.sent == [(other.pid, SIGKILL)]
+    assert clock.monotonic() < 1
+    assert table.liveness(stranger) is Liveness.ALIVE
+    assert not base.exists()
 
 
 @pytest.mark.live
