@@ -68,11 +68,11 @@ def test_a_limit_is_lifted_from_the_server_that_had_it_and_from_nobody_else() ->
 class Inside(SimulatedProcessTable):
     """Asked by another process than the first."""
 
-    started: ProcessIdentity | None = None
+    asking: ProcessIdentity | None = None
 
     def me(self) -> ProcessIdentity:
         """See `ProcessTable.me`."""
-        return self.started or super().me()
+        return self.asking or super().me()
 
 
 def test_whoever_ends_a_world_from_inside_of_it_does_not_end_itself() -> None:
@@ -80,7 +80,7 @@ def test_whoever_ends_a_world_from_inside_of_it_does_not_end_itself() -> None:
     clock = VirtualClock()
     table, base = Inside(clock), short_directory()
     inside = {LEDGER: str(ledger_of(base))}
-    other, stranger, table.started = table.spawn(inside), table.spawn({LEDGER: "/elsewhere"}), table.spawn(inside)
+    other, stranger, table.asking = table.spawn(inside), table.spawn({LEDGER: "/elsewhere"}), table.spawn(inside)
 
     end_world(base, table, clock)
 
