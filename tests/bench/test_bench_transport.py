@@ -43,7 +43,7 @@ def test_a_finding_says_how_many_times_as_long_and_what_was_wanted() -> None:
     assert Finding(1000, "list_windows", "libtmux", PROCESS, CONTROL).wanted == 40.0
     assert Finding(1000, "list_windows", "control", CONTROL, CONTROL).wanted_ms == 6
     assert Finding(0, LIMITS[0], "", PROCESS).times is None
-    assert table([process]).splitlines()[1].split() == [
+    assert table([process]).splitlines()[0].split() == [
         "10",
         "has_session",
         "process",
