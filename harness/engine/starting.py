@@ -24,7 +24,7 @@ _LOST_SESSIONS = 2
 Chosen: once, because the last window in it has just closed, and once more by chance; a third time somebody ends them.
 """
 _ABSENT_LOOKS = 2
-"""Listings without the window, one poll apart, that prove that an unanswered launch came to nothing."""
+"""Listings in a row, a tick apart, that prove by not having the window that an unanswered launch came to nothing."""
 
 
 class Starting:
