@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from harness.agents import TaskStory, completes, dies, stops, task, works, writes_result
+from harness.agents import TaskStory, completes, dies, stops, task, works
 from harness.engine.engine import Engine
 from harness.engine.summary import RunSummary
 from harness.report import Report
@@ -24,7 +24,7 @@ def whole() -> tuple[TaskStory, dict[str, Any]]:
 
 def nudged() -> tuple[TaskStory, dict[str, Any]]:
     """An agent that ends its turn without a result, and writes it when it is asked to."""
-    answer = writes_result().then_stops().then_idles()
+    answer = works(1).then_writes_result().then_stops().then_idles()
     return task("1-1", agent=stops().then_idles().on_nudge(answer)), {"result_grace_s": 0.5}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import StrPath
+from backends.clock import Clock, Waker
 from backends.errors import MultiplexerError, TransportError
 from harness.dashboard.render import header_text
 from harness.engine.core import Surroundings
@@ -110,10 +111,30 @@ class NeverAsksToEnd(Engine):
 
 
 class TakesItsTime(Engine):
-    """Looks for results once in a minute."""
+    """Looks for results once in a minute, and hears of nothing in between."""
 
     def __init__(self, plan: RunPlan, run_dir: Path, outside: Surroundings, **options: Any) -> None:
-        super().__init__(dataclasses.replace(plan, poll_s=60), run_dir, outside, **options)
+        deaf = dataclasses.replace(outside, clock=_Unwoken(outside.clock))
+        super().__init__(dataclasses.replace(plan, poll_s=60), run_dir, deaf, **options)
+
+
+class _Unwoken(Clock):
+    """A clock whose waits nothing ends."""
+
+    def __init__(self, inner: Clock) -> None:
+        self._inner = inner
+
+    def monotonic(self) -> float:
+        """See `Clock.monotonic`."""
+        return self._inner.monotonic()
+
+    def wall(self) -> float:
+        """See `Clock.wall`."""
+        return self._inner.wall()
+
+    def wait(self, seconds: float, waker: Waker | None = None) -> bool:
+        """See `Clock.wait`."""
+        return self._inner.wait(seconds)
 
 
 class LingersAtTheEnd(Engine):

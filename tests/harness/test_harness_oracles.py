@@ -251,7 +251,7 @@ def test_a_fault_that_never_fires_is_told_with_the_points_that_were_reached() ->
 def test_a_signal_that_stops_nothing_is_told() -> None:
     """A run that its process was told to stop, and that finished later, has not heeded it; one that was over had not to."""
     report = rehearse(Stage(FakeWorld()), "complete")
-    told_at_once = dataclasses.replace(report, stops=[0.5])
+    told_at_once = dataclasses.replace(report, stops=[report.elapsed_s / 2])
     told_late = dataclasses.replace(report, stops=[report.elapsed_s])
 
     assert told(told_at_once, "honest-status") == ["a signal to stop was not heeded: the run is FINISHED"]
