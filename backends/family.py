@@ -40,7 +40,7 @@ from backends.operations import ServerIdentity, WindowExit
 from backends.posix_signals import SIGUSR1
 from backends.processes import Completed, Liveness, ProcessTable, SystemProcessTable
 from backends.server_record import RECORD_NAME, ServerRecord, ServerRecords, ServerSeen
-from backends.transport import Transport, disconnect
+from backends.transport import News, Transport, disconnect
 from backends.words import (
     ALTERING,
     EXIT_OPTION,
@@ -160,6 +160,11 @@ class TmuxFamily(TerminalMultiplexer):
         self._records = ServerRecords(socket_path.parent / RECORD_NAME, self._disk, self._processes)
         self._client_version: str | None = None
         self._ours: ServerSeen | None = None
+
+    @property
+    def news(self) -> News | None:
+        """Its transport, if that is told of changes; what a `backends.mirror.LivenessMirror` is woken by."""
+        return self._transport if isinstance(self._transport, News) else None
 
     # Questions: how one is asked, and what its answer proves.
 

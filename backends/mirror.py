@@ -9,43 +9,22 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import Protocol
 
 from backends.base import TerminalMultiplexer
 from backends.clock import Gathered, Waker
 from backends.errors import MultiplexerError, TransportUnavailable
 from backends.operations import ServerIdentity
 from backends.processes import ProcessTable
+from backends.transport import News
 from backends.window_processes import Window, WindowProcesses
 
-__all__ = ["LivenessMirror", "News"]
+__all__ = ["LivenessMirror"]
 
 _TELLING = re.compile(r"%(?:(?:unlinked-)?window-(?:add|close)|sessions?-changed)\b")
 """Notifications after which another listing may say something else. A dead window that is kept is told by none."""
 
 _TRIES = 3
 """How often in a row a listing is repeated because the connection became another one meanwhile."""
-
-
-class News(Protocol):
-    """A transport that keeps a connection on which it is told of changes.
-
-    `epoch` counts the connections, so that what was told on an earlier one, or on none, is no longer relied on. `told` is set
-    while something came that `notices` has not handed out, and when the connection has come or gone.
-    """
-
-    epoch: int
-
-    @property
-    def told(self) -> Waker:
-        """See the class."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-
-    def notices(self) -> list[str]:
-        """The notifications that have come since the last time, a line each."""
 
 
 class LivenessMirror:
@@ -69,7 +48,7 @@ class LivenessMirror:
     ) -> None:
         """Mirror the sessions of `multiplexer` that are asked about, whose processes are those of `processes`.
 
-        `news` is the multiplexer's transport, if it is told of changes.
+        `news` is the multiplexer's transport, if it is told of changes: `multiplexer.news` of the tmux family.
         """
         self.stale_after_s = stale_after_s
         self.listings = 0

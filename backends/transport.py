@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from backends.clock import Waker
 from backends.processes import Completed, ProcessTable, SystemProcessTable
 
-__all__ = ["Connection", "SubprocessTransport", "Transport", "decode", "disconnect", "without_server"]
+__all__ = ["Connection", "News", "SubprocessTransport", "Transport", "decode", "disconnect", "without_server"]
 
 _INHERITED = frozenset({"TMUX", "TMUX_PANE", "TMUX_TMPDIR", "PSMUX_SESSION"})
 """Never handed to a client: they would choose a server."""
@@ -35,6 +35,28 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Let go of it; the commands that follow are carried as well. Raises nothing, and waits for a moment at most."""
+
+
+@runtime_checkable
+class News(Protocol):
+    """A transport that keeps a connection on which it is told of changes.
+
+    `epoch` counts the connections, so that what was told on an earlier one, or on none, is no longer relied on. `told` is set
+    while something came that `notices` has not handed out, and when the connection has come or gone.
+    """
+
+    epoch: int
+
+    @property
+    def told(self) -> Waker:
+        """See the class."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+
+    def notices(self) -> list[str]:
+        """The notifications that have come since the last time, a line each."""
 
 
 def disconnect(transport: Transport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from backends.mirror import LivenessMirror
 from backends.posix_signals import SIGKILL
 from backends.processes import Deaths
 from backends.simulated_processes import SimulatedProcessTable
+from backends.tmux import TmuxMultiplexer
 
 
 class Told:
@@ -256,6 +258,14 @@ def test_a_notification_is_a_reason_to_ask() -> None:
 
     assert (looked, woken, host.mirror.watches_processes) == ([False, True], True, False)
     assert host.mirror.window_alive("run-1", window) is False
+
+
+@pytest.mark.parametrize(("kind", "has_news"), [("process", False), ("control", True)])
+def test_tmux_has_news_where_its_transport_keeps_a_connection(kind: str, has_news: bool) -> None:
+    """What a mirror of it is given."""
+    news = TmuxMultiplexer(Path("/nowhere"), transport_kind=kind).news
+
+    assert (news is not None) is has_news
 
 
 def test_where_nothing_is_told_a_death_is_known_at_the_next_listing() -> None:

@@ -47,7 +47,7 @@ class Mirrored:
         self.transport = ControlTransport(SubprocessTransport(live.processes))
         self.mux = TmuxMultiplexer(live.mux.socket_path.parent, transport=self.transport, call_timeout_s=30)
         assert self.mux.has_session("run-1")
-        self.mirror = LivenessMirror(self.mux, table or live.processes, news=self.transport, stale_after_s=LONG_S)
+        self.mirror = LivenessMirror(self.mux, table or live.processes, news=self.mux.news, stale_after_s=LONG_S)
 
     def window(self, command: str = "sleep 600") -> str:
         """A new window that the mirror knows to be alive."""
