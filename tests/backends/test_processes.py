@@ -254,6 +254,30 @@ def test_a_process_whose_start_is_not_known_is_never_called_dead(
     assert table.liveness(nobody) is Liveness.DEAD
 
 
+HIDING = 'mount -t tmpfs -o size=4k none "/proc/$1" && exec "$2" -c "$3" "$1"'
+LOOKING = """
+import sys
+from backends.processes import ProcessIdentity, SystemProcessTable
+table, pid = SystemProcessTable(), int(sys.argv[1])
+print(table.liveness(ProcessIdentity(pid, 1.0, table.boot_id())).value, table.identify(pid))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are hidden by what is mounted over them")
+def test_a_process_that_is_hidden_from_us_is_not_called_dead(
+    table: SystemProcessTable, sleeper: ProcessIdentity
+) -> None:
+    """Its pid is there, and what the kernel tells of it is not for us: nobody knows who has it."""
+    root = Path(__file__).parents[2]
+    argv = ("sh", "-c", HIDING, "sh", str(sleeper.pid), sys.executable, LOOKING)
+    for namespace in (("unshare", "--user", "--map-root-user", "--mount"), ("unshare", "--mount")):
+        done = table.run((*namespace, *argv), timeout_s=60, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
+        if done.status == 0:
+            assert done.stdout == b"unknown None\n"
+            return
+    pytest.skip("no namespace in which something can be mounted")
+
+
 def test_a_process_may_be_called_anything(table: SystemProcessTable, tmp_path: Path) -> None:
     """Also by a name that looks like the end of a name in the kernel's listing."""
     odd = tmp_path / ") Z 1 (x"
