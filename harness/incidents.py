@@ -28,6 +28,7 @@ __all__ = [
     "at_step",
     "at_work",
     "both",
+    "clients_of",
     "cut_socket",
     "escapes_in",
     "files_of",
@@ -132,6 +133,11 @@ def ask_tmux(world: World, *words: str) -> str:
     """What a tmux that knows nothing of us answers at the socket of our server, asked by a person on a live host."""
     assert isinstance(world, LiveTmuxWorld)
     return world.ask_tmux(*words)
+
+
+def clients_of(world: World, field: str = "client_pid") -> list[str]:
+    """A value of each client that is connected to the server of a live host, by default its pid."""
+    return ask_tmux(world, "list-clients", "-F", f"#{{{field}}}").split()
 
 
 def split_off_shell(world: World, window_id: str) -> None:

@@ -66,6 +66,8 @@ def ends_by_itself(server: LiveServer, typed: bytes) -> bool:
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as asking:
         assert asking.stdin is not None
         assert asking.stdout is not None
+        # What is typed before there is a session is about somebody else's.
+        assert any(line.startswith(b"%session-changed") for line in asking.stdout)
         asking.stdin.write(typed)
         asking.stdin.flush()
         said = list(asking.stdout)

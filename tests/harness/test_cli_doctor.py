@@ -174,3 +174,28 @@ def test_a_relay_that_does_not_answer_fails(place: Path) -> None:
     code, found = examined(place, processes=NoRelay())
 
     assert (code, found["hook relay"][0]) == (1, "fail")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "setpriv", "level", "words"),
+    [
+        ("", True, "ok", "one control-mode client for all questions, once there are several"),
+        ("control", True, "ok", "from the first one on, as SEAMRIPPER_TMUX_TRANSPORT says"),
+        ("", False, "warn", "a process for each question, because setpriv (util-linux) is missing"),
+        ("process", False, "ok", "a process for each question, as SEAMRIPPER_TMUX_TRANSPORT says"),
+        ("pigeon", True, "fail", "SEAMRIPPER_TMUX_TRANSPORT is 'pigeon', and has to be auto, process, control"),
+    ],
+)
+def test_how_tmux_would_be_asked_is_said_and_why_not_otherwise(
+    place: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, setpriv: bool, level: str, words: str
+) -> None:
+    """What is missing for a persistent client costs time and nothing else; what is no way to ask fails."""
+    monkeypatch.setenv("SEAMRIPPER_TMUX_TRANSPORT", chosen)
+    if setpriv:
+        program(place / "bin", "setpriv", "")
+
+    code, found = examined(place)
+
+    assert found["transport"][0] == level
+    assert words in found["transport"][1]
+    assert code == (1 if level == "fail" else 0)

@@ -63,7 +63,7 @@ def test_an_unknown_point_is_an_error_at_collection_with_the_nearest_name(pytest
         ("faults(7)", "faults(plan) takes one plan"),
         ('live("fast")', "live(scale=5) takes one positive number"),
         ("live(speed=5)", "live(scale=5) takes one positive number"),
-        ('worlds("screen")', "there is no world 'screen'; known are fake, simulated-tmux, tmux"),
+        ('worlds("screen")', "there is no world 'screen'; known are fake, simulated-tmux, tmux, tmux-process"),
         ("worlds", "worlds(*names) takes names"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_failure_explains_itself_and_how_to_repeat_it(pytester: pytest.Pyteste
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("screen", "known are fake, simulated-tmux, tmux"), ("tmx", "did you mean tmux?")]
+    ("name", "hint"), [("screen", "known are fake, simulated-tmux, tmux, tmux-process"), ("tmx", "did you mean tmux?")]
 )
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "spread"])
 def test_an_unknown_world_is_refused_in_one_line(
