@@ -50,6 +50,13 @@ def own() -> Iterator[LiveServer]:
         yield live
 
 
+@pytest.fixture
+def by_socket() -> Iterator[LiveServer]:
+    """A server for one test that is about its socket, which every question goes through."""
+    with live_tmux("process") as live:
+        yield live
+
+
 def window(live: LiveServer, *argv: str, cwd: str | Path = "/", **env: str) -> str:
     """A new window of `run-1` that runs `argv`."""
     return live.mux.new_window("run-1", "agent", cwd, env, shlex.join(argv))
@@ -74,7 +81,9 @@ def test_a_window_lives_and_dies(shared: LiveServer) -> None:
     assert made in shared.mux.list_window_ids("run-1")
     assert shared.mux.window_alive("run-1", made)
     assert made in shared.mux.batch_liveness("run-1")
-    assert [psutil.Process(pid).name() for pid in shared.mux.window_pids(made)] == ["sleep"]
+    pids = shared.mux.window_pids(made)
+    # Between its start and its program it is a copy of the server.
+    assert eventually(lambda: [psutil.Process(pid).name() for pid in pids] == ["sleep"])
     assert (made, "agent") in shared.mux.list_windows("run-1", ("window_id", "window_name"))
     shared.mux.kill_window(made)
     assert made not in shared.mux.list_window_ids("run-1")
@@ -378,47 +387,47 @@ def test_an_unlinked_socket_is_unknown_and_made_anew(own: LiveServer) -> None:
         assert own.process() == server
 
 
-def test_a_stopped_server_makes_its_socket_when_it_goes_on(own: LiveServer) -> None:
+def test_a_stopped_server_makes_its_socket_when_it_goes_on(by_socket: LiveServer) -> None:
     """However often it was told: until then it is unknown, and afterwards the same server answers."""
-    server = own.process()
-    with own.frozen():
-        own.mux.socket_path.unlink()
+    server = by_socket.process()
+    with by_socket.frozen():
+        by_socket.mux.socket_path.unlink()
         for _ in range(2):
             with pytest.raises(TransportUnavailable, match="alive"):
-                own.mux.has_session("run-1")
-        assert not own.mux.socket_path.exists()
+                by_socket.mux.has_session("run-1")
+        assert not by_socket.mux.socket_path.exists()
 
-    assert eventually(own.mux.socket_path.exists)
-    assert eventually(lambda: own.mux.list_sessions() == ["run-1"])
-    assert own.process() == server
+    assert eventually(by_socket.mux.socket_path.exists)
+    assert eventually(lambda: by_socket.mux.list_sessions() == ["run-1"])
+    assert by_socket.process() == server
 
 
-def test_a_socket_that_another_server_left_behind_is_made_anew(own: LiveServer) -> None:
+def test_a_socket_that_another_server_left_behind_is_made_anew(by_socket: LiveServer) -> None:
     """It took the place of ours, and ended: nobody listens there any more, and our server lives."""
-    socket = own.mux.socket_path
+    socket = by_socket.mux.socket_path
     socket.unlink()
     other = ("tmux", "-S", str(socket), "-f", "/dev/null")
-    own.processes.run((*other, "new-session", "-d", "sleep 600"), timeout_s=PATIENCE_S)
-    own.processes.run((*other, "kill-server"), timeout_s=PATIENCE_S)
+    by_socket.processes.run((*other, "new-session", "-d", "sleep 600"), timeout_s=PATIENCE_S)
+    by_socket.processes.run((*other, "kill-server"), timeout_s=PATIENCE_S)
 
     with pytest.raises(TransportUnavailable):
-        own.mux.has_session("run-1")
-    eventually(lambda: own.mux.list_sessions() == ["run-1"])
+        by_socket.mux.has_session("run-1")
+    eventually(lambda: by_socket.mux.list_sessions() == ["run-1"])
 
 
-def test_the_directory_of_a_living_server_is_made_anew_with_its_record(own: LiveServer) -> None:
+def test_the_directory_of_a_living_server_is_made_anew_with_its_record(by_socket: LiveServer) -> None:
     """Whoever comes later finds the server and the proof that it lives, and starts no second one."""
-    server = own.process()
-    shutil.rmtree(own.mux.socket_path.parent)
+    server = by_socket.process()
+    shutil.rmtree(by_socket.mux.socket_path.parent)
 
     with pytest.raises(TransportUnavailable, match="alive"):
-        own.mux.has_session("run-1")
-    assert eventually(own.mux.socket_path.exists)
-    own.mux.socket_path.unlink()
+        by_socket.mux.has_session("run-1")
+    assert eventually(by_socket.mux.socket_path.exists)
+    by_socket.mux.socket_path.unlink()
     with pytest.raises(TransportUnavailable, match="alive"):
-        own.another().new_session("run-1", "/")
-    assert eventually(own.mux.socket_path.exists)
-    assert own.process() == server
+        by_socket.another().new_session("run-1", "/")
+    assert eventually(by_socket.mux.socket_path.exists)
+    assert by_socket.process() == server
 
 
 def test_a_killed_server_is_absence(own: LiveServer) -> None:

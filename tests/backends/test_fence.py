@@ -285,7 +285,7 @@ def test_a_fence_falls_with_the_call_or_within_two_seconds(budget_s: float, wall
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="a real tmux is needed")
 def test_nothing_that_a_real_server_comes_to_too_late_is_done() -> None:
     """Each of the changes was with it before it went on, and each client was gone."""
-    with live_tmux() as live:
+    with live_tmux("process") as live:
         process, received = live.process(), live.scratch / "typed"
         reader = f"{sys.executable} -c '{RECORDER}' {received}"
         assert live.mux.new_window("run-1", "agent", "/", {}, reader) == AGENT
@@ -314,7 +314,7 @@ def test_nothing_that_a_real_server_comes_to_too_late_is_done() -> None:
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="a real tmux is needed")
 def test_a_terminal_stays_where_it_is_when_a_real_server_comes_to_it_too_late() -> None:
     """Who is to be detached, or sent to another session, is so in time or not at all."""
-    with live_tmux() as live:
+    with live_tmux("process") as live:
         process, socket = live.process(), str(live.mux.socket_path)
         place = {"TMUX": f"{socket},{process.pid},0", "TMUX_PANE": "%0", "TERM": "xterm"}
         terminal = pexpect.spawn(
