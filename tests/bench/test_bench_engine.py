@@ -48,10 +48,20 @@ def test_subjects_take_turns_and_see_every_number_once() -> None:
         "b": lambda number: calls.append(("b", number)),
     }
 
-    found = measure(subjects, rounds=2, seconds=2, now=clock_of(0, 1, 2, 10, 14, 20, 22, 30, 31, 32))
+    found = measure(subjects, rounds=2, seconds=2, now=clock_of(0, 1, 3, 10, 14, 20, 22, 30, 31, 36))
 
     assert calls == [("a", 0), ("a", 1), ("b", 0), ("a", 2), ("b", 1), ("b", 2)]
-    assert found == {"a": Measured((1.0, 2.0)), "b": Measured((4.0, 1.0))}
+    assert found == {"a": Measured((1.5, 2.0)), "b": Measured((4.0, 3.0))}
+
+
+def test_the_clock_is_read_seldom_for_what_costs_little() -> None:
+    """After one call, two, four, eight: what reading it costs is nobody's."""
+    calls: list[int] = []
+
+    found = measure({"a": calls.append}, rounds=1, seconds=4, now=clock_of(0, 1, 2, 3, 4))
+
+    assert calls == list(range(8))
+    assert found == {"a": Measured((0.5,))}
 
 
 def test_who_has_no_layer_counts_for_the_caller() -> None:
