@@ -22,6 +22,11 @@ FAILED = "failed"
 
 _LOOK_S = 0.1
 """Seconds between two looks."""
+_PROMPT_S = 1.0
+"""Seconds that a session is given to go, or half of the grace if that is less, before its processes are asked to end as well.
+
+Chosen: a server that answers takes some milliseconds, and the agents of one that does not want the rest of the grace.
+"""
 _FORCED_S = 0.4
 """Seconds for each half of a forced teardown, asking and ending processes; a second signal must end the run within one."""
 
@@ -52,7 +57,7 @@ def tear_down(core: Core, windows: Windows, attempts: Iterable[Attempt]) -> str:
     doomed = {identity.pid: identity for identity in processes_of(core, attempts)}
     end = core.now + max(core.plan.stop_grace_s, _FORCED_S)
     gone: bool | None = None
-    hurried, heeded = False, 0
+    hurried, heeded, told = False, 0, False
     while True:
         if core.switch.requests > heeded:
             # Each request has given up whatever was being asked, and all that comes after it.
@@ -62,11 +67,12 @@ def tear_down(core: Core, windows: Windows, attempts: Iterable[Attempt]) -> str:
             hurried = True
             end = min(end, core.now + _FORCED_S)
         if gone is not True:
-            with multiplexer.budget(max(_LOOK_S, end - core.now)):
+            left = end - core.now
+            with multiplexer.budget(max(_LOOK_S, left if told else min(left / 2, _PROMPT_S))):
                 gone = windows.kill_session()
         doomed.update((identity.pid, identity) for identity in processes_of(core, attempts))
         late = core.now >= end
-        alive = _end_processes(core, doomed.values(), SIGKILL if late or hurried else SIGTERM)
+        alive, told = _end_processes(core, doomed.values(), SIGKILL if late or hurried else SIGTERM), True
         if gone is True and not alive:
             return TORN_DOWN
         if late and (gone is not True or core.now >= end + _FORCED_S):

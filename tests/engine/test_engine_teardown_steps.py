@@ -19,6 +19,8 @@ from harness.engine.windows import Windows
 from harness.record import Attempt, ProcessRef
 
 TOKEN = {"SEAMRIPPER_TOKEN": "t"}
+ASKED = [(0.0, 0.5), *((at / 10, max(1 - at / 10, 0.1)) for at in range(1, 11))]
+"""When a session is asked to go within a grace of one second, and how long that may take."""
 
 
 class Place:
@@ -35,6 +37,7 @@ class Place:
         self.plan = SimpleNamespace(stop_grace_s=grace_s, poll_s=2.0)
         self.outside = SimpleNamespace(multiplexer=self, clock=self.clock, processes=self.table)
         self.attempts = [Attempt(1, "t")]
+        self.frozen = False
         self._budget_s = 0.0
         self.clock.call_at(60.0, self._late)
 
@@ -53,8 +56,9 @@ class Place:
         yield
 
     def kill_session(self) -> bool | None:
-        """Answers the next of `answers`, the last one again and again."""
+        """Answers the next of `answers`, the last one again and again, while `frozen` with all the time that it may take."""
         self.asked.append((self.now, self._budget_s))
+        self.clock.sleep(self._budget_s if self.frozen else 0)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def take_up(self) -> None:
@@ -91,17 +95,17 @@ def test_what_was_never_claimed_is_not_asked_about() -> None:
 @pytest.mark.parametrize(
     ("answers", "outcome", "asked"),
     [
-        ([True], ("torn-down", 0.0), [(0.0, 1.0)]),
-        ([None, False, True], ("torn-down", 0.2), [(0.0, 1.0), (0.1, 0.9), (0.2, 0.8)]),
-        ([None], ("unconfirmed", 1.0), [(at / 10, max(1 - at / 10, 0.1)) for at in range(11)]),
-        ([False], ("failed", 1.0), [(at / 10, max(1 - at / 10, 0.1)) for at in range(11)]),
-        ([*[False] * 10, None], ("unconfirmed", 1.0), [(at / 10, max(1 - at / 10, 0.1)) for at in range(11)]),
+        ([True], ("torn-down", 0.0), ASKED[:1]),
+        ([None, False, True], ("torn-down", 0.2), ASKED[:3]),
+        ([None], ("unconfirmed", 1.0), ASKED),
+        ([False], ("failed", 1.0), ASKED),
+        ([*[False] * 10, None], ("unconfirmed", 1.0), ASKED),
     ],
 )
 def test_a_session_is_asked_to_go_until_the_grace_is_over(
     answers: list[bool | None], outcome: tuple[str, float], asked: list[tuple[float, float]]
 ) -> None:
-    """Every tenth of a second, with what is left of the grace for an answer; the last answer counts."""
+    """Every tenth of a second, with what is left of the grace for an answer, the first time half of it; the last one counts."""
     place = Place(*answers)
 
     assert place.torn() == outcome
@@ -121,6 +125,19 @@ def test_a_process_is_asked_to_end_and_killed_when_the_grace_is_over() -> None:
     assert place.torn() == ("torn-down", 1.1)
     assert place.table.sent == [(deaf.pid, signal.SIGTERM)] * 10 + [(deaf.pid, signal.SIGKILL)]
     assert len(place.asked) == 1
+
+
+@pytest.mark.parametrize(("grace_s", "told_s"), [(1.0, 0.5), (30.0, 1.0)])
+def test_the_processes_of_a_frozen_server_are_asked_to_end_too(grace_s: float, told_s: float) -> None:
+    """Not only killed when the grace is over: nobody else tells them."""
+    place = Place(None, grace_s=grace_s)
+    place.frozen = True
+    told: list[tuple[float, int]] = []
+    place.table.spawn(TOKEN, on_signal=lambda signum: told.append((place.now, signum)))
+
+    assert place.torn()[0] == "unconfirmed"
+    assert told[0] == (told_s, signal.SIGTERM)
+    assert told[-1] == (grace_s, signal.SIGKILL)
 
 
 def test_a_process_that_nothing_ends_is_waited_for_a_little_longer() -> None:
