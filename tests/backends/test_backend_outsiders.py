@@ -56,6 +56,22 @@ def test_a_backend_is_given_what_it_has_parameters_for(somebodys: str, tmp_path:
     assert placed._seam.call_timeout_s == 7.0
 
 
+def test_folders_of_an_author_are_looked_into_last_and_only_where_a_module_is_named(tmp_path: Path) -> None:
+    """What is called there as something of ours must not come before it."""
+    before = list(sys.path)
+    try:
+        look_in(tmp_path, "tmux")
+        unnamed = list(sys.path)
+        look_in(tmp_path, "mypackage:MyMux")
+        look_in(tmp_path, "mypackage:MyMux")
+        named = list(sys.path)
+    finally:
+        sys.path[:] = before
+
+    assert unnamed == before
+    assert named == [*before, str(tmp_path)]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="directories have no modes there")
 def test_each_root_has_a_private_directory_of_its_own(somebodys: str, tmp_path: Path) -> None:
     """The same for the same root, short, and for nobody else to enter."""

@@ -56,6 +56,14 @@ def test_the_commands_of_a_line_are_told_apart() -> None:
     assert read.notices() == [b"%sessions-changed"]
 
 
+def test_a_reply_that_never_ends_is_no_empty_one() -> None:
+    """What it would have said is not known, and that it said nothing would be an answer."""
+    read = framing(b"%begin 1795399550 7 1\n", reply(8, NONCE + b"\n"))
+
+    with pytest.raises(Unreadable, match="without its end"):
+        read.answered(NONCE)
+
+
 @pytest.mark.parametrize("notice", [b"", b"%window-add @1\n"])
 def test_what_is_dropped_with_a_reply_that_nobody_waits_for_is_told(notice: bytes) -> None:
     """Whoever relies on notifications has to know that some are gone."""
