@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from backends.clock import Clock, SystemClock, Waker
-from backends.control_client import KEEPER, Client, Deadline, Lost
+from backends.control_client import KEEPER, Client, Deadline, Lost, completed
 from backends.entropy import Entropy, SystemEntropy
 from backends.processes import Completed
 from backends.tmux_version import parse_version
-from backends.transport import Transport, disconnect, without_server
+from backends.transport import Outcome, Transport, disconnect, one_by_one, without_server
 from backends.words import script_line
 
 __all__ = ["KEEPER", "WITHOUT_SETPRIV", "ControlTransport", "Spoken", "spoken", "too_old"]
@@ -202,6 +202,53 @@ class ControlTransport:
             if client.framing.sessions_changed:
                 self._look_around(client, end)
             return answer
+        finally:
+            noticed = client is not None and client.framing.noticed
+            self._turn.release()
+            if noticed:
+                self.told.wake()
+
+    def run_many(self, argvs: Sequence[Sequence[str]], *, timeout_s: float) -> list[Outcome]:
+        """See `backends.transport.run_many`.
+
+        What was sent and not answered when the time is up, or the client lost, is unknown; the rest has its answer.
+        """
+        end = self._clock.monotonic() + timeout_s
+        requests = [request for argv in argvs if (request := spoken(argv)) is not None]
+        if len(requests) == len(argvs) and self._client is not None:
+            outcomes = self._ask_many(argvs, requests, end, timeout_s)
+            if outcomes is not None:
+                return outcomes
+        return one_by_one(self, argvs, timeout_s=end - self._clock.monotonic(), clock=self._clock)
+
+    def _ask_many(
+        self, argvs: Sequence[Sequence[str]], requests: Sequence[Spoken], end: float, timeout_s: float
+    ) -> list[Outcome] | None:
+        """The outcome of each; `None` where there is no client to ask."""
+        if not self._turn.acquire(timeout=max(0.0, self._clock.host_seconds(end - self._clock.monotonic()))):
+            return [subprocess.TimeoutExpired(list(argv), timeout_s) for argv in argvs]
+        client = self._client
+        try:
+            if client is None or any(client.prefix != request.client for request in requests):
+                return None
+            outcomes: list[Outcome] = []
+            try:
+                lines = [request.line for request in requests]
+                for frames in client.ask_many(lines, self._until(end), self._waker):
+                    outcomes.append(completed(tuple(argvs[len(outcomes)]), frames))
+            except Lost:
+                self._drop()
+                outcomes += [Completed(tuple(argv), 1, b"", b"lost server\n") for argv in argvs[len(outcomes) :]]
+            except subprocess.TimeoutExpired:
+                outcomes += [subprocess.TimeoutExpired(list(argv), timeout_s) for argv in argvs[len(outcomes) :]]
+            except InterruptedError as given_up:
+                outcomes += [given_up] * (len(argvs) - len(outcomes))
+            except BaseException:
+                self._drop()
+                raise
+            if client.broken:
+                self._drop()
+            return outcomes
         finally:
             noticed = client is not None and client.framing.noticed
             self._turn.release()

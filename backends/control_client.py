@@ -8,15 +8,13 @@ prevent that: the server reads the pipe itself). What was read already is a tomb
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import queue
 import select
-import shutil
 import subprocess
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from backends.clock import Clock, SystemClock, Waker
 from backends.control_frames import Framing, Unreadable
@@ -24,7 +22,7 @@ from backends.entropy import Entropy
 from backends.running import OUTPUT_LIMIT, Completed
 from backends.words import script_line
 
-__all__ = ["KEEPER", "Client", "Deadline", "Lost"]
+__all__ = ["KEEPER", "Client", "Deadline", "Lost", "completed"]
 
 KEEPER = "_seamripper-"
 """What the name of a keeper session begins with; names of sessions of the seam begin with a letter or digit."""
@@ -34,10 +32,7 @@ _CLOSE_S = 1.0
 _SPAWN_S = 5.0
 """Seconds that starting a process may take; without a limit a thread that died would be waited for."""
 _CHUNK = 1 << 16
-_SCRIPT = (
-    'exec setpriv --pdeathsig KILL "$@" "exec tail --pid=$$ -s 0.5 -f /dev/null"'
-    ' ";" set-option -w -t "=$0:" remain-on-exit off'
-)
+_SCRIPT = 'exec "$@" "exec tail --pid=$$ -s 0.5 -f /dev/null" ";" set-option -w -t "=$0:" remain-on-exit off'
 """Becomes the client, which ends with the driver; what runs in the keeper's window, and so the keeper, ends with the client.
 
 Not by `destroy-unattached`: where another client ends while ours is about to, 3.3a dies of it (docs/decisions/0023).
@@ -143,6 +138,16 @@ def _end(process: subprocess.Popen[bytes], descriptors: list[int]) -> None:
         process.stdout.close()
 
 
+def completed(argv: tuple[str, ...], frames: Sequence[tuple[bool, bytes]]) -> Completed:
+    """What those replies are in the words of a client that was run for one request alone."""
+    out = bytearray()
+    for done, text in frames:
+        if not done:
+            return Completed(argv, 1, bytes(out), text.removeprefix(b"parse error: "))
+        out += text
+    return Completed(argv, 0, bytes(out), b"")
+
+
 class Client:
     """A client that is attached to a keeper session of its own.
 
@@ -169,11 +174,9 @@ class Client:
         self.framing = Framing(OUTPUT_LIMIT)
         self._entropy = entropy
         self._owed: list[bytes] = []
-        if shutil.which("setpriv", path=environment.get("PATH")) is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "setpriv")
         self._keeper = f"{KEEPER}{name}"
         made = ("new-session", "-s", self._keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
-        argv = ("/bin/sh", "-c", _SCRIPT, self._keeper, *prefix, "-N", "-C", *made)
+        argv = ("setpriv", "--pdeathsig", "KILL", "/bin/sh", "-c", _SCRIPT, self._keeper, *prefix, "-N", "-C", *made)
         self._process = _nursery.start(lambda: _Process(argv, environment))
         self._poll = select.poll()
         self._poll.register(self._process.out, select.POLLIN)
@@ -190,12 +193,7 @@ class Client:
 
         Raises `Lost`, `subprocess.TimeoutExpired`, and `InterruptedError` when `waker` is set first.
         """
-        out = bytearray()
-        for done, text in self._exchange(line, left, waker):
-            if not done:
-                return Completed(argv, 1, bytes(out), text.removeprefix(b"parse error: "))
-            out += text
-        return Completed(argv, 0, bytes(out), b"")
+        return completed(argv, self._exchange(line, left, waker))
 
     @property
     def descriptor(self) -> int:
@@ -214,27 +212,36 @@ class Client:
             continue
         return self.framing.notices()
 
-    def _exchange(self, line: bytes, left: Deadline, waker: Waker) -> list[tuple[bool, bytes]]:
-        """Send `line`, and wait for its frames."""
-        nonce = self._entropy.token().encode()
-        request = line + b'display-message -p "' + nonce + b'"\n'
-        sent = 0
+    def ask_many(self, lines: Sequence[bytes], left: Deadline, waker: Waker) -> Iterator[list[tuple[bool, bytes]]]:
+        """The frames of each of `lines`, in order, as they come; all are sent before the first is waited for.
+
+        Raises as `ask` does: what had not come until then is not known.
+        """
+        nonces = [self._entropy.token().encode() for _ in lines]
+        requests = [line + b'display-message -p "' + nonce + b'"\n' for line, nonce in zip(lines, nonces, strict=True)]
+        whole, sent = b"".join(requests), 0
         self.silent = True
         try:
-            while True:
-                if sent < len(request):
-                    sent += self._write(request[sent : sent + _CHUNK])
-                frames = self._answered(nonce)
+            while nonces:
+                if sent < len(whole):
+                    sent += self._write(whole[sent : sent + _CHUNK])
+                frames = self._answered(nonces[0])
                 if frames is not None:
-                    self.silent = False
-                    return frames
-                if waker.is_set():
+                    del nonces[0]
+                    yield frames
+                elif waker.is_set():
                     raise InterruptedError("given up by the caller")
-                if self._wait(left(), waker, sent < len(request)):
+                elif self._wait(left(), waker, sent < len(whole)):
                     self._read()
+            self.silent = False
         except (subprocess.TimeoutExpired, InterruptedError):
-            self._take_back(nonce, sent, len(request))
+            self._take_back(requests, nonces, sent)
             raise
+
+    def _exchange(self, line: bytes, left: Deadline, waker: Waker) -> list[tuple[bool, bytes]]:
+        """Send `line`, and wait for its frames."""
+        (frames,) = self.ask_many([line], left, waker)
+        return frames
 
     def _wait(self, seconds: float, waker: Waker | None = None, writes: bool = False) -> bool:
         """Whether something has come within that time; a waker that is set, or room to write in, ends the wait as well."""
@@ -283,16 +290,23 @@ class Client:
         except OSError as error:
             raise Lost("the client takes nothing any more") from error
 
-    def _take_back(self, nonce: bytes, sent: int, length: int) -> None:
-        """Read away what the server has not read; a whole request leaves no trace, one that was read whole a tombstone."""
+    def _take_back(self, requests: Sequence[bytes], nonces: Sequence[bytes], sent: int) -> None:
+        """Read away what the server has not read: a whole request leaves no trace, one that was read whole a tombstone.
+
+        `nonces` are those of the last of `requests`, which were not answered.
+        """
         taken = 0
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._process.taken, _CHUNK):
                 taken += len(data)
-        if taken == 0 and sent == length:
-            self._owed.append(nonce)
-        elif taken < sent:
-            self.broken = True
+        read, end = sent - taken, 0
+        answered = len(requests) - len(nonces)
+        for number, request in enumerate(requests):
+            begin, end = end, end + len(request)
+            if end <= read and number >= answered:
+                self._owed.append(nonces[number - answered])
+            elif begin < read < end:
+                self.broken = True
 
     def kill(self) -> None:
         """End the client at once; its keeper session ends within a second."""

@@ -7,10 +7,21 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from backends.clock import Waker
+from backends.clock import Clock, Waker
 from backends.processes import Completed, ProcessTable, SystemProcessTable
 
-__all__ = ["Connection", "News", "SubprocessTransport", "Transport", "decode", "disconnect", "without_server"]
+__all__ = [
+    "Connection",
+    "News",
+    "Outcome",
+    "SubprocessTransport",
+    "Transport",
+    "decode",
+    "disconnect",
+    "one_by_one",
+    "run_many",
+    "without_server",
+]
 
 _INHERITED = frozenset({"TMUX", "TMUX_PANE", "TMUX_TMPDIR", "PSMUX_SESSION"})
 """Never handed to a client: they would choose a server."""
@@ -35,6 +46,40 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Let go of it; the commands that follow are carried as well. Raises nothing, and waits for a moment at most."""
+
+
+Outcome = Completed | Exception
+"""What came of one of several commands: how it ended, or what `Transport.run` would have raised."""
+
+
+def run_many(transport: Transport, argvs: Sequence[Sequence[str]], *, timeout_s: float, clock: Clock) -> list[Outcome]:
+    """The outcome of each of `argvs`, none of which depends on another, all within `timeout_s` seconds of `clock`.
+
+    A transport that has a `run_many` of its own (`ControlTransport`) sends all of them before it waits for the first; with any
+    other one they are run one after the other.
+    """
+    # Asked of the class: who wraps a transport and hands on what it does not know must not be passed by.
+    if hasattr(type(transport), "run_many"):
+        outcomes: list[Outcome] = transport.run_many(argvs, timeout_s=timeout_s)  # type: ignore[attr-defined]  # it has one
+        return outcomes
+    return one_by_one(transport, argvs, timeout_s=timeout_s, clock=clock)
+
+
+def one_by_one(
+    transport: Transport, argvs: Sequence[Sequence[str]], *, timeout_s: float, clock: Clock
+) -> list[Outcome]:
+    """See `run_many`; each is run when the one before it has ended."""
+    end = clock.monotonic() + timeout_s
+    return [_outcome(transport, argv, end - clock.monotonic(), timeout_s) for argv in argvs]
+
+
+def _outcome(transport: Transport, argv: Sequence[str], left: float, timeout_s: float) -> Outcome:
+    if left <= 0:
+        return subprocess.TimeoutExpired(list(argv), timeout_s)
+    try:
+        return transport.run(argv, timeout_s=left)
+    except (subprocess.SubprocessError, OSError, ValueError) as error:
+        return error
 
 
 @runtime_checkable

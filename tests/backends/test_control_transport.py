@@ -14,6 +14,7 @@ import pytest
 from backends.clock import SystemClock
 from backends.control import ControlTransport, spoken
 from backends.processes import Completed
+from backends.transport import run_many
 from backends.words import chain, script_line
 
 needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="a client needs setpriv")
@@ -54,10 +55,24 @@ class Stage:
         self.ask("first")
         return self.transport
 
+    def argv(self, text: str, verb: str = "list-windows") -> tuple[str, ...]:
+        """The argv of a question about `text`."""
+        return (str(self.binary), "-u", "-S", "/s", "-f", "/dev/null", verb, "-t", text)
+
+    def ask_many(self, *texts: str, timeout_s: float = 30.0) -> list[str]:
+        """What came of a question about each; of an error its type."""
+        argvs = [self.argv(text) for text in texts]
+        outcomes = run_many(self.transport, argvs, timeout_s=timeout_s, clock=SystemClock())
+        return [
+            type(outcome).__name__
+            if isinstance(outcome, Exception)
+            else (outcome.stdout or outcome.stderr).decode().strip()
+            for outcome in outcomes
+        ]
+
     def ask(self, text: str, timeout_s: float = 30.0, verb: str = "list-windows") -> str:
         """What came of a question about `text`, by the client or by process."""
-        argv = (str(self.binary), "-u", "-S", "/s", "-f", "/dev/null", verb, "-t", text)
-        answer = self.transport.run(argv, timeout_s=timeout_s)
+        answer = self.transport.run(self.argv(text, verb), timeout_s=timeout_s)
         return (answer.stdout or answer.stderr).decode().strip()
 
 
@@ -106,6 +121,81 @@ def test_a_client_that_is_not_understood_is_dropped(stage: Stage, word: str) -> 
     assert (answered, changed) == ("by process", "lost server")
     assert len(stage.plain.asked) == 2
     assert epoch == 2
+
+
+@needs_setpriv
+def test_many_requests_have_each_their_answer(stage: Stage) -> None:
+    """In the order in which they were asked, none by a process."""
+    stage.plays()
+    answers = stage.ask_many("a", "b", "c")
+
+    assert answers == ['"list-windows" "-t" "a"', '"list-windows" "-t" "b"', '"list-windows" "-t" "c"']
+    assert len(stage.plain.asked) == 1
+
+
+@needs_setpriv
+def test_of_many_requests_those_that_are_not_answered_in_time_are_unknown(stage: Stage) -> None:
+    """The others have their answer, and what comes late is no answer to anything else."""
+    transport = stage.plays("answer", "answer", "late", "late")
+    answers = stage.ask_many("a", "b", "c", timeout_s=3.0)
+
+    assert answers == ['"list-windows" "-t" "a"', "TimeoutExpired", "TimeoutExpired"]
+    assert stage.ask("d") == '"list-windows" "-t" "d"'
+    assert transport.epoch == 1
+
+
+@needs_setpriv
+def test_of_many_requests_those_of_a_lost_client_are_unknown(stage: Stage) -> None:
+    """Nothing is sent a second time."""
+    transport = stage.plays("answer", "answer", "end")
+    answers = stage.ask_many("a", "b", "c")
+
+    assert answers == ['"list-windows" "-t" "a"', "lost server", "lost server"]
+    assert (transport.connected, len(stage.plain.asked)) == (False, 1)
+
+
+@needs_setpriv
+def test_a_batch_is_written_while_its_answers_are_read(stage: Stage) -> None:
+    """Neither pipe takes all of it at once."""
+    stage.plays()
+    texts = [f"{number}-{'x' * 1000}" for number in range(300)]
+
+    assert stage.ask_many(*texts) == [f'"list-windows" "-t" "{text}"' for text in texts]
+
+
+class Wrapped:
+    """Around a transport; hands on what it does not know, but not a command."""
+
+    def __init__(self, inner: ControlTransport) -> None:
+        self._inner = inner
+        self.carried = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def abandon(self) -> None:
+        """See `Transport.abandon`."""
+
+    def take_up(self) -> None:
+        """See `Transport.take_up`."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """See `Transport.run`; the second one goes wrong."""
+        self.carried += 1
+        if self.carried == 2:
+            raise OSError("no")
+        return self._inner.run(argv, stdin=stdin, timeout_s=timeout_s)
+
+
+@needs_setpriv
+def test_who_wraps_a_transport_is_not_passed_by(stage: Stage) -> None:
+    """It carries each of many requests, and what one raises is its outcome."""
+    wrapped = Wrapped(stage.plays())
+    argvs = [stage.argv(text) for text in "abc"]
+    outcomes = run_many(wrapped, argvs, timeout_s=30, clock=SystemClock())
+
+    assert [type(outcome) for outcome in outcomes] == [Completed, OSError, Completed]
+    assert wrapped.carried == 3
 
 
 @needs_setpriv
