@@ -29,17 +29,18 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scenarios sweep live test agents check format bench alike mutants clean
+.PHONY: help setup scenarios sweep live transports test agents check format bench alike mutants clean
 
 help:
 	@echo "make scenarios   run every scenario: on the fake, and on live tmux where it is installed"
 	@echo "make sweep       every fault at every call of every story, on all cores; takes long, see docs/sweeping.md"
 	@echo "make live        what happens to real servers, REPEAT=N times, and a count of what that leaves behind"
+	@echo "make transports  the live tests, scenarios and conformance, tmux asked by processes, then by one client"
 	@echo "make test        run the toolkit's own tests"
 	@echo "make agents      drive the real agents, against a model on the loopback; installs them with npm, see docs/agents.md"
 	@echo "make check       formatting, lint and types, and that every test can be collected"
 	@echo "make format      rewrite the code as 'make check' wants it"
-	@echo "make bench       the benchmarks"
+	@echo "make bench       the benchmarks; takes a quarter of an hour, see docs/performance.md"
 	@echo "make alike       ask the fake and live tmux 3.3a 10,000 things; takes half an hour, see docs/fake.md"
 	@echo "make mutants     mutate the core and see that its tests notice; takes about an hour, see docs/mutants.md"
 	@echo "make clean       remove the environment and every cache"
@@ -56,6 +57,15 @@ sweep: $(READY)
 
 live: $(READY)
 	@PYTHONPATH=. $(BIN)/python tests/live_repeats.py --repeat $(REPEAT) -- -n $(WORKERS) $(ARGS)
+
+# Each of the two ways in which tmux can be asked, throughout.
+transports: $(READY)
+	@for kind in process control; do \
+		echo "SEAMRIPPER_TMUX_TRANSPORT=$$kind"; export SEAMRIPPER_TMUX_TRANSPORT=$$kind; \
+		$(BIN)/pytest tests/backends -q -m live -n $(WORKERS) $(ARGS) && \
+		$(BIN)/pytest scenarios/ -q -m "not sweep" --mux tmux -n $(WORKERS) $(ARGS) && \
+		$(BIN)/seamripper conform --mux tmux || exit 1; \
+	done
 
 test: $(READY)
 	@$(BIN)/pytest tests/ -n $(WORKERS) --dist worksteal $(ARGS)
@@ -79,6 +89,8 @@ bench: $(READY)
 	@$(BIN)/python tests/bench/bench_engine.py $(ARGS)
 	@$(BIN)/python tests/bench/bench_dashboard.py
 	@$(BIN)/python tests/bench/bench_shim.py
+	@$(BIN)/python tests/bench/bench_scale.py
+	@$(BIN)/python tests/bench/bench_transport.py
 
 alike: $(READY)
 	@SEAMRIPPER_SIDE_BY_SIDE=$(OPERATIONS) $(BIN)/pytest tests/backends/test_fake_against_live.py --timeout=0 $(ARGS)
