@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import subprocess
 import threading
@@ -35,8 +36,9 @@ class Clients(ABC):
     def __init__(self) -> None:
         self._freezing = False
         self._killing = False
-        self._held = False
-        """Whether a client is being stopped, or is."""
+        self._held: set[int] = set()
+        """The clients that are being stopped, or are, by number."""
+        self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def events(self) -> dict[str, LiveEvent]:
@@ -52,7 +54,7 @@ class Clients(ABC):
         self._freezing = True
 
     def thaw(self) -> None:
-        """A client that is stopped goes on and asks; one that was to be stopped is not."""
+        """Clients that are stopped go on and ask; one that was to be stopped is not."""
         with self._lock:
             self._freezing = False
 
@@ -70,14 +72,16 @@ class Clients(ABC):
             self._killing = False
             return self._killed(inner, argv, stdin, timeout_s)
         with self._lock:
-            self._held = frozen = self._freezing
+            number = next(self._numbers) if self._freezing else None
             self._freezing = False
-        if frozen:
-            try:
-                return self._frozen(inner, argv, stdin, timeout_s)
-            finally:
-                self._held = False
-        return inner.run(argv, stdin=stdin, timeout_s=timeout_s)
+            if number is not None:
+                self._held.add(number)
+        if number is None:
+            return inner.run(argv, stdin=stdin, timeout_s=timeout_s)
+        try:
+            return self._frozen(number, inner, argv, stdin, timeout_s)
+        finally:
+            self._held.discard(number)
 
     def abandon(self) -> None:
         """Keep nobody waiting for a client that is stopped."""
@@ -88,7 +92,7 @@ class Clients(ABC):
         """A client that dies."""
 
     @abstractmethod
-    def _frozen(self, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
+    def _frozen(self, number: int, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
         """A client that is stopped until `thaw`, or until it is killed for being late."""
 
 
@@ -97,7 +101,7 @@ _PATIENCE_S = 10.0
 
 
 class RealClients(Clients):
-    """Client processes; that of one which is stopped is found by its pid in the file `note`, and known by a variable."""
+    """Client processes; one that is stopped is found by its pid in a file of its own beside `note`, and known by a variable."""
 
     def __init__(self, processes: ProcessTable, disk: Disk, note: Path, variable: tuple[str, str]) -> None:
         """`variable` is the name and the value of one that every client has, and nobody outside of this world."""
@@ -114,30 +118,32 @@ class RealClients(Clients):
             eventually(self._is_let_go, SystemClock(), _PATIENCE_S, 0.01)
 
     def _is_let_go(self) -> bool:
-        """Continue the client if it is stopped by now; whether there is none (any more) that will be."""
-        if not self._held:
-            return True
-        with contextlib.suppress(OSError, psutil.Error):
-            pid, ended, _ = self._disk.read(self._note).partition(b"\n")
-            # The note is there before its line is.
-            if ended and psutil.Process(int(pid)).status() == psutil.STATUS_STOPPED:
-                for one in self._processes.carrying(*self._variable):
-                    if one.pid == int(pid):
-                        self._processes.signal(one, SIGCONT)
-                self._held = False
+        """Continue the clients that are stopped by now; whether there is none (any more) that will be."""
+        for number in sorted(self._held):
+            with contextlib.suppress(OSError, psutil.Error):
+                pid, ended, _ = self._disk.read(self._note_of(number)).partition(b"\n")
+                # The note is there before its line is.
+                if ended and psutil.Process(int(pid)).status() == psutil.STATUS_STOPPED:
+                    for one in self._processes.carrying(*self._variable):
+                        if one.pid == int(pid):
+                            self._processes.signal(one, SIGCONT)
+                    self._held.discard(number)
         return not self._held
+
+    def _note_of(self, number: int) -> Path:
+        return self._note.with_name(f"{self._note.name}-{number}")
 
     def _killed(self, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
         return self._by_shell('"$@" >/dev/null 2>&1; kill -KILL $$', "sh", inner, argv, stdin, timeout_s)
 
-    def _frozen(self, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
+    def _frozen(self, number: int, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
         script = 'echo $$ >"$0"; kill -STOP $$; exec "$@"'
         try:
-            return self._by_shell(script, os.fspath(self._note), inner, argv, stdin, timeout_s)
+            return self._by_shell(script, os.fspath(self._note_of(number)), inner, argv, stdin, timeout_s)
         finally:
             # A pid is used again once its process is gone.
             with contextlib.suppress(OSError):
-                self._disk.remove(self._note)
+                self._disk.remove(self._note_of(number))
 
     def _by_shell(
         self, script: str, name: str, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float
@@ -192,7 +198,7 @@ class SimulatedClients(Clients):
         inner.run(argv, stdin=stdin, timeout_s=timeout_s)
         return Completed(tuple(argv), -SIGKILL, b"", b"")
 
-    def _frozen(self, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
+    def _frozen(self, number: int, inner: Transport, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
         began_s = self._clock.monotonic()
         self._thawed = False
         self._over.clear()

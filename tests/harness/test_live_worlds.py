@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -293,11 +294,43 @@ def test_a_client_that_is_let_go_before_it_is_stopped_goes_on_once_it_is(tmp_pat
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("frozen", [2, 1], ids=["two are stopped", "another one is not"])
+def test_who_is_stopped_is_let_go_whatever_other_clients_there_are(tmp_path: Path, frozen: int) -> None:
+    """Two that are stopped at once, and one while another comes and goes."""
+    name, value = VARIABLE[0], str(tmp_path)
+    table, transport = SystemProcessTable(), SubprocessTransport(environment={**os.environ, name: value})
+    clients = RealClients(table, RealDisk(), tmp_path / "note", (name, value))
+    said: list[bytes] = []
+
+    def call(word: str) -> None:
+        said.append(clients.run(transport, ["echo", word], b"", 30).stdout)
+
+    def are_so_far(number: int) -> bool:
+        stopped = 0
+        for one in table.carrying(name, value):
+            with contextlib.suppress(psutil.Error):
+                stopped += psutil.Process(one.pid).status() == psutil.STATUS_STOPPED
+        return stopped + len(said) == number
+
+    calls = [threading.Thread(target=call, args=(word,)) for word in ("one", "two")]
+    for number, thread in enumerate(calls, 1):
+        if number <= frozen:
+            clients.freeze()
+        thread.start()
+        eventually(partial(are_so_far, number), SystemClock(), 30)
+    clients.thaw()
+    for thread in calls:
+        thread.join()
+
+    assert sorted(said) == [b"one\n", b"two\n"]
+
+
+@pytest.mark.live
 @pytest.mark.parametrize("when", ["during the call", "after it"])
 def test_a_stranger_that_has_the_pid_of_a_client_that_was_stopped_stays_as_it_is(tmp_path: Path, when: str) -> None:
     """What carries nothing of the world's is signalled by nobody, and a note is gone with its call."""
-    note = tmp_path / "note"
-    clients = RealClients(SystemProcessTable(), RealDisk(), note, VARIABLE)
+    note = tmp_path / "note-1"
+    clients = RealClients(SystemProcessTable(), RealDisk(), tmp_path / "note", VARIABLE)
     stranger = psutil.Popen(["sleep", "100"])
     stranger.suspend()
 
