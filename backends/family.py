@@ -166,6 +166,11 @@ class TmuxFamily(TerminalMultiplexer):
         """Its transport, if that is told of changes; what a `backends.mirror.LivenessMirror` is woken by."""
         return self._transport if isinstance(self._transport, News) else None
 
+    @property
+    def answered_by(self) -> ServerIdentity | None:
+        """Which server gave the last answer that counted, `None` before there was one; asks nobody."""
+        return None if self._ours is None else ServerIdentity(self._ours.pid, self._ours.start_time)
+
     # Questions: how one is asked, and what its answer proves.
 
     def _run(self, *words: str, stdin: bytes = b"") -> Completed:

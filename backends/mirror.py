@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping, Set
 
 from backends.base import TerminalMultiplexer
 from backends.clock import Gathered, Waker
@@ -172,7 +173,7 @@ class LivenessMirror:
             self.listings += 1
             found[session] = self._multiplexer.batch_liveness(session)
         # Who answers now is who answered before: of a server that has ended there is no second one with its identity.
-        seen = self._multiplexer.server_identity()
+        seen = self._last_answer(found) or self._multiplexer.server_identity()
         if seen != server and (seen is not None or self._server is None):
             raise TransportUnavailable(
                 "another server answers than before: its windows are not those that were mirrored"
@@ -182,6 +183,11 @@ class LivenessMirror:
             self._known.update({(session, window): False for window in self._alive.get(session, frozenset()) - living})
             self._known.update({(session, window): True for window in living - self._alive.get(session, frozenset())})
         return found
+
+    def _last_answer(self, found: Mapping[str, Set[str]]) -> ServerIdentity | None:
+        """Who gave the last listing, where the backend knows and the listing did show something."""
+        who: ServerIdentity | None = getattr(self._multiplexer, "answered_by", None)
+        return who if found and all(found.values()) else None
 
 
 class _Silence:
