@@ -259,7 +259,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "after-a-kill",
                 "the resume of a run whose engine was killed with an agent at work",
                 (task("1-1", agent=ScriptedAgent.attempts(stalls(), completes())),),
-                earlier="engine.decide=1*die",
+                earlier="engine.decide=1*pass->1*die",
             ),
             Story(
                 "after-a-stop",

@@ -124,6 +124,11 @@ class EventReader:
         """How often each event that is still to be read could not be."""
         self._listing_failed: str | None = None
 
+    @property
+    def behind(self) -> bool:
+        """Whether something could not be read and is to be read again."""
+        return bool(self._failed) or self._listing_failed is not None
+
     def poll(self) -> tuple[list[Event], list[str]]:
         """The events that are new since the last call, and a note for each new file that is none."""
         events: list[Event] = []

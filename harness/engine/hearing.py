@@ -32,13 +32,19 @@ class Hearing:
             self._read_files(session)
 
     def read_in(self, sessions: Sequence[Session], directories: Collection[str]) -> list[Session]:
-        """Take in what was left in these directories; which of `sessions` it was about."""
-        heard = self._read_events(sessions)
+        """Take in what was left in these directories, and in transcripts; which of `sessions` it was about."""
+        heard = self._read_events(sessions) if directories else set()
         for session in sessions:
             if os.path.dirname(session.context.result_file) in directories or session.token in heard:
                 heard.add(session.token)
                 self._read_files(session)
+            elif self.follows(session) and self._read_transcript(session):
+                heard.add(session.token)
         return [session for session in sessions if session.token in heard]
+
+    def follows(self, session: Session) -> bool:
+        """Whether the session has a transcript that has to be looked at, because nobody tells of it."""
+        return bool(session.profile.transcript_rules) and self.transcripts.follows(session.token)
 
     def _read_files(self, session: Session) -> None:
         if session.phase in (Phase.LIVE, Phase.UNCERTAIN):
@@ -65,13 +71,15 @@ class Hearing:
                 heard.add(session.token)
         return heard
 
-    def _read_transcript(self, session: Session) -> None:
-        """Take in the turns that failed without a hook; a turn of which a hook has told has ended already."""
-        for event in self.transcripts.poll(session.token, session.profile.transcript_rules):
+    def _read_transcript(self, session: Session) -> bool:
+        """Take in the turns that failed without a hook, if any; a turn of which a hook has told has ended already."""
+        events = self.transcripts.poll(session.token, session.profile.transcript_rules)
+        for event in events:
             if session.turn_ended_s is None or session.turn_open:
                 session.take(event, self.core.now)
                 self.core.journal("event", task=session.task.key, kind=str(event.kind), source="transcript")
                 self._note_decision(session, event)
+        return bool(events)
 
     def _note_decision(self, session: Session, event: Event) -> None:
         """Make durable what a person is asked, once for each question, and that nothing is asked any more."""

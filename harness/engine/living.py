@@ -108,6 +108,8 @@ class Living:
 
     def _process_liveness(self, session: Session) -> Liveness:
         """Ask about a listed window by itself only where its process is not seen running."""
+        if session.watched and session.ended_s is None:
+            return Liveness.ALIVE
         table = self.core.outside.processes
         if any(table.liveness(identity) is Liveness.ALIVE for identity in session.processes):
             return Liveness.ALIVE
@@ -128,12 +130,19 @@ class Living:
         if isinstance(decision, Crash | TimeOut | Stall | Park):
             self.hearing.read_result(session)
             decision = decide(session.observation(core.now), session.budget(core.plan))
+        if isinstance(decision, Crash) and self._is_about_to_end(session):
+            return
         if isinstance(decision, Nudge):
             self._nudge(session, decision.kind)
         elif isinstance(decision, Wait):
             self._enter_again(session)
         else:
             self._end(session, decision)
+
+    def _is_about_to_end(self, session: Session) -> bool:
+        """Whether the agent has only just said that it ends: how, will be known in a moment, and a poll is waited for it."""
+        unknown = session.exit is None and session.liveness is not Liveness.DEAD
+        return session.session_ended and unknown and self.core.now - session.session_ended_s < self.core.plan.poll_s
 
     def _enter_again(self, session: Session) -> None:
         """Press Enter behind a nudge of which nothing was heard, where the agent is proven to be there."""

@@ -44,6 +44,11 @@ class Notices:
         self._asked: tuple[tuple[str, str], ...] = ()
         self._running: list[Job] = []
 
+    @property
+    def busy(self) -> bool:
+        """Whether a notification still runs."""
+        return bool(self._running)
+
     def look(self, asked: Iterable[tuple[str, str]]) -> None:
         """Tell of what agents ask for now, by task, and see what became of notifications; never waits."""
         asked = tuple(asked)

@@ -71,6 +71,7 @@ class Session:
     result: Result | None = None
     result_note: str | None = None
     session_ended: bool = False
+    session_ended_s: float = 0.0
     turn_ended_s: float | None = None
     turn_failed: bool = False
     failure: str = ""
@@ -119,6 +120,15 @@ class Session:
         self.phase = phase
         self.since = now
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether it works and nothing is open about it: what changes that is told, or is its deadline."""
+        told = self.watched and self.ended_s is None and self.liveness is Liveness.ALIVE
+        turn_goes_on = self.turn_ended_s is None or self.turn_open or self.waiting
+        waited_for = (self.result, self.result_note, self.exit_awaited_s, self.enter_due_s, self.unsure)
+        settled = self.phase is Phase.LIVE and self.marked and not self.session_ended and not any(waited_for)
+        return told and turn_goes_on and settled
+
     def take(self, event: Event, now: float) -> None:
         """Digest one event of this launch; nothing counts after the agent ended its session."""
         self.heard = True
@@ -134,7 +144,7 @@ class Session:
             self.turn_open = self.turn_ended_s is not None
         self.waiting = False
         if event.kind is EventKind.SESSION_END:
-            self.session_ended = True
+            self.session_ended, self.session_ended_s = True, now
         elif event.kind is EventKind.PROMPT:
             self.turn_open = self.turn_ended_s is not None
             self.parked_until_s = None

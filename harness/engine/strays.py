@@ -23,6 +23,11 @@ class Strays:
         self._strays: set[str] = set()
         self._told: ServerIdentity | None = None
 
+    @property
+    def chasing(self) -> bool:
+        """Whether a window that belongs to no launch is still to be ended."""
+        return bool(self._strays)
+
     def know(self, window_id: str) -> None:
         """That window belongs to a launch."""
         self._known.add(window_id)

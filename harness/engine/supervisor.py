@@ -36,6 +36,10 @@ UNREACHABLE = "multiplexer-unreachable"
 """The stage of a run that is paused because nobody answers."""
 _FAST_POLL_S = 0.1
 """Seconds between looks at what should be over soon: a session that is being ended, a command that was just started."""
+_SELDOM_S = 30.0
+_EVER_MORE = 0.25
+"""While nothing is open about any session the next look is this part of the time for which that has lasted away, and no more
+seconds than that: what nobody tells of, a window that went without its process, is found by it."""
 _SOON_S = 0.005
 """Seconds after a process was told to have ended until its window is looked at again; then twice as long, and so on."""
 _PAUSE = 4.0
@@ -62,6 +66,7 @@ class Supervisor:
         self.leaving = Leaving(core, windows)
         self.sessions: list[Session] = []
         self._pause: Paused | None = None
+        self._calm_since_s = 0.0
 
     def run(self) -> Paused | None:
         """Drive until every task is over (`None`) or the run has to pause."""
@@ -92,15 +97,17 @@ class Supervisor:
     def _rest(self) -> None:
         """Wait until it is time to look, or a process is told to have ended; hear what agents leave meanwhile."""
         core = self.core
-        until_s = min(core.now + self._poll_s(), self._due_s(self.sessions))
-        while core.now < until_s and core.wait(until_s - core.now, self.attention.waker):
-            if self._note_ends():
+        until_s = min(core.now + self._look_s(), self._due_s(self.sessions))
+        while core.now < until_s:
+            told = core.wait(min(until_s - core.now, core.plan.poll_s), self.attention.waker)
+            if (told and self._note_ends()) or (not told and core.now >= until_s):
                 return
+            core.winding_down()
             began_s = core.now
             heard, ended = self._hear()
             if ended:
                 return
-            until_s = min(until_s, core.now + self._poll_s(), self._due_s(heard))
+            until_s = min(until_s, core.now + self._look_s(), self._due_s(heard))
             pause_s = min(_PAUSE * (core.now - began_s), until_s - core.now)
             if pause_s > 0:
                 core.wait(pause_s)
@@ -154,6 +161,22 @@ class Supervisor:
             )
             for session in self.sessions
         )
+
+    def _look_s(self) -> float:
+        """Seconds until everything is to be looked at: ever more of them while nothing is open and all that matters is told."""
+        core = self.core
+        if not self._is_calm():
+            self._calm_since_s = core.now
+            return self._poll_s()
+        since_s = max(self._calm_since_s, *(session.since for session in self.sessions))
+        return max(core.plan.poll_s, min(_SELDOM_S, (core.now - since_s) * _EVER_MORE))
+
+    def _is_calm(self) -> bool:
+        core = self.core
+        put_off = any(task.not_before for task in core.state.tasks if task.phase is TaskPhase.PENDING)
+        elsewhere = self.settling.verifications or self.notices.busy or self.strays.chasing or put_off
+        unheard = not self.attention.sees_files or core.events.behind or core.seam.silent_since is not None
+        return bool(self.sessions) and not (elsewhere or unheard) and all(one.at_rest for one in self.sessions)
 
     def _poll_s(self) -> float:
         core = self.core

@@ -89,6 +89,10 @@ class Transcripts:
         if path and path.startswith("/"):
             self._followed[event.token] = self._tails.setdefault((event.token, path), _Tail(path))
 
+    def follows(self, token: str) -> bool:
+        """Whether it is known where the launch's transcript lies."""
+        return token in self._followed
+
     def poll(self, token: str, rules: Sequence[TranscriptRule]) -> list[Event]:
         """What new lines of the launch's transcript mean, in their order; nothing where it cannot be read for now."""
         tail = self._followed.get(token)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from engine_setting import FakeStage, answers_when_asked, fresh_stage
 
 from harness.agents import ScriptedAgent, stalls, task, works
+from harness.engine.core import STOP_FILE
 from harness.record import RunStatus
 from harness.report import Report
 
@@ -88,3 +91,62 @@ def test_what_is_told_is_told_of_nobody_else() -> None:
     ended = {entry["task"]: float(entry["at"]) - report.began_at for entry in report.events("session-ended")}
     assert [round(ended[f"a{number}"]) for number in (1, 2, 3)] == [5, 10, 15]
     assert report.status is RunStatus.FINISHED
+
+
+LONG = works(600, silent=True)
+"""An agent of which nobody hears anything for ten minutes."""
+
+
+@pytest.mark.parametrize(("made", "looks"), [(fresh_stage, range(10, 60)), (deaf_stage, range(590, 620))])
+def test_the_longer_nothing_is_open_the_less_often_it_is_looked(made: Callable[[], FakeStage], looks: range) -> None:
+    """Where it is told what happens; elsewhere as often as ever. The end is taken up as soon in both."""
+    report = made()(task("a", agent=LONG.then_completes()))
+
+    assert report.reached["mux.list_window_ids"] in looks
+    assert after_start(report, "session-ended") - result_left(report) <= 1.0
+
+
+def test_a_window_that_goes_without_its_process_is_found_by_looking() -> None:
+    """Nobody tells of it: half a minute is how long it may take, however long nothing was open."""
+    stage = fresh_stage()
+    deaf = LONG.ignoring_signals("SIGHUP", "SIGTERM")
+    stage.at(400, lambda: stage.world.multiplexer().kill_window("@1"))
+    report = stage(task("a", agent=deaf), max_attempts=1, retry_deferred="never", verify=False)
+
+    assert report.task("a").outcomes == ["crashed"]
+    assert 400 <= after_start(report, "session-ended") <= 431
+
+
+@pytest.mark.parametrize(
+    ("agent", "faults", "what"),
+    [
+        (LONG.then_writes_result().then_works(300), "disk.read:results=1*oserror(EIO)", "session-ended"),
+        (LONG.then_stops().then_idles(), "disk.read:events=2*pass->1*oserror(EIO)", "nudge"),
+    ],
+)
+def test_what_cannot_be_read_at_once_is_read_again_a_poll_later(agent: ScriptedAgent, faults: str, what: str) -> None:
+    """However seldom it was looked before."""
+    one = {"max_attempts": 1, "retry_deferred": "never", "result_grace_s": 0}
+    report = fresh_stage()(task("a", agent=agent), faults=faults, **one)
+
+    assert 600 <= after_start(report, what) <= 602.2
+
+
+def test_a_turn_that_fails_without_a_hook_is_heard_of_within_a_poll() -> None:
+    """A transcript lies where nobody tells of it."""
+    fails = works(500).then_notes_in_transcript(type="turn_failed", error={"message": "no credit"})
+    one = {"max_attempts": 1, "retry_deferred": "never", "session_timeout_s": 800}
+    report = fresh_stage()(task("a", agent=fails.then_works(1000)), **one)
+
+    heard = next(entry for entry in report.events("event") if entry.get("source") == "transcript")
+    assert 500 <= float(heard["at"]) - report.began_at <= 501.2
+
+
+def test_a_graceful_stop_is_heeded_within_a_poll() -> None:
+    """Whoever asks for it sees soon that it was."""
+    stage = fresh_stage()
+    stage.at(500, lambda: stage.world.disk.write(stage.run_dir / STOP_FILE, b""))
+    report = stage(task("a", agent=LONG.then_completes()), task("b", agent=LONG))
+
+    (heeded,) = report.events("winding-down")
+    assert 500 <= float(heeded["at"]) - report.began_at <= 501.2

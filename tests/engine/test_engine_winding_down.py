@@ -78,7 +78,7 @@ def test_a_request_of_an_earlier_life_does_not_stop_a_resumed_run() -> None:
     """A run that was killed leaves the request behind; who resumes it wants it to go on."""
     stage = fresh_stage()
     asked_at(stage, 5)
-    stage(task("a", agent=dies()), task("b", agent=LONG), faults="engine.tick=20*pass->1*die", max_attempts=1)
+    stage(task("a", agent=dies()), task("b", agent=LONG), faults="engine.tick=12*pass->1*die", max_attempts=1)
     assert stage.world.disk.info(stage.run_dir / STOP_FILE) is not None
 
     assert stage.resume().status is RunStatus.FINISHED
