@@ -41,8 +41,8 @@ class SimulatedProcessTable(ProcessTable):
     `commands` are what can be run, by the first word of the argv; `true` and `false` are there, anything else is
     `FileNotFoundError`. A pid in `unknowable` has liveness UNKNOWN. `sent` lists every signal that found a process,
     `shown` what had the terminal, and in which environment. A command that is started as a job takes the seconds that
-    `lasting` says (0 s) and is called at their end; `started` lists every job, its argv and its variables. `tells` is whether anybody can
-    be told of ends.
+    `lasting` says (0 s) and is called at their end; `started` lists every job, its argv and its variables. `tells` is
+    whether anybody can be told of ends.
     """
 
     def __init__(
