@@ -196,7 +196,7 @@ def test_no_binary_for_good_times_out_and_pauses(mux_run: Stage) -> None:
     assert mux_run.resume_to_the_end().task("1-1").outcomes == ["timed_out", "completed"]
 
 
-@pytest.mark.worlds("simulated-tmux", "tmux")
+@pytest.mark.worlds("simulated-tmux", "tmux-process")
 def test_no_ptys_for_a_while_delays_the_launch(mux_run: Stage, possible: Possible) -> None:
     """A host that is out of terminals opens no window: the launch is unknown, proven absent, and made again."""
     faults = possible("live.no_ptys=1*occur(6)")
