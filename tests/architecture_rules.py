@@ -481,7 +481,6 @@ BANS: tuple[Ban, ...] = (
             "backends.disk": "the disk itself",
             "backends.processes": "reads the id of this boot, which is no file of ours",
             "backends.running": "has commands write into files without a name, which nobody else can touch",
-            "backends.control_client": "looks where on PATH setpriv is, and touches nothing",
             "harness.world": "makes and removes the directory that a live story happens in",
             "harness.guardian": "removes that directory where the process of the story cannot",
             "harness.users_tmux": "makes the directory of a server that stands for the user's own",
