@@ -12,6 +12,7 @@ import errno
 import math
 import os
 import py_compile
+import re
 import shlex
 import socket
 import sys
@@ -51,6 +52,7 @@ _GONE = b"server exited unexpectedly\n"
 _PASSED = "passed"
 _VERSION = "VERSION"
 """What a launcher notes for the flag `-V`; as a word, `version` is no verb."""
+_SPELT = re.compile(r"transport\.([a-z-]+)")
 _ASK = "ask"
 """The socket that calls ask at."""
 _ANSWERED_S = 0.2
@@ -94,7 +96,10 @@ def shim_catalog() -> PointCatalog:
 
 def shim_plan(text: str, seed: int = 0) -> FaultPlan:
     """The plan that `text` says. Raises `FaultPlanError` for what cannot happen to a process."""
-    plan = FaultPlan.parse(text, seed, shim_catalog())
+    try:
+        plan = FaultPlan.parse(text, seed, shim_catalog())
+    except FaultPlanError as wrong:
+        raise _naming_the_verb(wrong, text) from None
     for fault in plan.faults:
         for term in fault.terms:
             if isinstance(term.action, Exit) and not -_LAST_SIGNAL <= term.action.status <= 255:
@@ -103,6 +108,15 @@ def shim_plan(text: str, seed: int = 0) -> FaultPlan:
                     f"not with {term.action.status}"
                 )
     return plan
+
+
+def _naming_the_verb(wrong: FaultPlanError, text: str) -> FaultPlanError:
+    """`wrong`; where it is about another spelling of a verb, with the verb as the name to take."""
+    written = _SPELT.match(text, wrong.position) if wrong.nearest and wrong.position is not None else None
+    verb = UNKNOWN if written is None else meant(written[1])
+    if verb == UNKNOWN:
+        return wrong
+    return FaultPlanError(wrong.message, wrong.position, nearest=f"transport.{verb}")
 
 
 @dataclass(slots=True)

@@ -320,3 +320,14 @@ def test_what_cannot_happen_to_a_process_is_refused(plan: str, why: str) -> None
     """When the plan is read."""
     with pytest.raises(FaultPlanError, match=why):
         shim_plan(plan)
+
+
+@pytest.mark.parametrize(
+    ("word", "verb"), [("ls", "list-sessions"), ("neww", "new-window"), ("has", "has-session"), ("new-w", "new-window")]
+)
+def test_a_plan_that_names_an_alias_is_told_the_verb(word: str, verb: str) -> None:
+    """Not the name that happens to look most like it."""
+    with pytest.raises(
+        FaultPlanError, match=f"position 23: unknown point .*; the nearest valid name is 'transport.{verb}'"
+    ):
+        shim_plan(f"transport.*=1*pass;    transport.{word}=1*empty")
