@@ -145,7 +145,7 @@ def test_a_replay_that_holds_says_what_fired_and_how_to_repeat_it(seamripper: Co
 
     assert (answer.code, answer.stderr) == (0, "")
     assert f"under `{HANGS}`, seed 0: FINISHED" in answer.stdout
-    assert "injection 2 at 7.000 s, call 2 of mux.list_window_ids: timeout(30)" in answer.stdout
+    assert "injection 2 at 6.550 s, call 2 of mux.list_window_ids: timeout(30)" in answer.stdout
     assert "every oracle holds and every fault fired" in answer.stdout
     assert f"seamripper faults replay nudged --plan '{HANGS}' --seed 0" in answer.stdout
 
