@@ -138,6 +138,7 @@ def _check_fails_once(stage: Stage) -> None:
 
 _DONE = works(1).then_completes()
 _ANSWERS = writes_result().then_stops().then_idles()
+_WORKS_AND_ANSWERS = works(1).then_writes_result().then_stops().then_idles()
 _QUICK: Mapping[str, Any] = MappingProxyType({"result_grace_s": 1, "stall_grace_s": 3, "nudges": 1})
 
 STORIES: Mapping[str, Story] = MappingProxyType(
@@ -154,7 +155,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
             Story(
                 "nudged",
                 "an agent ends its turn without a result, and writes it when it is asked to",
-                (task("1-1", agent=stops().then_idles().on_nudge(_ANSWERS)),),
+                (task("1-1", agent=stops().then_idles().on_nudge(_WORKS_AND_ANSWERS)),),
                 {"result_grace_s": 0.5},
             ),
             Story(
