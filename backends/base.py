@@ -11,14 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from backends.clock import Clock, SystemClock
+from backends.clock import Clock, SystemClock, Waker
 from backends.errors import CommandRejected
 from backends.guard import Hook, Observer, Seam, guard_operations
 from backends.operations import ServerIdentity, WindowExit
 
-__all__ = ["StrPath", "TerminalMultiplexer", "Unsupported"]
+__all__ = ["News", "StrPath", "TerminalMultiplexer", "Unsupported"]
 
 StrPath = str | os.PathLike[str]
 
@@ -28,6 +28,28 @@ class Unsupported:
     """A capability that a backend does not have, and why."""
 
     reason: str
+
+
+@runtime_checkable
+class News(Protocol):
+    """Something, such as a transport that keeps a connection, that is told of changes without asking.
+
+    `epoch` counts the connections, so that what was told on an earlier one, or on none, is no longer relied on. `told` is set
+    while something came that `notices` has not handed out, and when the connection has come or gone.
+    """
+
+    epoch: int
+
+    @property
+    def told(self) -> Waker:
+        """See the class."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+
+    def notices(self) -> list[str]:
+        """The notifications that have come since the last time, a line each."""
 
 
 class TerminalMultiplexer(ABC):
@@ -107,6 +129,11 @@ class TerminalMultiplexer(ABC):
 
         Raises nothing, and is bounded: it may be called whatever state the server is in.
         """
+
+    @property
+    def news(self) -> News | None:
+        """What tells of changes to sessions and windows without being asked; `None` where nothing does."""
+        return None
 
     @abstractmethod
     def has_session(self, name: str) -> bool:

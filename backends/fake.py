@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from backends.base import StrPath, TerminalMultiplexer
-from backends.clock import VirtualClock
+from backends.base import News, StrPath, TerminalMultiplexer
+from backends.clock import VirtualClock, Waker
 from backends.disk import Disk
 from backends.errors import (
     CommandRejected,
@@ -42,6 +42,27 @@ _NATIVE = {"@": "window", "%": "pane", "$": "session"}
 """What the first character of a native id names."""
 
 
+class FakeNews:
+    """See `News`: it is told when windows of a simulated server go, as tmux tells its persistent clients."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self.epoch = 0
+        self.told = Waker()
+        self._server = server
+        server.listeners.append(self.told)
+
+    @property
+    def connected(self) -> bool:
+        """See `News.connected`."""
+        return self._server.running
+
+    def notices(self) -> list[str]:
+        """See `News.notices`; which windows those were nobody says."""
+        came = ["%sessions-changed"] if self.told.is_set() else []
+        self.told.clear()
+        return came
+
+
 class FakeMultiplexer(TerminalMultiplexer):
     """The seam over a `FakeServer`; several instances may share one server, as several orchestrators would."""
 
@@ -58,7 +79,13 @@ class FakeMultiplexer(TerminalMultiplexer):
         """Use `server`, or make one out of the other arguments; what is not given is made as well."""
         self.server = server or FakeServer(clock, processes, disk, programs)
         self._abandoned = False
+        self._news = FakeNews(self.server)
         super().__init__(clock=self.server.clock, call_timeout_s=call_timeout_s)
+
+    @property
+    def news(self) -> News | None:
+        """See `TerminalMultiplexer.news`."""
+        return self._news
 
     def abandon(self) -> None:
         """See `TerminalMultiplexer.abandon`."""

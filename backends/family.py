@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from backends.base import StrPath, TerminalMultiplexer
+from backends.base import News, StrPath, TerminalMultiplexer
 from backends.clock import Clock
 from backends.control import KEEPER
 from backends.disk import Disk, RealDisk
@@ -40,7 +40,7 @@ from backends.operations import ServerIdentity, WindowExit
 from backends.posix_signals import SIGUSR1
 from backends.processes import Completed, Liveness, ProcessTable, SystemProcessTable
 from backends.server_record import RECORD_NAME, ServerRecord, ServerRecords, ServerSeen
-from backends.transport import News, Transport, disconnect
+from backends.transport import Transport, disconnect
 from backends.words import (
     ALTERING,
     EXIT_OPTION,
@@ -163,7 +163,7 @@ class TmuxFamily(TerminalMultiplexer):
 
     @property
     def news(self) -> News | None:
-        """Its transport, if that is told of changes; what a `backends.mirror.LivenessMirror` is woken by."""
+        """See `TerminalMultiplexer.news`: its transport, if that is told."""
         return self._transport if isinstance(self._transport, News) else None
 
     @property

@@ -11,12 +11,11 @@ import re
 import threading
 from collections.abc import Mapping, Set
 
-from backends.base import TerminalMultiplexer
+from backends.base import News, TerminalMultiplexer
 from backends.clock import Gathered, Waker
 from backends.errors import MultiplexerError, TransportUnavailable
 from backends.operations import ServerIdentity
 from backends.processes import ProcessTable
-from backends.transport import News
 from backends.window_processes import Window, WindowProcesses
 
 __all__ = ["LivenessMirror"]

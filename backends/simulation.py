@@ -298,6 +298,8 @@ class FakeServer:
         self.identity: ProcessIdentity | None = None
         self._queue: list[_Asked[Any]] = []
         self._thawed = Waker()
+        self.listeners: list[Waker] = []
+        """Are woken when windows have gone."""
         self._forget()
 
     def _forget(self) -> None:
@@ -344,6 +346,7 @@ class FakeServer:
         for asked in queue:
             asked.lose()
         self._thawed.wake()
+        self._tell()
         for window in windows:
             window.hang_up()
 
@@ -463,7 +466,12 @@ class FakeServer:
         session.give_back(window)
         if not session.by_index:
             self._drop(session)
+        self._tell()
         window.hang_up()
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener.wake()
 
     def end_session(self, session: FakeSession) -> None:
         """Close all windows of the session, and with the last one the session."""

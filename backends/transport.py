@@ -12,7 +12,6 @@ from backends.processes import Completed, ProcessTable, SystemProcessTable
 
 __all__ = [
     "Connection",
-    "News",
     "Outcome",
     "SubprocessTransport",
     "Transport",
@@ -80,28 +79,6 @@ def _outcome(transport: Transport, argv: Sequence[str], left: float, timeout_s: 
         return transport.run(argv, timeout_s=left)
     except (subprocess.SubprocessError, OSError, ValueError) as error:
         return error
-
-
-@runtime_checkable
-class News(Protocol):
-    """A transport that keeps a connection on which it is told of changes.
-
-    `epoch` counts the connections, so that what was told on an earlier one, or on none, is no longer relied on. `told` is set
-    while something came that `notices` has not handed out, and when the connection has come or gone.
-    """
-
-    epoch: int
-
-    @property
-    def told(self) -> Waker:
-        """See the class."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-
-    def notices(self) -> list[str]:
-        """The notifications that have come since the last time, a line each."""
 
 
 def disconnect(transport: Transport) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from backends.base import TerminalMultiplexer
+from backends.base import News, TerminalMultiplexer
 from backends.errors import MultiplexerError
 from backends.operations import OPERATIONS, Operation
 from faults.actions import Action
@@ -46,6 +46,11 @@ class _Proxy(TerminalMultiplexer, guarded=False):
     def disconnect(self) -> None:
         """See `TerminalMultiplexer.disconnect`."""
         self._inner.disconnect()
+
+    @property
+    def news(self) -> News | None:
+        """See `TerminalMultiplexer.news`."""
+        return self._inner.news
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -1,4 +1,4 @@
-"""What ends a wait of the engine before its time: a stop, a file that an agent has left, the end of a watched process."""
+"""What ends a wait of the engine before its time: a stop, a file of an agent, the end of a watched process, news of windows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from backends.base import News
 from backends.clock import Gathered, Waker
 from backends.disk import Disk
 from backends.processes import Deaths, ProcessIdentity, ProcessTable
@@ -22,14 +23,15 @@ EVENTS, RESULTS = "events", "tasks"
 class Attention:
     """Gathers what is told between two looks; what was told is taken once.
 
-    Nothing here has to work: whatever is not told of is found by looking, as seldom or often as `sees_files` and `watches`
-    say that it has to be.
+    Nothing here has to work: whatever is not told of is found by looking, as seldom or often as `sees_files`, `sees_windows`
+    and `watch` say that it has to be.
     """
 
-    def __init__(self, disk: Disk, processes: ProcessTable, stop: Waker) -> None:
+    def __init__(self, disk: Disk, processes: ProcessTable, stop: Waker, news: News | None = None) -> None:
         self._disk = disk
         self._processes = processes
         self._stop = stop
+        self._news = news
         self._named: SimpleQueue[str] = SimpleQueue()
         self._files = Waker()
         self._deaths = Deaths()
@@ -52,7 +54,8 @@ class Attention:
                 self.sees_files = True
             except OSError as problem:
                 self.problem = problem
-            self.waker = Gathered(self._files, self._deaths, self._stop)
+            news = () if self._news is None else (self._news.told,)
+            self.waker = Gathered(self._files, self._deaths, *news, self._stop)
             open_things.callback(self.waker.close)
             try:
                 yield
@@ -78,6 +81,18 @@ class Attention:
     def ended(self) -> list[ProcessIdentity]:
         """The watched processes that have ended since the last time."""
         return self._deaths.take()
+
+    @property
+    def sees_windows(self) -> bool:
+        """Whether it is told that a window has gone."""
+        return self._news is not None and self._news.connected
+
+    def windows_changed(self) -> bool:
+        """Whether anything was told of windows since the last time, or may have been lost."""
+        if self._news is None or not self._news.told.is_set():
+            return False
+        self._news.notices()
+        return True
 
     def watch(self, process: ProcessIdentity) -> bool:
         """Watch that process; whether its end will be told."""

@@ -39,7 +39,7 @@ _FAST_POLL_S = 0.1
 _SELDOM_S = 30.0
 _EVER_MORE = 0.25
 """While nothing is open about any session the next look is this part of the time for which that has lasted away, and no more
-seconds than that: what nobody tells of, a window that went without its process, is found by it."""
+seconds than that: what should have been told and was not is found by it."""
 _SOON_S = 0.005
 """Seconds after a process was told to have ended until its window is looked at again; then twice as long, and so on."""
 _PAUSE = 4.0
@@ -59,7 +59,8 @@ class Supervisor:
         windows.between = self._between_calls
         self.settling = Settling(core, commands)
         self.hearing = Hearing(core)
-        self.attention = Attention(core.outside.disk, core.outside.processes, core.switch.waker)
+        outside = core.outside
+        self.attention = Attention(outside.disk, outside.processes, core.switch.waker, outside.multiplexer.news)
         self.living = Living(core, windows, self.hearing, self.attention)
         self.strays = Strays(core, windows)
         self.starting = Starting(core, windows, self.settling, self.living, self.strays)
@@ -104,6 +105,9 @@ class Supervisor:
                 return
             core.winding_down()
             began_s = core.now
+            if self.attention.windows_changed():
+                # However many are told, they are looked at together.
+                until_s = min(until_s, core.now + _FAST_POLL_S)
             heard, ended = self._hear()
             if ended:
                 return
@@ -175,7 +179,8 @@ class Supervisor:
         core = self.core
         put_off = any(task.not_before for task in core.state.tasks if task.phase is TaskPhase.PENDING)
         elsewhere = self.settling.verifications or self.notices.busy or self.strays.chasing or put_off
-        unheard = not self.attention.sees_files or core.events.behind or core.seam.silent_since is not None
+        told = self.attention.sees_files and self.attention.sees_windows
+        unheard = not told or core.events.behind or core.seam.silent_since is not None
         return bool(self.sessions) and not (elsewhere or unheard) and all(one.at_rest for one in self.sessions)
 
     def _poll_s(self) -> float:
