@@ -30,7 +30,7 @@ server_identity: probe raise | batch_liveness session: probe raise
 """
 """What third-party backends rely on: names, parameters in order, kind, and what stands in for silence."""
 
-NOT_OPERATIONS = {"observe", "unobserve", "budget", "abandon", "take_up"}
+NOT_OPERATIONS = {"observe", "unobserve", "budget", "abandon", "take_up", "disconnect"}
 """Methods of the seam that ask no multiplexer."""
 
 BAD_NAMES = (
