@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SUITE = (
     *("scenarios/test_live_faults.py", "tests/faults/test_faults_undone.py"),
     *("tests/harness/test_live_worlds.py", "tests/harness/test_users_tmux.py"),
-    *("--mux", "tmux", "-k", "not whichever_call", "-q", "-p", "no:cacheprovider"),
+    *("--mux", "tmux", "--mux", "tmux-process", "-k", "not whichever_call", "-q", "-p", "no:cacheprovider"),
 )
 TOKEN = "SEAMRIPPER_REPEATS"
 CONTACTS = "contacts of the user's tmux"
