@@ -18,9 +18,9 @@ def test_a_run_that_ended_leaves_no_client_and_no_keeper(mux_run: Stage, ending:
     during = list[str]()
     if ending == "stopped":
         stop_when(mux_run, lambda: bool(during))
-    faults = "engine.decide=5*pass->1*raise(RuntimeError)" if ending == "crashed" else ""
-    agent = works(3 if ending == "finished" else 1000).then_completes()
-    look = at_step("decide", lambda: during.extend(clients_of(world)), nth=5)
+    faults = "engine.decide=10*pass->1*raise(RuntimeError)" if ending == "crashed" else ""
+    agent = works(20 if ending == "finished" else 1000).then_completes()
+    look = at_step("decide", lambda: during.extend(clients_of(world)), nth=8)
     report = mux_run(task("1-1", agent=agent), checkpoint=look, faults=faults)
 
     assert report.status.value == ending.upper()
@@ -43,8 +43,8 @@ def test_a_client_that_is_killed_in_the_middle_of_a_run_costs_nothing(mux_run: S
             assert world.processes.signal(identity, 9)
             ended.append(int(pid))
 
-    agent = ScriptedAgent.attempts(works(6).then_completes(), completes())
-    report = mux_run(task("1-1", agent=agent), checkpoint=at_step("decide", end, nth=6))
+    agent = ScriptedAgent.attempts(works(30).then_completes(), completes())
+    report = mux_run(task("1-1", agent=agent), checkpoint=at_step("decide", end, nth=8))
 
     assert report.status.value == "FINISHED"
     assert len(ended) == 1

@@ -62,7 +62,9 @@ class Living:
         table = self.core.outside.processes
         found = [table.identify(pid) for pid in self.windows.pids(session.window_id) or ()]
         session.processes = [identity for identity in found if identity is not None]
-        session.watched = all([self.attention.watch(identity) for identity in session.processes])
+        watched = [self.attention.watch(identity) for identity in session.processes]
+        # Of a window that no process is known of nothing is told.
+        session.watched = bool(found) and len(watched) == len(found) and all(watched)
         session.attempt.pids = [ProcessRef(identity.pid, identity.started) for identity in session.processes]
         if session.processes:
             self.core.save()

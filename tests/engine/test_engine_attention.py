@@ -106,6 +106,15 @@ def test_the_longer_nothing_is_open_the_less_often_it_is_looked(made: Callable[[
     assert after_start(report, "session-ended") - result_left(report) <= 1.0
 
 
+@pytest.mark.parametrize("faults", ["window_pids=1*empty", "window_pids=1*timeout"])
+def test_the_death_of_a_process_that_nobody_knows_is_found_within_two_polls(faults: str) -> None:
+    """One that died before it was asked for is no process that is watched."""
+    report = fresh_stage()(task("a", agent=works(5).then_dies(code=3)), faults=faults, max_attempts=1)
+
+    assert report.task("a").outcomes[0] == "crashed"
+    assert 5 <= after_start(report, "session-ended") <= 7.2
+
+
 @pytest.mark.parametrize("made", [fresh_stage, deaf_stage])
 def test_a_window_that_goes_without_its_process_is_found_within_two_polls(made: Callable[[], FakeStage]) -> None:
     """However long nothing was open, and whether its server tells of it or not."""
