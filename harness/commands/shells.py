@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
+import psutil
 
 from backends.errors import MultiplexerError
 from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
@@ -130,16 +131,31 @@ class Shell:
         """End whatever was started."""
         for child in self.children:
             child.close(force=True)
+        # What drove a run has lost its window, records that, and would make the root anew if it were removed now; it may
+        # have been about to start a server, or an agent.
+        try:
+            eventually(self._is_quiet, self.world.clock, PATIENCE_S, 0.5)
+        except TimeoutError:
+            left = "; ".join(f"{one.pid} {_words(one)}" for one in self._left())
+            raise TimeoutError(f"not ended within {PATIENCE_S:g} s: {left}") from None
+
+    def _is_quiet(self) -> bool:
         with contextlib.suppress(MultiplexerError):
             self.multiplexer.shutdown()
         for token in {entry["token"] for entry in self.ledger("start")}:
             for one in self.world.processes.carrying("SEAMRIPPER_TOKEN", token):
                 self.world.processes.signal(one, SIGKILL)
-        # What drove a run has lost its window, records that, and would make the root anew if it were removed now.
-        eventually(self._is_quiet, self.world.clock, PATIENCE_S, 0.1)
+        return not self._left()
 
-    def _is_quiet(self) -> bool:
-        return not self.world.processes.carrying("XDG_RUNTIME_DIR", self.environment["XDG_RUNTIME_DIR"])
+    def _left(self) -> list[ProcessIdentity]:
+        return self.world.processes.carrying("XDG_RUNTIME_DIR", self.environment["XDG_RUNTIME_DIR"])
+
+
+def _words(process: ProcessIdentity) -> str:
+    try:
+        return " ".join(psutil.Process(process.pid).cmdline())
+    except psutil.Error as error:
+        return type(error).__name__
 
 
 class HungRun:
