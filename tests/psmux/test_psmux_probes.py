@@ -22,7 +22,7 @@ NEEDS_TMUX = pytest.mark.skipif(shutil.which("tmux") is None, reason="the double
 
 CATALOGUE = psmux_catalogue()
 PROBED = [one.id for one in CATALOGUE.divergences.values() if not isinstance(one.probe, str)]
-PATIENCE_S = 5.0
+PATIENCE_S = 15.0
 
 RENAMED = """#!/bin/sh
 # A tmux that calls itself psmux; whoever ends it finds its process where psmux notes its own.
