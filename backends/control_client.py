@@ -1,8 +1,11 @@
-"""One control-mode client of tmux: its process, its two pipes, its keeper session, and what was asked and not answered.
+"""One control-mode client of tmux: its process, the way to it and from it, its keeper session, and what was not answered.
 
-A timed-out request is taken back. The server reads requests from a pipe of which this side has kept the reading end as well:
-what is still in it is read away, and if that is the whole request, it can never take effect (killing the client does not
-prevent that: the server reads the pipe itself). What was read already is a tombstone: its reply is dropped when it comes.
+A timed-out request is taken back. The server reads requests from a socket of which this side has kept the reading end as
+well: what is still in it is read away, and if that is the whole request, it can never take effect (killing the client does not
+prevent that: the server reads the socket itself). What was read already is a tombstone: its reply is dropped when it comes.
+
+It is a socket and no pipe because whether reading blocks is a property that all who hold that end share, and tmux makes its
+standard input block again when it ends; of a socket each single look can say that it does not wait.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ import contextlib
 import os
 import queue
 import select
+import socket
 import subprocess
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from backends.clock import Clock, SystemClock, Waker
 from backends.control_frames import Framing, Unreadable
@@ -101,13 +105,14 @@ _nursery = _Nursery()
 
 
 class _Process:
-    """A process with the pipes to and from it, none of which blocks; ended by `end`, or when nobody refers to it any more.
+    """A process with a socket to it and a pipe from it; ended by `end`, or when nobody refers to it any more.
 
-    Of the pipe to it this side has both ends.
+    Of the socket this side has both ends: what was `given` and can still be `taken` was not read. Who uses them says
+    `MSG_DONTWAIT`.
     """
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
-        taken, given = os.pipe()
+        taken, given = socket.socketpair()
         try:
             process = subprocess.Popen(
                 argv,
@@ -118,22 +123,21 @@ class _Process:
                 start_new_session=True,
             )
         except BaseException:
-            os.close(taken)
-            os.close(given)
+            taken.close()
+            given.close()
             raise
         assert process.stdout is not None
         self.taken, self.given, self.out = taken, given, process.stdout.fileno()
-        for fd in (self.taken, self.given, self.out):
-            os.set_blocking(fd, False)
-        self.end = weakref.finalize(self, _end, process, [taken, given])
+        os.set_blocking(self.out, False)
+        self.end = weakref.finalize(self, _end, process, (taken, given))
 
 
-def _end(process: subprocess.Popen[bytes], descriptors: list[int]) -> None:
+def _end(process: subprocess.Popen[bytes], ends: Iterable[socket.socket]) -> None:
     """Kill, reap, close. What it is still to write is not waited for: a stopped server holds its pipes."""
     process.kill()
     process.wait()
-    while descriptors:
-        os.close(descriptors.pop())
+    for end in ends:
+        end.close()
     if process.stdout is not None:
         process.stdout.close()
 
@@ -284,7 +288,7 @@ class Client:
 
     def _write(self, data: bytes) -> int:
         try:
-            return os.write(self._process.given, data)
+            return self._process.given.send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -297,7 +301,7 @@ class Client:
         """
         taken = 0
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._process.taken, _CHUNK):
+            while data := self._process.taken.recv(_CHUNK, socket.MSG_DONTWAIT):
                 taken += len(data)
         read, end = sent - taken, 0
         answered = len(requests) - len(nonces)

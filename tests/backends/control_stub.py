@@ -2,13 +2,14 @@
 """A program that answers like `tmux -C`, as its plan in $STUB says: a word for each request that it reads, then `answer`.
 
 `answer` says what was asked, `tell` notifies before and after that, `late` says it before the next answer, `garbage` says what
-is no answer, `end` ends.
+is no answer, `end` ends, `block` makes reading its standard input block, as tmux does before it ends, and reads no more.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 from collections.abc import Iterator
 from itertools import chain, count, repeat
@@ -58,6 +59,9 @@ for word, (lines, nonce) in zip(chain(os.environ["STUB"].split(), repeat("answer
     elif word == "garbage":
         sys.stdout.write("%begin 1 1 1\nno end\n")
         say(f"{nonce}\n")
+    elif word == "block":
+        os.set_blocking(0, True)
+        signal.pause()
     elif word == "end":
         sys.stdout.write("%exit\n")
         sys.exit(0)

@@ -228,6 +228,15 @@ def test_the_end_of_the_client_is_told(stage: Stage) -> None:
 
 
 @needs_setpriv
+def test_a_client_that_is_ending_keeps_nobody_waiting(stage: Stage) -> None:
+    """What it was asked is taken back although reading its input would block by then."""
+    stage.plays("answer", "block")
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        stage.ask("in vain", timeout_s=0.5)
+
+
+@needs_setpriv
 def test_a_client_that_never_comes_up_is_given_up(stage: Stage) -> None:
     """After three tries in a row everything goes by process, and why is told."""
     transport = stage.plays("end", "end", "end")
