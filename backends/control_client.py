@@ -39,7 +39,7 @@ _CHUNK = 1 << 16
 _SCRIPT = 'exec "$@" "exec tail --pid=$$ -s 0.5 -f /dev/null" ";" set-option -w -t "=$0:" remain-on-exit off'
 """Becomes the client, which ends with the driver; what runs in the keeper's window, and so the keeper, ends with the client.
 
-Not by `destroy-unattached`: where another client ends while ours is about to, 3.3a dies of it (docs/decisions/0023).
+Not by `destroy-unattached`: where another client ends while ours is about to, 3.3a dies of it (docs/decisions/0026).
 """
 _LONGEST_POLL_MS = 2**31 - 1
 
@@ -111,12 +111,15 @@ class _Process:
     `MSG_DONTWAIT`.
     """
 
+    taken: socket.socket
+    given: socket.socket
+
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         taken, given = socket.socketpair()
         try:
             process = subprocess.Popen(
                 argv,
-                stdin=taken,
+                stdin=taken.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=dict(environment),
