@@ -58,6 +58,9 @@ class Screen:
 
     def has_ended(self) -> bool:
         """Whether the dashboard has left by itself, with exit code 0."""
+        # 3.3a may show the end of a process that it has not reaped, and so no status, until another one ends
+        # (docs/decisions/0005).
+        self.ask("run-shell", ":")
         return self.ask("display-message", "-p", "-t", "view", "#{pane_dead} #{pane_dead_status}").strip() == "1 0"
 
     def close(self) -> None:
