@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.disk import Disk
-from harness.engine.events import EventKind, EventReader
+from harness.engine.events import TAKEN, Event, EventKind, EventReader
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.engine.summary import RunSummary
 from harness.record import Finished, RunState, SessionOutcome
@@ -98,11 +98,19 @@ def probe_plan(agent: str, base: RunPlan | None = None, timeout_s: float = PROBE
     )
 
 
+def _events_in(disk: Disk, directory: Path) -> tuple[list[Event], list[str]]:
+    """The events of a run that has ended, in order, and a note for each file that is none."""
+    taken = directory / TAKEN
+    earlier: tuple[list[Event], list[str]] = ([], []) if disk.info(taken) is None else EventReader(disk, taken).poll()
+    events, skipped = EventReader(disk, directory).poll()
+    return [*earlier[0], *events], [*earlier[1], *skipped]
+
+
 def probe_report(agent: str, disk: Disk, run_dir: Path, state: RunState, summary: RunSummary | None) -> ProbeReport:
     """What the probe that was run in `run_dir` has shown."""
     attempts = state.task(PROBE_TASK).attempts
     tokens = {attempt.token for attempt in attempts}
-    events, skipped = EventReader(disk, run_dir / "events").poll()
+    events, skipped = _events_in(disk, run_dir / "events")
     reason = attempts[-1].reason if attempts else ""
     if summary is not None and not isinstance(summary.ending, Finished):
         reason = summary.render().splitlines()[0]

@@ -9,7 +9,8 @@ caller: whatever goes wrong is said on standard error, and the status is 0. Who 
 `Working` is said after every use of a tool, and told only to end a `Waiting`: in between, nobody needs to know.
 
 An event file is made whole under its final name by an exclusive link, which allocates its sequence number as well.
-Event files are never removed while a run lives, so numbers only grow.
+Event files are never removed while a run lives, only moved to a directory beside them once they were taken in, so numbers
+grow. Only of two events that are told at the same moment may both get one number, the first having been taken in between.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import select
 import sys
 from collections.abc import Iterable, Mapping
 
-__all__ = ["EVENTS", "event_bytes", "first_free", "publish", "read_payload"]
+__all__ = ["EVENTS", "TAKEN", "event_bytes", "first_free", "publish", "read_payload"]
 
 EVENTS = ("SessionStart", "Prompt", "Stop", "TurnFailed", "Interrupted", "SessionEnd", "Waiting", "Working")
 
@@ -34,11 +35,13 @@ SILENCE_S = 2.0
 _VALUE_LIMIT = 4000
 _KEY_LIMIT = 100
 _EVENT_FILE = re.compile(r"[0-9]{8}\.json\Z")
+TAKEN = "taken"
+"""Where events are moved once they were taken in, below the directory of events."""
 _TRIES = 10_000
 
 
 def first_free(names: Iterable[str]) -> int:
-    """Where to begin to look for a free sequence number in a directory that holds `names`.
+    """Where to begin to look for a free sequence number, `names` being those of new events and of those taken in.
 
     One more than the number of events: an outsized number planted by somebody cannot use the numbers up.
     """
@@ -68,7 +71,8 @@ def publish(event: str, environ: Mapping[str, str], payload: Mapping[str, object
     directory = environ.get("SEAMRIPPER_EVENTS")
     if not directory:
         raise ValueError("SEAMRIPPER_EVENTS is not set")
-    first = first_free(os.listdir(directory))
+    # In this order: what is moved between the two looks is counted twice, and never not at all.
+    first = first_free([*os.listdir(directory), *_names_in(os.path.join(directory, TAKEN))])
     for seq in range(first, first + _TRIES):
         draft = _write_draft(directory, event_bytes(seq, event, environ, payload))
         try:
@@ -105,6 +109,13 @@ def read_payload(descriptor: int) -> dict[str, object]:
     return (
         payload if isinstance(payload, dict) else {"unreadable": f"JSON, but not an object: {type(payload).__name__}"}
     )
+
+
+def _names_in(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _write_draft(directory: str, data: bytes) -> str:

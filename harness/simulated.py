@@ -15,7 +15,7 @@ from typing import Any
 
 from backends.posix_signals import SIGHUP
 from backends.simulated_programs import FakeProcess
-from harness.relay import event_bytes, first_free
+from harness.relay import TAKEN, event_bytes, first_free
 from harness.scripted import (
     Deliver,
     Effect,
@@ -237,7 +237,8 @@ class SimulatedAgent:
         else:
             directory = env.get("SEAMRIPPER_EVENTS", "")
             names = disk.listdir(directory)
-            seq = first_free(names)
+            taken = posixpath.join(directory, TAKEN)
+            seq = first_free([*names, *(disk.listdir(taken) if disk.info(taken) is not None else ())])
             while f"{seq:08d}.json" in names:
                 seq += 1
             target, whole = posixpath.join(directory, f"{seq:08d}.json"), True

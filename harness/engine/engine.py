@@ -101,7 +101,7 @@ class Engine:
             state=fresh_state(plan, self.run_id, outside, None if parent is None else parent.run_id),
             switch=self.switch,
             seam=SeamWatch(),
-            events=EventReader(outside.disk, run_dir / "events"),
+            events=EventReader(outside.disk, run_dir / "events", moves=True),
         )
         self.commands = Commands(self.core)
         self.notices = Notices(self.core, said=resume) if parent is None else parent.notices

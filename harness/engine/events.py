@@ -20,10 +20,13 @@ from typing import Any, Literal, cast
 from backends.disk import Disk, StrPath
 from backends.errors import printable
 
-__all__ = ["SIZE_LIMIT", "Event", "EventKind", "EventReader", "Result", "ResultReading", "read_result"]
+__all__ = ["SIZE_LIMIT", "TAKEN", "Event", "EventKind", "EventReader", "Result", "ResultReading", "read_result"]
 
 SIZE_LIMIT = 1 << 20
 """Bytes; a larger event or result is skipped."""
+
+TAKEN = "taken"
+"""Directory below that of the events, for those that were handed out: what is looked through again and again stays small."""
 
 _LOOKS = 600
 """Reads of one event that may fail before it is skipped: ten minutes at the usual `poll_s`, the usual `stall_grace_s`."""
@@ -112,11 +115,14 @@ class ResultReading:
 class EventReader:
     """Hands out each event of a run once, in the order of their sequence, whichever launch they belong to.
 
-    An event that cannot be read for now is read again at the next poll, and keeps later ones waiting.
+    An event that cannot be read for now is read again at the next poll, and keeps later ones waiting. With `moves`, which is
+    for the engine alone, what was handed out is moved to `TAKEN`; what cannot be moved stays, and is not handed out again.
     """
 
-    def __init__(self, disk: Disk, events_dir: StrPath) -> None:
+    def __init__(self, disk: Disk, events_dir: StrPath, *, moves: bool = False) -> None:
         self._disk = disk
+        self._moves = moves
+        self._taken_made = False
         self._dir = os.fspath(events_dir)
         self._name = os.path.basename(self._dir)
         self._seen: set[str] = set()
@@ -141,7 +147,7 @@ class EventReader:
             return [], [] if repeated else [said]
         self._listing_failed = None
         # Sorted names are in the order of their numbers. Names that begin with a dot are files that the relay has not finished.
-        for name in [n for n in names if n not in self._seen and not n.startswith(".")]:
+        for name in [n for n in names if n not in self._seen and n != TAKEN and not n.startswith(".")]:
             try:
                 found = self._read(name)
             except OSError as exc:
@@ -151,13 +157,33 @@ class EventReader:
                 if self._failed[name] < _LOOKS:
                     break
                 found = f"could not be read {_LOOKS} times"
-            self._seen.add(name)
             self._failed.pop(name, None)
-            if isinstance(found, Event):
-                events.append(found)
-            else:
+            if not isinstance(found, Event):
+                self._seen.add(name)
                 notes.append(self._note(name, found))
+                continue
+            events.append(found)
+            stays = self._move(name) if self._moves else ""
+            if stays is not None:
+                self._seen.add(name)
+            if stays:
+                notes.append(self._note(name, f"was taken in and stays here: {stays}"))
         return events, notes
+
+    def _move(self, name: str) -> str | None:
+        """Move what was handed out out of the way; why it stays where it is, if it does."""
+        taken = f"{self._dir}/{TAKEN}"
+        try:
+            if not self._taken_made:
+                self._disk.mkdir(taken)
+                self._taken_made = True
+            # Two relays may have given one number, the second after the first one's event was moved.
+            if self._disk.info(f"{taken}/{name}") is not None:
+                return f"there is another one in {TAKEN}"
+            self._disk.replace(f"{self._dir}/{name}", f"{taken}/{name}")
+        except (OSError, ValueError) as exc:
+            return _reason(exc)
+        return None
 
     def _note(self, name: str, reason: str) -> str:
         return printable(f"{self._name}/{name}: {reason}", 300)

@@ -204,7 +204,7 @@ class AgentsStage:
 
     def heard(self, event: str) -> bool:
         """Whether the first task's agent has reported that event."""
-        files = self.root.glob("*/events/*.json")
+        files = self.root.glob("*/events/**/*.json")
         return any(json.loads(path.read_text("utf-8"))["event"] == event for path in files)
 
 

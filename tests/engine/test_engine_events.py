@@ -12,7 +12,8 @@ import pytest
 
 from backends.disk import RealDisk, StrPath
 from backends.memory_disk import MemoryDisk
-from harness.engine.events import SIZE_LIMIT, Event, EventKind, EventReader, Result, read_result
+from harness import relay
+from harness.engine.events import SIZE_LIMIT, TAKEN, Event, EventKind, EventReader, Result, read_result
 from harness.relay import EVENTS
 
 GOOD: dict[str, Any] = {
@@ -43,6 +44,7 @@ def reader_of(*files: tuple[str, bytes]) -> tuple[MemoryDisk, EventReader]:
 def test_the_relay_and_the_engine_know_the_same_events() -> None:
     """The relay cannot import the engine's list, so it has its own."""
     assert tuple(EventKind) == EVENTS
+    assert relay.TAKEN == TAKEN
 
 
 def test_each_event_is_handed_out_once_in_order() -> None:
@@ -55,6 +57,50 @@ def test_each_event_is_handed_out_once_in_order() -> None:
 
     assert events == [Event(3, EventKind.SESSION_END, "t", "a", "s", None, {"background_tasks": []})]
     assert (reader.poll(), notes) == (([], []), [])
+
+
+def test_what_was_handed_out_is_moved_out_of_the_way() -> None:
+    """The engine's own reader does it; nothing is lost or told twice by that, junk stays where it is."""
+    disk, _ = reader_of(("00000001.json", file_of(1)), ("00000002.json", b"junk"))
+    reader = EventReader(disk, "/run/events", moves=True)
+
+    assert [event.seq for event in reader.poll()[0]] == [1]
+    assert disk.listdir("/run/events") == ["00000002.json", "taken"]
+    assert disk.read("/run/events/taken/00000001.json") == file_of(1)
+    disk.write("/run/events/00000003.json", file_of(3))
+
+    assert [event.seq for event in reader.poll()[0]] == [3]
+    assert disk.listdir("/run/events/taken") == ["00000001.json", "00000003.json"]
+    assert reader.poll() == ([], [])
+    assert [event.seq for event in EventReader(disk, "/run/events/taken").poll()[0]] == [1, 3]
+
+
+def test_a_number_that_was_given_twice_loses_no_event() -> None:
+    """A relay may have looked for a number before another's event was told, and take it once that was moved."""
+    disk, _ = reader_of(("00000001.json", file_of(1, token="first")))
+    reader = EventReader(disk, "/run/events", moves=True)
+    reader.poll()
+    disk.write("/run/events/00000001.json", file_of(1, token="second"))
+
+    events, notes = reader.poll()
+
+    assert [event.token for event in events] == ["second"]
+    assert notes == ["events/00000001.json: was taken in and stays here: there is another one in taken"]
+    assert disk.read("/run/events/taken/00000001.json") == file_of(1, token="first")
+    assert reader.poll() == ([], [])
+
+
+def test_an_event_that_cannot_be_moved_is_handed_out_once() -> None:
+    """An agent may have put anything in the way; it stays, and why is said."""
+    disk, _ = reader_of(("00000001.json", file_of(1)), ("taken", b"a file"))
+    reader = EventReader(disk, "/run/events", moves=True)
+
+    events, notes = reader.poll()
+
+    assert [event.seq for event in events] == [1]
+    assert notes == ["events/00000001.json: was taken in and stays here: not a directory"]
+    assert reader.poll() == ([], [])
+    assert disk.listdir("/run/events") == ["00000001.json", "taken"]
 
 
 @pytest.mark.parametrize(

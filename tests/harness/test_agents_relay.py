@@ -153,6 +153,17 @@ def test_planted_numbers_do_not_stop_the_count(tmp_path: Path) -> None:
     assert [relay.publish("Prompt", environment(tmp_path), {}) for _ in range(3)] == [4, 5, 6]
 
 
+def test_the_count_goes_on_where_events_were_taken_in(tmp_path: Path) -> None:
+    """What the engine has moved out of the way has had its number."""
+    call(["Stop"], environment(tmp_path))
+    call(["Stop"], environment(tmp_path))
+    EventReader(RealDisk(), tmp_path, moves=True).poll()
+
+    call(["Prompt"], environment(tmp_path))
+
+    assert [event.seq for event in events_in(tmp_path)] == [3]
+
+
 def test_relays_at_the_same_time_each_get_a_number(tmp_path: Path) -> None:
     """An event is never overwritten by another one."""
     with ThreadPoolExecutor(8) as pool:
