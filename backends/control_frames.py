@@ -9,11 +9,12 @@ the end of a reply the last one counts. What cannot be told apart even so is `Un
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Frame", "Framing", "Unreadable"]
 
 _GUARD = re.compile(rb"%(begin|end|error) (\d+) (\d+) (\d+)\Z")
+_BEGIN = b"%begin "
 _EXIT = re.compile(rb"%exit(?: (.*))?\Z", re.DOTALL)
 _MOST_NOTICES = 10_000
 """Notifications that are kept for who asks for them; nobody may."""
@@ -23,8 +24,7 @@ class Unreadable(ValueError):
     """Something came that is neither a reply nor a notification, or too much of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """The reply to one command: whether it was carried out, and what it wrote, each line with its newline."""
 
     done: bool
@@ -46,17 +46,16 @@ class Framing:
         self.flooded = False
         self.sessions_changed = False
         self._limit = limit
-        self._rest = b""
-        self._lines: list[bytes] = []
-        self._held = 0
+        # From the beginning of a reply on, or of a line that is not whole yet.
+        self._held = bytearray()
+        self._sought = (b"", 0)
         self._notices: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived. Raises `Unreadable` for more than the limit, and for text outside of any reply."""
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        self._take(lines)
-        if self._held + len(self._rest) > self._limit:
+        self._held += data
+        self._look_outside()
+        if len(self._held) > self._limit:
             raise Unreadable(f"more than {self._limit} bytes came as one reply")
 
     @property
@@ -83,53 +82,63 @@ class Framing:
         A notification may be among it; then `flooded` says so.
         """
         before = self._up_to(nonce)
-        self.flooded |= any(line.startswith(b"%") and not _GUARD.match(line) for line in before or ())
+        lines = before.split(b"\n") if before else ()
+        self.flooded |= any(line.startswith(b"%") and not _GUARD.match(line) for line in lines)
         return before is not None
 
-    def _up_to(self, nonce: bytes) -> list[bytes] | None:
-        """Take away the lines before the answer `nonce`, and it; `None` while it is not there."""
-        try:
-            at = self._lines.index(nonce, 1)
-        except ValueError:
+    def _up_to(self, nonce: bytes) -> bytes | None:
+        """Take away what came before the answer `nonce`, and it; `None` while it is not there."""
+        held, answer = self._held, b"\n" + nonce + b"\n"
+        sought, start = self._sought
+        at = held.find(answer, start if sought == nonce else 0)
+        ends = held.find(b"\n", at + len(answer)) if at >= 0 else -1
+        if ends < 0:
+            # What was looked through is not looked through again, but for what may be the answer's beginning.
+            self._sought = (nonce, at if at >= 0 else max(0, len(held) - len(answer)))
             return None
-        if at + 1 == len(self._lines):
-            return None
-        begin, end = _GUARD.match(self._lines[at - 1]), _GUARD.match(self._lines[at + 1])
-        if not begin or not end or (begin[1], end[1]) != (b"begin", b"end") or begin.groups()[1:] != end.groups()[1:]:
+        begins = held.rfind(b"\n", 0, at) + 1
+        begin, end = bytes(held[begins:at]), bytes(held[at + len(answer) : ends])
+        if not begin.startswith(_BEGIN) or not _GUARD.match(begin) or end != b"%end " + begin[len(_BEGIN) :]:
             raise Unreadable("a nonce came that is no answer")
-        before, after = self._lines[: at - 1], self._lines[at + 2 :]
-        self._lines, self._held = [], 0
-        self._take(after)
+        before = bytes(held[:begins])
+        self._sought = (b"", 0)
+        del held[: ends + 1]
+        self._look_outside()
         return before
 
-    def _take(self, lines: list[bytes]) -> None:
-        """Lines outside of a reply are looked at, one by one, and from the first that begins one on they are kept."""
-        for at, line in enumerate(lines):
-            if self._lines or line.startswith(b"%begin "):
-                self._lines += lines[at:]
-                self._held += sum(map(len, lines[at:])) + len(lines) - at
+    def _look_outside(self) -> None:
+        """Lines outside of a reply are looked at, one by one; from the first that begins one on they are kept."""
+        held = self._held
+        while held and not held.startswith(_BEGIN):
+            end = held.find(b"\n")
+            if end < 0:
                 return
+            line = bytes(held[:end])
+            del held[: end + 1]
             self._outside(line)
 
-    def _parse(self, lines: list[bytes]) -> list[Frame]:
-        """The frames that `lines` are; of a frame that seems to end more than once, the last end counts."""
+    def _parse(self, came: bytes) -> list[Frame]:
+        """The frames that `came` is; of a frame that seems to end more than once, the last end counts."""
         frames: list[Frame] = []
         notices: list[bytes] = []
         at = 0
-        while at < len(lines):
-            begin = _GUARD.match(lines[at])
-            if begin is None or begin[1] != b"begin":
-                if begin is not None or not lines[at].startswith(b"%"):
+        while at < len(came):
+            end = came.index(b"\n", at)
+            line = came[at:end]
+            guard = _GUARD.match(line)
+            if guard is None or guard[1] != b"begin":
+                if guard is not None or not line.startswith(b"%"):
                     raise Unreadable("text came that no command wrote")
-                notices.append(lines[at])
-                at += 1
+                notices.append(line)
+                at = end + 1
                 continue
-            name = lines[at].removeprefix(b"%begin ")
-            last, done = max((_last(lines, b"%end " + name, at), True), (_last(lines, b"%error " + name, at), False))
-            if last == at:
+            name = line[len(_BEGIN) :] + b"\n"
+            done, failed = came.rfind(b"\n%end " + name, end), came.rfind(b"\n%error " + name, end)
+            last = max(done, failed)
+            if last < 0:
                 raise Unreadable("a reply without its end came")
-            frames.append(Frame(done, b"\n".join([*lines[at + 1 : last], b""])))
-            at = last + 1
+            frames.append(Frame(done > failed, came[end + 1 : last + 1]))
+            at = last + (len(b"\n%end ") if done > failed else len(b"\n%error ")) + len(name)
         for notice in notices:
             self._outside(notice)
         return frames
@@ -146,11 +155,3 @@ class Framing:
             self._notices.append(line)
         elif line:
             raise Unreadable("text came that no command wrote")
-
-
-def _last(lines: list[bytes], wanted: bytes, after: int) -> int:
-    """Where the last of `lines` is that equals `wanted`; `after` if none behind that is."""
-    try:
-        return len(lines) - 1 - lines[:after:-1].index(wanted)
-    except ValueError:
-        return after
