@@ -179,14 +179,14 @@ class ControlTransport:
 
     def _ask(self, argv: Sequence[str], request: Spoken, end: float, timeout_s: float) -> Completed | None:
         """What the client answers; `None` where there is none any more and nothing was changed: then it may be asked again."""
-        if not self._turn.acquire(timeout=max(0.0, self._clock.host_seconds(end - self._clock.monotonic()))):
+        if not self._takes_turn(end):
             raise subprocess.TimeoutExpired(list(argv), timeout_s)
         client = self._client
         try:
             if client is None or client.prefix != request.client:
                 return None
             try:
-                answer = client.ask(tuple(argv), request.line, self._until(end), self._waker)
+                answer = client.ask(tuple(argv), request.line, Deadline(self._clock, end))
             except Lost:
                 self._drop()
                 return None if request.asks_only else Completed(tuple(argv), 1, b"", b"lost server\n")
@@ -208,6 +208,12 @@ class ControlTransport:
             if noticed:
                 self.told.wake()
 
+    def _takes_turn(self, end: float) -> bool:
+        """Whether this thread is the one that asks, before `end`."""
+        if self._turn.acquire(blocking=False):
+            return True
+        return self._turn.acquire(timeout=max(0.0, self._clock.host_seconds(end - self._clock.monotonic())))
+
     def run_many(self, argvs: Sequence[Sequence[str]], *, timeout_s: float) -> list[Outcome]:
         """See `backends.transport.run_many`.
 
@@ -225,7 +231,7 @@ class ControlTransport:
         self, argvs: Sequence[Sequence[str]], requests: Sequence[Spoken], end: float, timeout_s: float
     ) -> list[Outcome] | None:
         """The outcome of each; `None` where there is no client to ask."""
-        if not self._turn.acquire(timeout=max(0.0, self._clock.host_seconds(end - self._clock.monotonic()))):
+        if not self._takes_turn(end):
             return [subprocess.TimeoutExpired(list(argv), timeout_s) for argv in argvs]
         client = self._client
         try:
@@ -234,7 +240,7 @@ class ControlTransport:
             outcomes: list[Outcome] = []
             try:
                 lines = [request.line for request in requests]
-                for frames in client.ask_many(lines, self._until(end), self._waker):
+                for frames in client.ask_many(lines, Deadline(self._clock, end)):
                     outcomes.append(completed(tuple(argvs[len(outcomes)]), frames))
             except Lost:
                 self._drop()
@@ -259,7 +265,7 @@ class ControlTransport:
         """Let go of a server in which there is nothing but keepers: it ends with them."""
         client.framing.sessions_changed = False
         try:
-            found = client.ask((), _SESSIONS, self._until(end), self._waker)
+            found = client.ask((), _SESSIONS, Deadline(self._clock, end))
         except (Lost, subprocess.TimeoutExpired, InterruptedError):
             # The next one who asks is told.
             client.framing.sessions_changed = True
@@ -280,7 +286,8 @@ class ControlTransport:
     def _attach(self, prefix: tuple[str, ...], end: float) -> None:
         name = f"{os.getpid()}-{self._entropy.suffix()}"
         try:
-            self._client = Client(prefix, name, self._environment, self._until(end), self._waker, self._entropy)
+            deadline = Deadline(self._clock, end)
+            self._client = Client(prefix, name, self._environment, deadline, self._waker, self._entropy)
         except FileNotFoundError:
             self.why = WITHOUT_SETPRIV
         except InterruptedError:
@@ -302,9 +309,6 @@ class ControlTransport:
         except (OSError, subprocess.SubprocessError):
             return ""
         return too_old(said)
-
-    def _until(self, end: float) -> Deadline:
-        return Deadline(self._clock, end)
 
     def _drop(self) -> None:
         client, self._client = self._client, None

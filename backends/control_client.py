@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from backends.clock import Clock, SystemClock, Waker
-from backends.control_frames import Framing, Unreadable
+from backends.control_frames import Frame, Framing, Unreadable
 from backends.entropy import Entropy
 from backends.running import OUTPUT_LIMIT, Completed
 from backends.words import script_line
@@ -145,14 +145,14 @@ def _end(process: subprocess.Popen[bytes], ends: Iterable[socket.socket]) -> Non
         process.stdout.close()
 
 
-def completed(argv: tuple[str, ...], frames: Sequence[tuple[bool, bytes]]) -> Completed:
+def completed(argv: tuple[str, ...], frames: Sequence[Frame]) -> Completed:
     """What those replies are in the words of a client that was run for one request alone."""
-    out = bytearray()
+    out = b""
     for done, text in frames:
         if not done:
-            return Completed(argv, 1, bytes(out), text.removeprefix(b"parse error: "))
-        out += text
-    return Completed(argv, 0, bytes(out), b"")
+            return Completed(argv, 1, out, text.removeprefix(b"parse error: "))
+        out = out + text if out else text
+    return Completed(argv, 0, out, b"")
 
 
 class Client:
@@ -179,7 +179,8 @@ class Client:
         self.broken = False
         self.silent = False
         self.framing = Framing(OUTPUT_LIMIT)
-        self._entropy = entropy
+        self._token = entropy.token
+        self._waker = waker
         self._owed: list[bytes] = []
         self._keeper = f"{KEEPER}{name}"
         made = ("new-session", "-s", self._keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
@@ -187,20 +188,32 @@ class Client:
         self._process = _nursery.start(lambda: _Process(argv, environment))
         self._poll = select.poll()
         self._poll.register(self._process.out, select.POLLIN)
+        self._poll.register(waker.fileno(), select.POLLIN)
         try:
-            frames = self._exchange(b"", left, waker)
+            (frames,) = self.ask_many([b""], left)
             if not all(frame[0] for frame in frames):
                 raise Lost("no keeper session could be made")
         except BaseException:
             self.kill()
             raise
 
-    def ask(self, argv: tuple[str, ...], line: bytes, left: Deadline, waker: Waker) -> Completed:
+    def ask(self, argv: tuple[str, ...], line: bytes, left: Deadline) -> Completed:
         """What came of `line`, in the words of a client that was run for it alone.
 
-        Raises `Lost`, `subprocess.TimeoutExpired`, and `InterruptedError` when `waker` is set first.
+        Raises `Lost`, `subprocess.TimeoutExpired`, and `InterruptedError` when the waker is set first.
         """
-        return completed(argv, self._exchange(line, left, waker))
+        nonce = self._token().encode()
+        request = line + b'display-message -p "' + nonce + b'"\n'
+        self.silent = True
+        sent = self._write(request)
+        try:
+            while (frames := self._answered(nonce)) is None:
+                sent += self._go_on(request, sent, left)
+        except (subprocess.TimeoutExpired, InterruptedError):
+            self._take_back([request], [nonce], sent)
+            raise
+        self.silent = False
+        return completed(argv, frames)
 
     @property
     def descriptor(self) -> int:
@@ -219,41 +232,43 @@ class Client:
             continue
         return self.framing.notices()
 
-    def ask_many(self, lines: Sequence[bytes], left: Deadline, waker: Waker) -> Iterator[list[tuple[bool, bytes]]]:
+    def ask_many(self, lines: Sequence[bytes], left: Deadline) -> Iterator[list[Frame]]:
         """The frames of each of `lines`, in order, as they come; all are sent before the first is waited for.
 
         Raises as `ask` does: what had not come until then is not known.
         """
-        nonces = [self._entropy.token().encode() for _ in lines]
+        nonces = [self._token().encode() for _ in lines]
         requests = [line + b'display-message -p "' + nonce + b'"\n' for line, nonce in zip(lines, nonces, strict=True)]
         whole, sent = b"".join(requests), 0
         self.silent = True
         try:
             while nonces:
-                if sent < len(whole):
-                    sent += self._write(whole[sent : sent + _CHUNK])
                 frames = self._answered(nonces[0])
-                if frames is not None:
+                if frames is None:
+                    sent += self._go_on(whole, sent, left)
+                else:
                     del nonces[0]
                     yield frames
-                elif waker.is_set():
-                    raise InterruptedError("given up by the caller")
-                elif self._wait(left(), waker, sent < len(whole)):
-                    self._read()
             self.silent = False
         except (subprocess.TimeoutExpired, InterruptedError):
             self._take_back(requests, nonces, sent)
             raise
 
-    def _exchange(self, line: bytes, left: Deadline, waker: Waker) -> list[tuple[bool, bytes]]:
-        """Send `line`, and wait for its frames."""
-        (frames,) = self.ask_many([line], left, waker)
-        return frames
+    def _go_on(self, whole: bytes, sent: int, left: Deadline) -> int:
+        """Send more of `whole` if there is any left of it, wait, and take in what comes; how many bytes were sent.
 
-    def _wait(self, seconds: float, waker: Waker | None = None, writes: bool = False) -> bool:
+        Raises `subprocess.TimeoutExpired` where no time is left, before anything more is sent, and `InterruptedError`.
+        """
+        if self._waker.is_set():
+            raise InterruptedError("given up by the caller")
+        seconds = left()
+        more = self._write(whole[sent : sent + _CHUNK]) if sent < len(whole) else 0
+        if self._wait(seconds, writes=sent + more < len(whole)):
+            self._read()
+        return more
+
+    def _wait(self, seconds: float, writes: bool = False) -> bool:
         """Whether something has come within that time; a waker that is set, or room to write in, ends the wait as well."""
-        if waker is not None:
-            self._poll.register(waker.fileno(), select.POLLIN)
         if writes:
             self._poll.register(self._process.given, select.POLLOUT)
         try:
@@ -262,16 +277,16 @@ class Client:
         finally:
             if writes:
                 self._poll.unregister(self._process.given)
-        return any(fd == self._process.out for fd, _ in came)
+        out = self._process.out
+        return any(fd == out for fd, _ in came)
 
-    def _answered(self, nonce: bytes) -> list[tuple[bool, bytes]] | None:
+    def _answered(self, nonce: bytes) -> list[Frame] | None:
         try:
             while self._owed and self.framing.forget(self._owed[0]):
                 del self._owed[0]
-            frames = None if self._owed else self.framing.answered(nonce)
+            return None if self._owed else self.framing.answered(nonce)
         except Unreadable as why:
             raise Lost(str(why)) from why
-        return None if frames is None else [(frame.done, frame.text) for frame in frames]
 
     def _read(self) -> bool:
         """Take in what has come, if anything; raises `Lost` at the end."""
@@ -324,6 +339,7 @@ class Client:
         if not self.silent:
             clock = SystemClock()
             end = clock.monotonic() + _CLOSE_S
+            self._poll.unregister(self._waker.fileno())
             with contextlib.suppress(Lost):
                 self._write(script_line(("kill-session", "-t", f"={self._keeper}:")))
                 while (left := end - clock.monotonic()) > 0:
