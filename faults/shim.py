@@ -15,6 +15,7 @@ import py_compile
 import re
 import shlex
 import socket
+import stat
 import sys
 import threading
 from collections import Counter
@@ -33,12 +34,14 @@ from faults.errors import FaultPlanError
 from faults.ledger import Ledger
 from faults.plan import FaultPlan
 from faults.rule import Fault
-from faults.spellings import UNKNOWN, VALUE_FLAGS, meant, spellings, verbs_in
+from faults.shim_launcher import COMPILED, PASSED, launcher, passed_in
+from faults.spellings import UNKNOWN, meant, verbs_in
 from faults.trace import Injection
 from faults.verbs import TRANSPORT_VERBS
+from faults.verdict import counted
 from faults.wrappers.transport import GARBAGE, line_of
 
-__all__ = ["MULTIPLEXERS", "Shim", "ShimCall", "answer_to", "launcher", "remove_killed", "shim_catalog", "shim_plan"]
+__all__ = ["MULTIPLEXERS", "Shim", "ShimCall", "answer_to", "remove_killed", "shim_catalog", "shim_plan"]
 
 MULTIPLEXERS = ("tmux", "psmux")
 """What there is a launcher for, where the real one is on PATH."""
@@ -49,9 +52,6 @@ _LONGEST_S = 1e8
 """A wait of more seconds lasts for good."""
 _GONE = b"server exited unexpectedly\n"
 """What a client says that has lost its server, with status 1: nothing is known then (`tmux-facts`)."""
-_PASSED = "passed"
-_VERSION = "VERSION"
-"""What a launcher notes for the flag `-V`; as a word, `version` is no verb."""
 _SPELT = re.compile(r"transport\.([a-z-]+)")
 _ASK = "ask"
 """The socket that calls ask at."""
@@ -59,7 +59,13 @@ _ANSWERED_S = 0.2
 _BEGUN_S = 3600.0
 """Seconds after which a shim has long had a socket, on the slowest host."""
 _CALL = Path(__file__).with_name("shim_call.py")
-_COMPILED = "call.pyc"
+_FAILED = "failed: "
+"""How the last words of a call begin to which something else has happened than was planned (`faults.shim_call`)."""
+_LOOK_S = 1.0
+"""Seconds after which who listens sees that all is over, where nothing wakes it."""
+_PATIENCE_S = 10.0
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EBUSY, errno.ENOTEMPTY})
+"""What may be over in a moment: too few descriptors, or a call that is still at work in the directory."""
 
 
 def remove_killed(place: Path, disk: Disk, clock: Clock) -> None:
@@ -140,7 +146,10 @@ class Shim:
     """The directory with the launchers, and who answers them; a context that undoes both.
 
     The verbs of a sequence are counted in order as far as the first to which something happens; that happens to the
-    whole client. `reached`, `injections` and `unfired()` are complete once the context is over.
+    whole client. `reached`, `injections`, `unfired()` and `troubles` are complete once the context is over.
+
+    `troubles` says, a line each, what keeps the others from being all that happened (calls that were not counted, a fault that
+    could not be carried out), and what could not be undone, with how to do that by hand.
     """
 
     def __init__(
@@ -154,19 +163,22 @@ class Shim:
         die: Callable[[], None],
         heard: Callable[[ShimCall], None] | None = None,
         interpreter: str = sys.executable,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         """Put launchers of the programs `real` (name to path) into `directory`, which must not be there.
 
         `die` ends the program under test; `heard` is told of every call when its outcome is known, from another thread.
-        Without it, calls that no rule concerns are only counted.
+        Without it, calls that no rule concerns are only counted. What cannot be undone in `patience_s` stays.
         """
         self.directory = directory
+        self.troubles: list[str] = []
         self._real = dict(real)
         self._disk = disk
         self._clock = clock
         self._die = die
         self._heard = heard
         self._interpreter = interpreter
+        self._patience_s = patience_s
         self._ledger = Ledger(plan, clock, shim_catalog(), real_time=False)
         self._began_s = clock.monotonic()
         self._passed = Counter[str]()
@@ -174,8 +186,14 @@ class Shim:
         self._lock = threading.Lock()
         self._links: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
+        self._ready = False
         self._over = False
+        self._unattended = 0
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.settimeout(_LOOK_S)
+        # Had from the beginning, because in the end no descriptor may be free.
+        self._waking = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._waking.setblocking(False)
 
     @property
     def reached(self) -> Counter[str]:
@@ -205,8 +223,10 @@ class Shim:
             self._listener.listen(512)
             self._disk.replace(prepared, self.directory / _ASK)
             self._start(self._listen)
+            # There from the beginning: where it is missing in the end, calls are.
+            self._disk.write(self.directory / PASSED, b"")
             # Compiled once, and not at every call.
-            py_compile.compile(str(_CALL), str(self.directory / _COMPILED), doraise=True)
+            py_compile.compile(str(_CALL), str(self.directory / COMPILED), doraise=True)
             asks_of = None if self._heard else self._concerned()
             for name, real in self._real.items():
                 path = self.directory / name
@@ -215,6 +235,7 @@ class Shim:
                 os.chmod(path, 0o700)
                 if not os.access(path, os.X_OK):
                     raise PermissionError(errno.EACCES, "no program can be run there", str(self.directory))
+            self._ready = True
         except BaseException:
             self._undo()
             raise
@@ -230,49 +251,105 @@ class Shim:
         return None if UNKNOWN in verbs else sorted(verbs)
 
     def _undo(self) -> None:
-        """End those who still wait for something, count the calls that were passed on, and remove the directory."""
+        """End those who still wait for something, count the calls that were passed on, and remove the directory.
+
+        It takes a bounded time, whatever the host has run out of.
+        """
+        end_s = self._clock.monotonic() + self._patience_s
         with self._lock:
             self._over = True
         for name in self._real:
-            with suppress(FileNotFoundError):
-                self._disk.remove(self.directory / name)
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waking:
-            waking.connect(str(self.directory / _ASK))
+            self._remove_launcher(name)
+        with suppress(OSError):
+            self._waking.connect(str(self.directory / _ASK))
         with self._lock:
             links = list(self._links)
         for link in links:
             with suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join()
-        with suppress(FileNotFoundError):
-            for line in self._disk.read(self.directory / _PASSED).decode("ascii", "replace").splitlines():
-                self._passed.update(f"transport.{_known(word)}" for word in line.split())
+            thread.join(max(0.0, end_s - self._clock.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            self.troubles.append(f"what came of every call was not known after {self._patience_s:g} seconds")
+        if self._unattended:
+            self.troubles.append(
+                f"{counted(self._unattended, 'call')} could not be attended to, and passed on uncounted"
+            )
+        # Leaves a descriptor for what follows.
+        self._waking.close()
+        if self._ready and (failed := self._try(self._count_passed, end_s)):
+            self.troubles.append(f"calls that were passed on are not counted: {PASSED}: {failed.strerror}")
         # From here on anybody may remove it.
         self._listener.close()
+        if failed := self._try(self._remove, end_s):
+            by_hand = f"rm -r {shlex.quote(str(self.directory))}"
+            self.troubles.append(f"{self.directory} could not be removed: {failed.strerror}; `{by_hand}` does that")
+
+    def _remove_launcher(self, name: str) -> None:
+        try:
+            self._disk.remove(self.directory / name)
+        except FileNotFoundError:
+            if self._ready:
+                self.troubles.append(f"the {name} of the shim was removed meanwhile: calls after that are not counted")
+        except OSError:
+            # It stays with its directory, which is told.
+            return
+
+    def _remove(self) -> None:
         with suppress(FileNotFoundError):
             self._disk.remove_tree(self.directory)
+        # Somebody else may have removed a part of it at the same time.
+        if self._disk.info(self.directory) is not None:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(self.directory))
+
+    def _count_passed(self) -> None:
+        path = self.directory / PASSED
+        passed = passed_in(self._disk.read(path))
+        if os.stat(path).st_mode & stat.S_IXUSR:
+            self.troubles.append("calls were passed on uncounted: they could not ask the shim")
+        self._passed = passed
+
+    def _try(self, step: Callable[[], None], end_s: float) -> OSError | None:
+        """Do it, again while it fails for what may pass, until then; why it failed at last."""
+        while True:
+            try:
+                step()
+            except OSError as error:
+                if error.errno not in _PASSING or self._clock.monotonic() >= end_s:
+                    return error
+            else:
+                return None
+            self._clock.sleep(0.02)
 
     def _start(self, run: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, name="shim", daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _listen(self) -> None:
         while True:
             try:
                 link, _ = self._listener.accept()
-            except OSError:
-                # No descriptor is free: who calls waits meanwhile.
-                self._clock.sleep(0.05)
+            except OSError as error:
+                if self._over:
+                    return
+                if not isinstance(error, TimeoutError):
+                    # No descriptor is free: who calls waits meanwhile.
+                    self._clock.sleep(0.05)
                 continue
             with self._lock:
                 if self._over:
                     link.close()
                     return
-                self._links.add(link)
                 self._threads = [thread for thread in self._threads if thread.is_alive()]
-                self._start(self._attend, link)
+                self._links.add(link)
+                try:
+                    self._start(self._attend, link)
+                except RuntimeError:
+                    # No thread can be had: who is hung up on becomes the real program.
+                    self._links.discard(link)
+                    link.close()
+                    self._unattended += 1
 
     def _attend(self, link: socket.socket) -> None:
         """Answer one call, and listen for how it ends."""
@@ -285,6 +362,11 @@ class Shim:
                 call.outcome = _last_words(link) or ("given up" if call.injection else "passed on")
                 if call.outcome == "dies":
                     self._die()
+                if call.outcome.startswith(_FAILED) and call.injection is not None:
+                    why = call.outcome.removeprefix(_FAILED)
+                    self.troubles.append(
+                        f"`{call.injection.rule}` could not be carried out at call {call.number}: {why}"
+                    )
                 if self._heard is not None:
                     self._heard(call)
             with self._lock:
@@ -328,11 +410,6 @@ def _last_words(link: socket.socket) -> str:
         return ""
 
 
-def _known(word: str) -> str:
-    """The verb that a launcher has noted."""
-    return "version" if word == _VERSION else meant(word)
-
-
 def answer_to(action: Action | None, *, lost: bool = False) -> bytes:
     """What a call is told, as `faults.shim_call` reads it.
 
@@ -369,70 +446,3 @@ def answer_to(action: Action | None, *, lost: bool = False) -> bytes:
             raise AssertionError(f"{action.keyword} cannot happen to a client")
     wait_s = math.inf if wait_s > _LONGEST_S else wait_s
     return f"{int(lost)} {wait_s} {then} {number} {len(out)} {len(err)}\n".encode() + out + err
-
-
-def launcher(directory: Path, name: str, real: str, concerned: list[str] | None, interpreter: str) -> str:
-    """The text of a program called `name` that stands for `real`.
-
-    It asks where one of the verbs `concerned` may be meant (`None`: always), as `faults.spellings` reads them. Its variables
-    are called so that none of them is in anybody's environment.
-    """
-    where, program = shlex.quote(str(directory)), shlex.quote(real)
-    call = " ".join(map(shlex.quote, (interpreter, "-I", "-S", "-X", "utf8", str(directory / _COMPILED))))
-    # Whoever began before the shim's end and comes here after it is passed on.
-    there = f"[ -f {shlex.quote(str(directory / _COMPILED))} ]"
-    ask = f'{there} && exec {call} {where} {program} "${{LC_CTYPE+x}}${{LC_CTYPE-}}" {name} "$@"'
-    if concerned is None:
-        return f'{_HEAD}{ask}\nexec {program} "$@"\n'
-    words = sorted(word for verb in concerned for word in spellings(verb))
-    asking = f"case $_shim_word in {'|'.join(words)}) _shim_asks=1 ;; esac" if words else ":"
-    scan = _SCAN
-    asks_version = "1" if "version" in concerned else ""
-    for mark, text in (
-        *(("FLAGS", VALUE_FLAGS), ("ASKING", asking)),
-        *(("VERSION", _VERSION), ("ASKS_VERSION", asks_version), ("UNKNOWN", UNKNOWN)),
-    ):
-        scan = scan.replace(f"@{mark}@", text)
-    note = f'printf "%s\\n" "$_shim_verbs" 2>/dev/null >>{where}/{_PASSED}\n'
-    return f'{_HEAD}{scan}case $_shim_asks in 1) {ask} ;; esac\n{note}exec {program} "$@"\n'
-
-
-_HEAD = """\
-#!/bin/sh
-# Made by `seamripper shim`, and removed when its command has ended.
-"""
-
-_SCAN = """\
-_shim_verbs= _shim_asks= _shim_at=flags
-_shim_note() {
-  @ASKING@
-  case $_shim_word in ''|*[!a-z-]*) _shim_word=@UNKNOWN@ ;; esac
-  _shim_verbs="$_shim_verbs $_shim_word"
-}
-for _shim_word do
-  case $_shim_at in flags)
-    case $_shim_word in
-      --) _shim_at=command; continue ;;
-      -?*)
-        _shim_rest=${_shim_word#-}
-        _shim_head=${_shim_rest%%[@FLAGS@]*}
-        case $_shim_head in *V*) _shim_verbs=@VERSION@ _shim_asks=@ASKS_VERSION@; break ;; esac
-        case $_shim_rest in "$_shim_head"?) _shim_at=value ;; esac
-        continue ;;
-    esac
-    _shim_at=command ;;
-  value) _shim_at=flags; continue ;;
-  esac
-  _shim_ends=
-  case $_shim_word in
-    *\\\\\\;) ;;
-    *\\;) _shim_ends=1; _shim_word=${_shim_word%?} ;;
-  esac
-  case $_shim_at/$_shim_ends/$_shim_word in
-    command/1/) ;;
-    command/*) _shim_note; _shim_at=words ;;
-  esac
-  case $_shim_ends in 1) _shim_at=command ;; esac
-done
-case $_shim_verbs in '') _shim_word=new-session; _shim_note ;; esac
-"""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # the part of `signal` that needs no `enum`, which nobody has stubs for
 import _socket
+import errno
 import os
 import sys
 
@@ -27,6 +28,8 @@ __all__ = ["main"]
 _DEAF = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGTSTP)
 _ENDING = (_signal.SIGTERM, _signal.SIGHUP)
 _IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
+_HUNG_UP = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE)
+"""What asking fails with where the shim is over, or comes to its end meanwhile."""
 _OVER = 1
 """The status of a call that the shim's end ends."""
 
@@ -40,11 +43,12 @@ class _Call:
         self._words = words
         self._before = {signum: _signal.getsignal(signum) for signum in (*_DEAF, *_ENDING)}
         self._child = 0
-        self._link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        self._link: _socket.socket
 
     def answer(self) -> tuple[list[bytes], bytes, bytes] | None:
         """What shall become of it, see `faults.shim.answer_to`; `None` if nobody is there to say it any more."""
         try:
+            self._link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
             self._link.connect(f"{self._directory}/ask")
             said = b"\0".join([b"%d" % os.getpid(), *map(os.fsencode, self._words)])
             self._link.sendall(b"%d\n" % len(said) + said)
@@ -56,9 +60,19 @@ class _Call:
                     return fields, rest[: int(fields[4])], rest[int(fields[4]) :]
                 more = self._link.recv(1 << 16)
                 told = told + more if more else b""
-        except OSError:
+        except OSError as error:
+            if error.errno not in _HUNG_UP:
+                self._uncounted()
             return None
         return None
+
+    def _uncounted(self) -> None:
+        """Note that there was a call of which the shim knows nothing; needs neither a descriptor nor room on the disk."""
+        try:
+            os.chmod(f"{self._directory}/passed", 0o700)
+        except OSError:
+            # The shim is over.
+            return
 
     def waits(self) -> None:
         """From now on signals do to this process what they do to a client that waits for its server."""
@@ -113,6 +127,9 @@ class _Call:
         return os.waitstatus_to_exitcode(status), out, err
 
     def _nameless(self, fd: int) -> int:
+        # In memory where the host can do that: the disk may be full.
+        if hasattr(os, "memfd_create"):
+            return os.memfd_create(f"answer-{fd}")
         name = f"{self._directory}/{os.getpid()}-{fd}"
         file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         os.unlink(name)
@@ -124,6 +141,13 @@ class _Call:
         _write(2, err)
         self.tell(f"exit {status}, {len(out)} and {len(err)} bytes")
         _end(status)
+
+    def fail(self, error: OSError) -> NoReturn:
+        """End as a program that cannot be run: what is to happen to it cannot be done."""
+        why = error.strerror or "unknown"
+        _write(2, os.fsencode(f"{self.argv[0]}: {why}\n"))
+        self.tell(f"failed: {why}")
+        os._exit(126)
 
     def tell(self, outcome: str) -> None:
         """Say how it ended to who keeps count, if anybody still does."""
@@ -146,7 +170,10 @@ def main(argv: list[str]) -> NoReturn:
     if then == b"run" and float(wait) == 0 and lost == b"0" and int(number) < 0:
         call.become_real()
     has_limit = then == b"run" and int(number) >= 0
-    had = call.really() if lost == b"1" or has_limit else None
+    try:
+        had = call.really() if lost == b"1" or has_limit else None
+    except OSError as error:
+        call.fail(error)
     if float(wait):
         call.wait(float(wait))
     if then == b"die":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import shlex
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,29 +66,37 @@ def _run(
     running: _Running,
 ) -> int:
     """All that a signal may not cut short: whatever is made for the command, and what is told of it."""
-    made = Shim(
-        plan,
-        _directory(host),
-        real,
-        clock=host.clock,
-        disk=host.disk,
-        die=running.die,
-        heard=None if record is None else record.add,
-    )
+    directory = _directory(host)
+    made = None
     try:
+        made = Shim(
+            plan,
+            directory,
+            real,
+            clock=host.clock,
+            disk=host.disk,
+            die=running.die,
+            heard=None if record is None else record.add,
+        )
         with made:
             status = running.to_its_end(made.environment(_as_given(host.environment)))
-    except OSError as error:
+    except (OSError, CommandError) as error:
+        for trouble in [] if made is None else made.troubles:
+            complain(host.stderr, trouble)
+        if isinstance(error, CommandError):
+            raise
         raise CommandError(
-            f"the shim cannot be set up: {error.strerror}: {error.filename or made.directory}",
+            f"the shim cannot be set up: {error.strerror}: {error.filename or directory}",
             "set XDG_RUNTIME_DIR to a directory of yours",
         ) from error
+    finally:
+        _remove_place(directory.parent, host)
     told = _Told(plan, arguments.command, status, made)
     _tell(host, told, arguments)
     kept = record is None or record.is_whole()
     if status < 0:
         return 128 - status
-    return status if kept and (arguments.allow_unfired or not told.unfired) else 1
+    return status if kept and not told.troubles and (arguments.allow_unfired or not told.unfired) else 1
 
 
 def _check_files(arguments: argparse.Namespace, host: Host) -> None:
@@ -142,10 +152,10 @@ def _directory(host: Host) -> Path:
     Servers that outlive the command keep it on the PATH of their windows: nobody else may ever make it.
     """
     uid = os.getuid()
-    given = host.environment.get("XDG_RUNTIME_DIR", "")
-    # The specification of that variable has a relative one ignored; what separates the names on PATH cannot be in one.
-    runtime = given if os.path.isabs(given) else f"/run/user/{uid}"
-    for place in (Path(runtime), Path("/tmp")):
+    given = (host.environment.get(name, "") for name in ("XDG_RUNTIME_DIR", "TMPDIR"))
+    # The specification of XDG_RUNTIME_DIR has a relative one ignored; what separates the names on PATH cannot be in one.
+    runtime, temporary = (place if os.path.isabs(place) else None for place in given)
+    for place in map(Path, (runtime or f"/run/user/{uid}", temporary or "/tmp", "/tmp")):
         own = place / f"sm-{uid}-shim"
         made = own / host.entropy.token()
         if os.pathsep in str(place):
@@ -158,6 +168,20 @@ def _directory(host: Host) -> Path:
             remove_killed(own, host.disk, host.clock)
             return made
     raise CommandError("there is no directory for the shim", "set XDG_RUNTIME_DIR to a short directory of yours")
+
+
+def _remove_place(own: Path, host: Host) -> None:
+    """Remove the directory around the launchers', where nobody but us could make it again.
+
+    Another shim that begins at this moment makes it anew.
+    """
+    try:
+        around = os.stat(own.parent)
+        if around.st_uid == os.getuid() and not around.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            host.disk.remove_directory(own)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            complain(host.stderr, f"{own} could not be removed: {error.strerror}")
 
 
 def _as_given(environment: Mapping[str, str]) -> dict[str, str]:
@@ -288,6 +312,7 @@ class _Told:
         self.reached = dict(sorted(made.reached.items()))
         self.injections = made.injections
         self.unfired = [str(fault) for fault in made.unfired()]
+        self.troubles = made.troubles
         same = again(fired(self.injections)) if self.injections else plan
         seed = f" --seed {same.seed}" if same.seed else ""
         self.replay = f"seamripper shim --plan {shlex.quote(str(same))}{seed} -- {shlex.join(self.command)}"
@@ -304,6 +329,8 @@ class _Told:
             yield f"  {injection}", ""
         for rule in self.unfired:
             yield f"✖ `{rule}` never fired", "bold red"
+        for trouble in self.troubles:
+            yield f"✖ {trouble}", "bold red"
 
     def document(self) -> dict[str, Any]:
         """The same for a program."""
@@ -313,7 +340,7 @@ class _Told:
             for one in self.injections
         ]
         said = {"command": self.command, "status": self.status, "reached": self.reached, "injections": listed}
-        return {**said, "unfired": self.unfired, "replay": self.replay}
+        return {**said, "unfired": self.unfired, "troubles": self.troubles, "replay": self.replay}
 
 
 def _tell(host: Host, told: _Told, arguments: argparse.Namespace) -> None:

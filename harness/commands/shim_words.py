@@ -18,7 +18,8 @@ what can happen to a call, by its verb (transport.new-window, transport.*; docs/
 
 exit codes:
   that of the command; 128+n if signal n ended it; 126 or 127 if it cannot be run
-  1 a rule of the plan never fired (unless --allow-unfired), or the record is not whole
+  1 a rule of the plan never fired (unless --allow-unfired), the record is not whole, or the shim itself failed at
+    something: calls are not counted, or something is left; the summary says what
   2 usage: a wrong plan or trace, no command, no tmux on PATH, a file that cannot be written
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from backends.clock import SystemClock
-from backends.disk import RealDisk
+from backends.disk import Disk, RealDisk
 from faults.shim import Shim, ShimCall, shim_plan
 from harness.waiting import eventually
 
@@ -48,16 +48,27 @@ class Stage:
         self.deaths: list[str] = []
         self.heard: list[ShimCall] = []
 
-    def shim(self, plan: str, *, recorded: bool = False, name: str = "shim", real: Path | None = None) -> Shim:
+    def shim(
+        self,
+        plan: str,
+        *,
+        recorded: bool = False,
+        name: str = "shim",
+        real: Path | None = None,
+        heard: Callable[[ShimCall], None] | None = None,
+        disk: Disk | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> Shim:
         """A shim under that plan, before that program."""
         return Shim(
             shim_plan(plan),
             self.directory / name,
             {"tmux": str(real or self.real)},
             clock=SystemClock(),
-            disk=RealDisk(),
+            disk=disk or RealDisk(),
             die=lambda: self.deaths.append("died"),
-            heard=self.heard.append if recorded else None,
+            heard=heard or (self.heard.append if recorded else None),
+            patience_s=patience_s,
         )
 
     def start(

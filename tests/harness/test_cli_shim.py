@@ -40,7 +40,7 @@ class Desk:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         (directory / "bin").mkdir()
-        (directory / "run").mkdir()
+        (directory / "run").mkdir(mode=0o700)
         self.tmux = directory / "bin" / "tmux"
         self.tmux.write_text(TMUX, "utf-8")
         self.tmux.chmod(0o700)
@@ -80,7 +80,7 @@ class Desk:
         return self.log.read_text("utf-8").splitlines() if self.log.exists() else []
 
     def leftovers(self) -> list[str]:
-        """What is left of any shim."""
+        """The directories that are left of shims."""
         return [str(path) for path in (self.directory / "run").glob("*/*")]
 
 
@@ -91,7 +91,7 @@ def desk() -> Iterator[Desk]:
     try:
         made = Desk(directory)
         yield made
-        assert made.leftovers() == []
+        assert list((directory / "run").glob("*")) == []
     finally:
         rmtree(directory)
 
@@ -455,13 +455,61 @@ def test_a_shim_that_was_killed_before_it_had_its_socket_is_removed_an_hour_late
 
 
 @pytest.mark.parametrize("kind", ["relative", "two", "long"])
-def test_the_directory_of_launchers_can_stand_on_the_path(desk: Desk, kind: str) -> None:
+def test_the_directory_of_launchers_can_stand_on_the_path(
+    desk: Desk, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Not where a relative name leads from somewhere, where a name would be two, or where no socket has room for its name."""
     names = {"two": "a:b", "long": "x" * 90}
     (desk.directory / names.get(kind, "a")).mkdir()
     relative = os.path.relpath(desk.directory / "run")
     runtime = relative if kind == "relative" else str(desk.directory / names[kind])
-    told = desk("--plan", "", *sh("cd /; tmux ls"), XDG_RUNTIME_DIR=runtime)
+    temporary = desk.directory / "temporary"
+    temporary.mkdir(mode=0o700)
+    words = ("--plan", "", *sh("cd /; tmux ls; command -v tmux"))
+    told = desk(*words, XDG_RUNTIME_DIR=runtime, TMPDIR=str(temporary))
 
     assert (told.code, "after 1 call of tmux" in told.stderr) == (0, True)
-    assert list(Path(runtime).iterdir()) == []
+    # A relative one is as none, and not every host has another place for that.
+    assert kind == "relative" or str(temporary) in capfd.readouterr().out
+    assert [list(place.iterdir()) for place in (Path(runtime), temporary)] == [[], []]
+
+
+def test_the_place_of_the_launchers_stays_where_somebody_else_could_make_it(desk: Desk) -> None:
+    """A server that outlives the program has it on its PATH; it is empty, and its user's alone."""
+    shared = desk.directory / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    told = desk("--plan", "", *sh("tmux ls"), XDG_RUNTIME_DIR=str(shared))
+
+    (place,) = shared.iterdir()
+    assert (told.code, list(place.iterdir())) == (0, [])
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+def test_what_the_shim_could_not_do_is_a_failure(desk: Desk) -> None:
+    """Whatever the program has ended with; the summary says what, for people and for programs."""
+    words = ("--plan", "", "--allow-unfired", *sh("tmux ls; rm $XDG_RUNTIME_DIR/*/*/passed; exit 5"))
+    told, listed = desk(*words), desk("--json", *words)
+
+    why = "calls that were passed on are not counted: passed: No such file or directory"
+    assert (told.code, listed.code) == (1, 1)
+    assert f"✖ {why}\n" in told.stderr
+    assert json.loads(listed.stderr)["troubles"] == [why]
+
+
+class Stuck(RealDisk):
+    """A disk from which no directory can be removed."""
+
+    def remove_tree(self, path: StrPath) -> None:
+        """Not allowed."""
+        raise PermissionError(errno.EPERM, "Operation not permitted", os.fspath(path))
+
+
+def test_what_is_left_is_told_also_where_the_program_did_not_begin(desk: Desk) -> None:
+    """With the command that removes it."""
+    told = desk("--plan", "", "--", "no-such-program", disk=Stuck())
+    (line, _) = told.stderr.splitlines()
+
+    assert (told.code, "could not be removed: Operation not permitted; `rm -r " in line) == (127, True)
+    subprocess.run(["sh", "-c", line.split("`")[1]], check=True)
+    rmtree(desk.directory / "run")
