@@ -8,13 +8,16 @@ from signal import SIGTERM
 import pytest
 
 from backends.operations import ServerIdentity
+from backends.processes import Liveness
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, completes, task, works
+from harness.engine.windows import TOKEN_OPTION
 from harness.incidents import at_step, at_work, both, cut_socket, foreign_windows, replace_server, when
 from harness.record import RunStatus
 from harness.report import Report
 from harness.runner import Stage
-from harness.world import LiveTmuxWorld
+from harness.waiting import eventually
+from harness.world import LiveTmuxWorld, World
 
 
 @pytest.mark.parametrize("sessions", [1, 5])
@@ -65,6 +68,41 @@ def test_server_killed_under_the_last_attempts_leaves_nothing_running(mux_run: S
     assert [report.task(key).phase for key in ("1-1", "1-2")] == ["deferred", "deferred"]
     assert "0/2 done, 2 deferred" in report.list_row
     assert len(report.events("server-lost")) == 1
+
+
+@pytest.mark.faults("new_window=1*pass->1*timeout(3)")
+def test_server_killed_between_a_listing_and_a_launch_is_told_although_its_ids_are_others_by_then(
+    mux_run: Stage,
+) -> None:
+    """The launch starts the next server, whose first window has the id of one that went: nobody takes it for that one."""
+    stories = [
+        task("1-1", agent=ScriptedAgent.attempts(works(1000), completes())),
+        task("1-2", agent=works(6).then_completes()),
+    ]
+    # The second launch came to nothing, and is made again: by a tick that has just seen the first one's window.
+    killed = at_step("session", mux_run.world.kill_server, nth=3)
+    report = mux_run(*stories, max_parallel=2, session_timeout_s=100, checkpoint=killed)
+
+    assert report.status is RunStatus.FINISHED
+    assert [report.task(key).outcomes for key in ("1-1", "1-2")] == [["crashed", "completed"], ["completed"]]
+    assert [event["tasks"] for event in report.events("server-lost")] == [["1-1"]]
+    started = [(event["task"], event["window"]) for event in report.events("session-started")]
+    assert started[1][0] == "1-2"
+    # On a live host there may be a window more, of the client that asks.
+    assert not report.virtual or started[1][1] == started[0][1]
+
+
+@pytest.mark.simulated("when a window cannot be ended is known to the second on a simulated host only")
+@pytest.mark.faults("new_window=1*pass->1*timeout(3);kill_window=4*empty")
+def test_server_killed_while_a_window_of_it_was_to_be_ended_costs_no_other_its_window(mux_run: Stage) -> None:
+    """What is left to be killed went with its server; the launch that has its id on the next one goes on."""
+    stories = [task("1-1", agent=works(1).then_completes()), task("1-2", agent=works(6).then_completes())]
+    killed = at_step("session", mux_run.world.kill_server, nth=3)
+    report = mux_run(*stories, max_parallel=2, session_timeout_s=100, checkpoint=killed)
+
+    started = [(event["task"], event["window"]) for event in report.events("session-started")]
+    assert started == [("1-1", "@1"), ("1-2", "@1")]
+    assert [report.task(key).outcomes for key in ("1-1", "1-2")] == [["completed"], ["completed"]]
 
 
 @pytest.mark.worlds("simulated-tmux", "tmux-process")
@@ -170,6 +208,42 @@ def test_server_replaced_before_a_window_is_ended_loses_none_of_its_own(mux_run:
     assert report.status is RunStatus.FINISHED
     assert report.task("1-1").outcomes == ["completed"]
     assert foreign_windows(world, mux_run.run_dir.name) == {"@0": "", "@1": ""}
+
+
+def another_runs_windows(world: World) -> list[str]:
+    """The server dies, and another run of the same root starts the next one: its windows, with the ids that ours had."""
+    other, ours = world.multiplexer(), world.multiplexer().server_identity()
+    process = None if ours is None else world.processes.identify(ours.pid)
+    assert process is not None
+    world.kill_server()
+    eventually(lambda: world.processes.liveness(process) is Liveness.DEAD, world.clock, 300)
+    other.new_session("other", world.project)
+    theirs = [other.new_window("other", f"w{number}", world.project, {}, "cat") for number in range(3)]
+    for window in theirs:
+        other.pipe_pane(window, world.project / "theirs.log")
+    return theirs
+
+
+@pytest.mark.parametrize("step", ["mark", "nudge", "kill"])
+def test_server_that_another_run_has_started_is_not_taken_for_the_one_that_went(mux_run: Stage, step: str) -> None:
+    """Its windows have our ids: nothing is typed into them, none of them is ended or marked, and the loss is told."""
+    world = mux_run.world
+    theirs: list[str] = []
+    agent = works(2).then_completes() if step == "kill" else works(2).then_stops().then_idles()
+    report = mux_run(
+        task("1-1", agent=agent),
+        checkpoint=at_step(step, lambda: theirs.extend(another_runs_windows(world))),
+        max_attempts=1,
+        retry_deferred="never",
+    )
+
+    other, log = world.multiplexer(), world.disk.info(world.project / "theirs.log")
+    assert report.events("session-started")[0]["window"] in theirs
+    assert {*theirs} < {*other.list_window_ids("other")}
+    assert [other.show_window_option(window, TOKEN_OPTION) for window in theirs] == ["", "", ""]
+    assert log is None or log.size == 0
+    assert report.task("1-1").outcomes == ["completed" if step == "kill" else "crashed"]
+    assert len(report.events("server-lost")) == (step != "kill")
 
 
 @pytest.mark.worlds("tmux")

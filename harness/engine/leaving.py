@@ -8,7 +8,7 @@ from backends.posix_signals import SIGKILL
 from backends.processes import Liveness
 from harness.engine.core import Core
 from harness.engine.sessions import Session
-from harness.engine.windows import Listing, Windows
+from harness.engine.windows import NOWHERE, Listing, Windows
 
 __all__ = ["Leaving"]
 
@@ -25,7 +25,7 @@ class Leaving:
     def is_gone(self, session: Session, listing: Listing) -> bool:
         """End the window and every process of it; false while that is not proven, then it is to be asked again."""
         self.core.checkpoint("kill")
-        if session.window_id and session.token not in self._without_window:
+        if session.window is not NOWHERE and session.token not in self._without_window:
             if not self._window_gone(session, listing):
                 return False
             self._without_window.add(session.token)
@@ -33,12 +33,10 @@ class Leaving:
 
     def _window_gone(self, session: Session, listing: Listing) -> bool:
         """Whether the window is proven gone; if it is still there it is asked to go, and the next listing tells."""
-        if listing.ids is None:
-            return False
-        if session.window_id not in listing.ids:
-            return True
-        self.windows.kill(session.window_id)
-        return False
+        shown = listing.shows(session.window)
+        if shown:
+            self.windows.kill(session.window)
+        return shown is False
 
     def _survivors_gone(self, session: Session) -> bool:
         table = self.core.outside.processes

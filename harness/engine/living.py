@@ -50,7 +50,7 @@ class Living:
             core.journal("log-skipped", task=session.task.key, note=f"logs/{log.name} is no regular file")
             log = Path(os.devnull)
         try:
-            self.windows.mark(session.window_id, session.token, log)
+            self.windows.mark(session.window, session.token, log)
         except MultiplexerError:
             session.mark_due_s = core.now + max(core.plan.poll_s, core.now - session.since)
         else:
@@ -60,7 +60,7 @@ class Living:
     def identify(self, session: Session) -> None:
         """Learn which processes run in the window, and make that durable: they may outlive the window and this engine."""
         table = self.core.outside.processes
-        found = [table.identify(pid) for pid in self.windows.pids(session.window_id) or ()]
+        found = [table.identify(pid) for pid in self.windows.pids(session.window) or ()]
         session.processes = [identity for identity in found if identity is not None]
         watched = [self.attention.watch(identity) for identity in session.processes]
         # Of a window that no process is known of nothing is told.
@@ -73,19 +73,20 @@ class Living:
         """Find out whether the session lives, and whether it shows signs of it."""
         core = self.core
         session.grew(self._log_size(session), core.now)
-        if not session.marked and session.window_id in (listing.ids or ()) and core.now >= session.mark_due_s:
+        if not session.marked and listing.shows(session.window) and core.now >= session.mark_due_s:
             self.mark(session)
         if session.phase is not Phase.LIVE:
             return
-        if listing.ids is None:
+        shown = listing.shows(session.window)
+        if shown is None:
             session.liveness = Liveness.UNKNOWN
             session.unknown_looks += 1
-        elif session.window_id not in listing.ids:
+        elif not shown:
             session.liveness = Liveness.DEAD
         else:
             session.liveness = self._process_liveness(session)
             session.unknown_looks += session.liveness is Liveness.UNKNOWN
-        if session.liveness is Liveness.DEAD and listing.ids is not None and session.window_id in listing.ids:
+        if session.liveness is Liveness.DEAD and shown:
             self._ask_for_exit(session)
 
     def _log_size(self, session: Session) -> int:
@@ -99,7 +100,7 @@ class Living:
 
     def _ask_for_exit(self, session: Session) -> None:
         """Learn how a dead window ended; a multiplexer may see the end of the output before it has reaped the process."""
-        session.exit = session.exit or self.windows.exit(session.window_id)
+        session.exit = session.exit or self.windows.exit(session.window)
         if session.exit is not None:
             return
         if session.exit_awaited_s is None:
@@ -116,7 +117,7 @@ class Living:
         if any(table.liveness(identity) is Liveness.ALIVE for identity in session.processes):
             return Liveness.ALIVE
         try:
-            alive = self.windows.alive(session.window_id)
+            alive = self.windows.alive(session.window)
         except TransportError:
             return Liveness.UNKNOWN
         self.windows.between()
@@ -151,13 +152,13 @@ class Living:
         due_s = session.enter_due_s
         if due_s is not None and self.core.now >= due_s and session.liveness is Liveness.ALIVE:
             session.enter_due_s = None
-            self.windows.type(session.window_id, "")
+            self.windows.type(session.window, "")
 
     def _nudge(self, session: Session, kind: NudgeKind) -> None:
         core = self.core
         core.checkpoint("nudge")
         make = session.profile.nudge_text if kind is NudgeKind.RESULT else session.profile.wake_text
-        error = self.windows.type(session.window_id, make(session.context))
+        error = self.windows.type(session.window, make(session.context))
         if error is None and session.profile.enter_again_s > 0:
             session.enter_due_s = core.now + session.profile.enter_again_s
         session.asked(kind, core.now, confirmed=not isinstance(error, TransportError))

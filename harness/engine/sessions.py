@@ -11,7 +11,7 @@ from harness.engine.decide import Budget, NudgeKind, Observation
 from harness.engine.events import Event, EventKind, Result
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.engine.profiles import AgentProfile, LaunchContext
-from harness.engine.windows import window_name
+from harness.engine.windows import NOWHERE, Window, window_name
 from harness.record import Attempt, TaskState
 
 __all__ = ["Phase", "Session"]
@@ -52,6 +52,7 @@ class Session:
     """How often it may be asked for its result, and how often woken between two turns."""
     nudges_left: int
     wakes_left: int
+    window: Window = NOWHERE
     phase: Phase = Phase.STARTING
     since: float = 0.0
     """When the phase began."""
@@ -104,11 +105,6 @@ class Session:
     def token(self) -> str:
         """The launch token."""
         return self.attempt.token
-
-    @property
-    def window_id(self) -> str:
-        """The native id of the window; empty while there is none."""
-        return self.attempt.window_id or ""
 
     @property
     def window_name(self) -> str:

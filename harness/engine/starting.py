@@ -13,7 +13,7 @@ from harness.engine.sessions import Phase, Session
 from harness.engine.settling import Settling
 from harness.engine.strays import Strays
 from harness.engine.tasks import refused
-from harness.engine.windows import SessionTaken, Windows
+from harness.engine.windows import SessionTaken, Window, Windows
 from harness.record import SessionOutcome, TaskPhase
 
 __all__ = ["Starting"]
@@ -67,7 +67,7 @@ class Starting:
         try:
             environment = {**agent_environment(session.context), **launch.env}
             command = shlex.join(launch.argv)
-            window_id = self.windows.open(session.window_name, session.context.cwd, environment, command)
+            window = self.windows.open(session.window_name, session.context.cwd, environment, command)
         except TransportError as error:
             session.enter(Phase.UNCERTAIN, session.since)
             session.absent_seen = 0
@@ -77,7 +77,7 @@ class Starting:
         except CommandRejected as error:
             self._refuse(session, error)
         else:
-            self._adopt(session, window_id)
+            self._adopt(session, window)
 
     def _rename(self, taken: SessionTaken) -> None:
         core = self.core
@@ -104,16 +104,17 @@ class Starting:
             session.state.phase = TaskPhase.PENDING
         self.core.save()
 
-    def _adopt(self, session: Session, window_id: str) -> None:
+    def _adopt(self, session: Session, window: Window) -> None:
         core = self.core
         core.checkpoint("adopt")
-        session.attempt.window_id = window_id
+        session.window = window
+        session.attempt.window_id = window.id
         session.deadline_s = core.now + core.plan.session_timeout_s
         session.grown_s = None
         session.liveness = Liveness.ALIVE
         session.enter(Phase.LIVE, core.now)
-        self.strays.know(window_id)
-        core.journal("session-started", task=session.task.key, number=session.attempt.number, window=window_id)
+        self.strays.know(window)
+        core.journal("session-started", task=session.task.key, number=session.attempt.number, window=window.id)
         core.checkpoint("mark")
         self.living.mark(session)
         if session.marked and session.phase is Phase.LIVE:
@@ -122,13 +123,13 @@ class Starting:
     def reconcile(self, session: Session) -> None:
         """Find out what came of a launch that nobody answered, before anything else is done for its task."""
         try:
-            window_id = self.windows.find(session.window_name)
+            window = self.windows.find(session.window_name)
         except MultiplexerError:
             session.absent_seen = 0
             return
-        if window_id is not None:
-            self.core.journal("launch-adopted", task=session.task.key, window=window_id)
-            self._adopt(session, window_id)
+        if window is not None:
+            self.core.journal("launch-adopted", task=session.task.key, window=window.id)
+            self._adopt(session, window)
             return
         session.absent_seen += 1
         if session.absent_seen < _ABSENT_LOOKS:

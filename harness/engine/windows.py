@@ -2,6 +2,11 @@
 
 Nothing here waits or retries. What could not be asked comes out as `TransportError`; whoever calls decides when to ask
 again.
+
+A native id names a window of one server only: the next one gives the same ids to other windows, another run's among them. A
+`Window` therefore knows in which era of our session it was learnt, and every id that goes to the multiplexer passes through
+here. One of an earlier era is gone, and nobody is asked. Within its era a window is addressed by id only where the server that
+has our session is the one that answers: asked before anything is typed, killed or marked, and after anything was told.
 """
 
 from __future__ import annotations
@@ -9,13 +14,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from backends.base import StrPath, TerminalMultiplexer
 from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError
 from backends.guard import Call
 from backends.operations import ServerIdentity, WindowExit
 
-__all__ = ["RUN_OPTION", "TOKEN_OPTION", "Listing", "SessionTaken", "Windows", "every_answer", "window_name"]
+__all__ = [
+    "NOWHERE",
+    "RUN_OPTION",
+    "TOKEN_OPTION",
+    "Listing",
+    "SessionTaken",
+    "Window",
+    "Windows",
+    "every_answer",
+    "window_name",
+]
+
+T = TypeVar("T")
 
 RUN_OPTION = "@seamripper_run"
 """Session option that names the run a session belongs to."""
@@ -28,11 +46,34 @@ class SessionTaken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A window of our session: its native id, and the era of the session in which that was learnt."""
+
+    id: str
+    era: int = 0
+
+
+NOWHERE = Window("", -1)
+"""The window of a launch that has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """The windows of the session at one moment; `ids` is `None` when nobody answered, empty when there is none."""
 
     ids: frozenset[str] | None
     error: MultiplexerError | None = None
+    era: int = 0
+
+    def shows(self, window: Window) -> bool | None:
+        """Whether that window is there; `None` where this does not tell: nobody answered, or it was learnt in a later era."""
+        if self.ids is None or window.era > self.era:
+            return None
+        return window.era == self.era and window.id in self.ids
+
+    def windows(self) -> frozenset[Window]:
+        """All that it shows."""
+        return frozenset(Window(native, self.era) for native in self.ids or ())
 
 
 def _nothing() -> None:
@@ -84,6 +125,12 @@ class Windows:
         """Whether this object asked for the session when there was none, and was not refused."""
         self._lost = False
         """Whether the session went with its server, and was not asked for again: what has its name now is somebody else's."""
+        self._era = 0
+        """How often the session, with every window that it had, was proven gone."""
+        self._servers: dict[int, ServerIdentity] = {}
+        """Which server had the session in which era, where somebody told."""
+        self._learnt = False
+        """Whether any window was learnt in this era."""
 
     def ensure_session(self) -> None:
         """Make sure that the session exists and is tagged as this run's.
@@ -94,7 +141,11 @@ class Windows:
             return
         found = self.multiplexer.has_session(self.session)
         self.between()
+        if found and self.server_is_gone():
+            # Its name is on another server now.
+            self.lose()
         if not found:
+            self._end_era()
             self._make_session()
         elif self._owner_is_foreign():
             raise SessionTaken(f"session {self.session} belongs to somebody else")
@@ -109,22 +160,51 @@ class Windows:
         try:
             self.server = self.multiplexer.server_identity()
         except MultiplexerError:
-            # Only a crash record tells it; what is known from before still stands.
+            # What is known from before still stands, unless that is proven gone.
             return
+        if self.server is not None:
+            self._servers[self._era] = self.server
+
+    def _end_era(self) -> None:
+        """Heed that the session is proven gone, and every window with it."""
+        if self._learnt:
+            self._era += 1
+            self._learnt = False
+        else:
+            self._servers.pop(self._era, None)
 
     def lose(self) -> None:
         """Heed that the session has gone with its server."""
+        self._end_era()
         self._ready = self._made = False
         self._lost = True
 
+    def ended_with_its_server(self, era: int) -> bool:
+        """Whether the server is proven gone that had the session in that era; asks only about the one that lasts."""
+        if era == self._era:
+            return self.server_is_gone()
+        had, has = self._servers.get(era), self._servers.get(self._era)
+        return had is not None and has is not None and had != has
+
     def server_is_gone(self) -> bool:
         """Whether the server that the session was made on is proven gone; false where a backend has none, or nobody knows."""
-        if self.server is None:
+        had = self._servers.get(self._era)
+        if had is None:
             return False
         try:
-            return self.multiplexer.server_identity() != self.server
+            return self.multiplexer.server_identity() != had
         except MultiplexerError:
             return False
+
+    def _require(self, window: Window) -> None:
+        """Let the id of that window be used: raises `TargetMissing` if it is proven to mean another one by now.
+
+        Raises what the question raises who answers. None is asked about an earlier era, nor where nobody told who had the
+        session.
+        """
+        had = self._servers.get(self._era)
+        if window.era != self._era or (had is not None and self.multiplexer.server_identity() != had):
+            raise TargetMissing(f"window {window.id} is gone: its session was on another server")
 
     def _make_session(self) -> None:
         before = self.claimed, self._lost
@@ -150,39 +230,48 @@ class Windows:
     def rename(self, session: str) -> None:
         """Leave the session's name to whoever has it, and go by another one."""
         self.session = session
+        self._end_era()
         self._ready = self._made = self._lost = False
 
     def forget(self) -> None:
         """Look for the session again before the next window is opened."""
         self._ready = False
 
-    def open(self, name: str, cwd: StrPath, env: Mapping[str, str], command: str) -> str:
-        """Open a window; its native id."""
+    def open(self, name: str, cwd: StrPath, env: Mapping[str, str], command: str) -> Window:
+        """Open a window."""
         try:
-            return self.multiplexer.new_window(self.session, name, cwd, env, command)
+            return self._learn(self.multiplexer.new_window(self.session, name, cwd, env, command))
         except TargetMissing:
             self.forget()
             raise
 
-    def mark(self, window_id: str, token: str, log_file: StrPath) -> None:
+    def _learn(self, native: str) -> Window:
+        self._learnt = True
+        return Window(native, self._era)
+
+    def mark(self, window: Window, token: str, log_file: StrPath) -> None:
         """Put the launch token on the window and its output into `log_file`; may be asked for again.
 
         Raises the `MultiplexerError` of what could not be confirmed.
         """
-        with every_answer(self.multiplexer):
-            self.multiplexer.set_window_option(window_id, TOKEN_OPTION, token)
+        self._require(window)
         self.between()
         with every_answer(self.multiplexer):
-            self.multiplexer.pipe_pane(window_id, log_file)
+            self.multiplexer.set_window_option(window.id, TOKEN_OPTION, token)
+        self.between()
+        with every_answer(self.multiplexer):
+            self.multiplexer.pipe_pane(window.id, log_file)
 
     def listing(self) -> Listing:
         """The ids of the session's windows, dead ones included."""
         try:
-            return Listing(frozenset(self.multiplexer.list_window_ids(self.session)))
+            ids = frozenset(self.multiplexer.list_window_ids(self.session))
         except TargetMissing:
-            return Listing(frozenset())
+            ids = frozenset()
         except MultiplexerError as error:
-            return Listing(None, error)
+            return Listing(None, error, era=self._era)
+        self._learnt = self._learnt or bool(ids)
+        return Listing(ids, era=self._era)
 
     def names(self, ids: frozenset[str]) -> dict[str, str] | None:
         """The name of every window of `ids` by id; `None` unless all of them could be learned."""
@@ -192,7 +281,7 @@ class Windows:
         names = {row[0]: row[1] for row in rows if len(row) == 2}
         return names if ids <= names.keys() else None
 
-    def find(self, name: str) -> str | None:
+    def find(self, name: str) -> Window | None:
         """The window of that name, `None` if there is proven to be none; raises `TransportError` when unknown."""
         listing = self.listing()
         if listing.ids is None:
@@ -201,40 +290,54 @@ class Windows:
         names = self.names(listing.ids)
         if names is None:
             raise TransportError("the windows' names could not be read")
-        return next((window_id for window_id, found in sorted(names.items()) if found == name), None)
+        found = next((native for native, known in sorted(names.items()) if known == name), None)
+        return None if found is None else self._learn(found)
 
-    def alive(self, window_id: str) -> bool:
+    def alive(self, window: Window) -> bool:
         """Whether the window's process runs; `False` only when proven otherwise."""
+        if window.era != self._era:
+            return False
         try:
-            return self.multiplexer.window_alive(self.session, window_id)
+            return self.multiplexer.window_alive(self.session, window.id)
         except TargetMissing:
             return False
 
-    def pids(self, window_id: str) -> list[int] | None:
+    def pids(self, window: Window) -> list[int] | None:
         """The pids of the window's process, `None` if nobody tells."""
-        try:
-            return self.multiplexer.window_pids(window_id)
-        except MultiplexerError:
-            return None
+        return self._told(window, self.multiplexer.window_pids)
 
-    def exit(self, window_id: str) -> WindowExit | None:
+    def exit(self, window: Window) -> WindowExit | None:
         """How the window's process ended, `None` if nobody can tell."""
+        return self._told(window, self.multiplexer.window_exit)
+
+    def _told(self, window: Window, ask: Callable[[str], T]) -> T | None:
+        """What is answered about the window, `None` for silence, or where it may have been said of another one."""
+        if window.era != self._era:
+            return None
         try:
-            return self.multiplexer.window_exit(window_id)
+            answer = ask(window.id)
+            if answer:
+                self._require(window)
         except MultiplexerError:
             return None
+        return answer
 
-    def type(self, window_id: str, text: str) -> MultiplexerError | None:
+    def type(self, window: Window, text: str) -> MultiplexerError | None:
         """Type `text` and Enter; the error if that cannot be told to have happened."""
         try:
-            self.multiplexer.send_text(window_id, text)
+            self._require(window)
+            self.multiplexer.send_text(window.id, text)
         except MultiplexerError as error:
             return error
         return None
 
-    def kill(self, window_id: str) -> None:
+    def kill(self, window: Window) -> None:
         """Ask for the window to go; whether it went is for a listing to tell."""
-        self.multiplexer.kill_window(window_id)
+        try:
+            self._require(window)
+        except MultiplexerError:
+            return
+        self.multiplexer.kill_window(window.id)
 
     def kill_session(self) -> bool | None:
         """End the session if it is this run's.

@@ -17,7 +17,7 @@ from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan
 from harness.engine.signals import RunStopped
 from harness.engine.summary import RunSummary
-from harness.engine.windows import Listing, Windows
+from harness.engine.windows import Listing, Window, Windows
 from harness.record import Crashed, Finished, Loaded, Paused, RunState, Status, Stopped, TaskPhase
 
 
@@ -247,10 +247,10 @@ class SkipsItsSteps(Engine):
 class Retyping(Windows):
     """Types everything twice."""
 
-    def type(self, window_id: str, text: str) -> MultiplexerError | None:
+    def type(self, window: Window, text: str) -> MultiplexerError | None:
         """See `Windows.type`."""
-        super().type(window_id, text)
-        return super().type(window_id, text)
+        super().type(window, text)
+        return super().type(window, text)
 
 
 class Hasty(Windows):
@@ -264,7 +264,7 @@ class Hasty(Windows):
 class Reopening(Windows):
     """Opens windows until one is confirmed."""
 
-    def open(self, name: str, cwd: StrPath, env: Mapping[str, str], command: str) -> str:
+    def open(self, name: str, cwd: StrPath, env: Mapping[str, str], command: str) -> Window:
         """See `Windows.open`."""
         try:
             return super().open(name, cwd, env, command)

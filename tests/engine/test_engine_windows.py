@@ -8,10 +8,19 @@ import pytest
 from engine_setting import RUN, foreign_session, windows_of
 
 from backends.clock import VirtualClock
-from backends.errors import CommandRejected, TargetMissing, TransportError
+from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError, TransportTimeout
 from backends.fake import FakeMultiplexer
 from faults import FaultPlan, Injector
-from harness.engine.windows import RUN_OPTION, TOKEN_OPTION, SessionTaken, Windows, window_name
+from harness.engine.windows import (
+    NOWHERE,
+    RUN_OPTION,
+    TOKEN_OPTION,
+    Listing,
+    SessionTaken,
+    Window,
+    Windows,
+    window_name,
+)
 
 
 def under(faults: str) -> tuple[Windows, FakeMultiplexer]:
@@ -135,9 +144,9 @@ def test_the_window_of_a_launch_is_found_by_its_name() -> None:
     windows, _ = under("")
     windows.ensure_session()
     mine, other = window_name("task-1", "a" * 32), window_name("task-1", "b" * 32)
-    window_id = windows.open(mine, "/sim", {}, "sleep 100")
+    window = windows.open(mine, "/sim", {}, "sleep 100")
 
-    assert windows.find(mine) == window_id
+    assert windows.find(mine) == window
     assert windows.find(other) is None
 
 
@@ -175,14 +184,14 @@ def test_a_mark_that_is_not_confirmed_is_told_and_can_be_repeated() -> None:
     """The token's option and the log are courtesies, whose silence is otherwise invisible."""
     windows, fake = under("pipe_pane=1*timeout")
     windows.ensure_session()
-    window_id = windows.open("w", "/sim", {}, "sleep 100")
+    window = windows.open("w", "/sim", {}, "sleep 100")
 
     with pytest.raises(TransportError):
-        windows.mark(window_id, "token", Path("/log"))
-    windows.mark(window_id, "token", Path("/log"))
+        windows.mark(window, "token", Path("/log"))
+    windows.mark(window, "token", Path("/log"))
 
-    assert fake.show_window_option(window_id, TOKEN_OPTION) == "token"
-    assert fake.server.windows[window_id].log == "/log"
+    assert fake.show_window_option(window.id, TOKEN_OPTION) == "token"
+    assert fake.server.windows[window.id].log == "/log"
 
 
 def test_a_session_that_goes_under_a_launch_is_looked_for_again() -> None:
@@ -228,3 +237,131 @@ def test_a_session_that_was_asked_for_is_killed_without_a_question() -> None:
 
     assert windows.kill_session() is None
     assert not fake.has_session(RUN)
+
+
+def used(windows: Windows, window: Window) -> list[object]:
+    """What comes of everything that is asked of a window, or done to it, by its id."""
+    try:
+        windows.mark(window, "token", "/log")
+    except MultiplexerError as refused:
+        marked: object = type(refused)
+    else:
+        marked = None
+    typed = windows.type(window, "text")
+    windows.kill(window)
+    return [marked, typed and type(typed), windows.pids(window), windows.exit(window)]
+
+
+def with_another_runs_server(known: bool = True) -> tuple[Windows, Window, FakeMultiplexer]:
+    """The windows of a run, one of them, and the server on which another run has a window of its id by now."""
+    windows, fake = under("" if known else "server_identity=timeout")
+    windows.ensure_session()
+    window = windows.open("w", "/sim", {}, "sleep 100")
+    fake.server.restart()
+    foreign_session(fake, "run-2")
+    assert fake.new_window("run-2", "theirs", "/sim", {}, "cat") == window.id
+    return windows, window, fake
+
+
+def test_nothing_is_done_to_a_window_of_the_next_server_that_has_the_id_of_ours() -> None:
+    """Not marked, typed into, killed or told of: who answers is asked before, and after what is told."""
+    windows, window, fake = with_another_runs_server()
+
+    assert used(windows, window) == [TargetMissing, TargetMissing, None, None]
+    assert fake.server.windows[window.id].log is None
+    assert fake.show_window_option(window.id, TOKEN_OPTION) == ""
+
+
+@pytest.mark.parametrize("how", ["made", "lost", "renamed"])
+def test_a_window_of_a_session_that_is_gone_is_nobodys_question(how: str) -> None:
+    """Its id may be that of the newest window of ours by now: it is gone without being asked about."""
+    windows, window, fake = with_another_runs_server(known=False)
+    if how == "made":
+        windows.forget()
+        windows.ensure_session()
+    elif how == "lost":
+        windows.lose()
+    else:
+        windows.rename("run-2")
+    asked = windows.multiplexer.seam.calls
+
+    assert [*used(windows, window), windows.alive(window)] == [TargetMissing, TargetMissing, None, None, False]
+    assert windows.multiplexer.seam.calls == asked
+    assert window.id in fake.server.windows
+
+
+def test_a_window_is_used_by_its_id_where_nobody_tells_who_has_its_session() -> None:
+    """A backend may have no server that could be known."""
+    windows, fake = under("server_identity=timeout")
+    windows.ensure_session()
+    window = windows.open("w", "/sim", {}, "sleep 100")
+
+    assert windows.pids(window) == fake.window_pids(window.id)
+    assert windows.type(window, "text") is None
+    windows.kill(window)
+    assert window.id not in fake.server.windows
+
+
+def test_nothing_is_typed_or_killed_while_nobody_says_who_answers() -> None:
+    """It may be another server by now; whoever asks will be asked again."""
+    windows, fake = under("server_identity=1*pass->timeout")
+    windows.ensure_session()
+    window = windows.open("w", "/sim", {}, "sleep 100")
+
+    assert used(windows, window) == [TransportTimeout, TransportTimeout, None, None]
+    assert window.id in fake.server.windows
+
+
+def test_a_listing_tells_nothing_of_windows_that_were_learnt_in_a_later_era() -> None:
+    """And of an earlier one none is there, whatever has its id; of none that nobody answered."""
+    listing = Listing(frozenset({"@1"}), era=1)
+
+    assert [listing.shows(Window("@1", era)) for era in (0, 1, 2)] == [False, True, None]
+    assert listing.shows(Window("@2", 1)) is False
+    assert Listing(None, era=1).shows(Window("@1", 0)) is None
+    assert listing.shows(NOWHERE) is False
+
+
+def test_a_session_of_our_name_on_the_next_server_is_not_ours_because_it_has_no_tag() -> None:
+    """Ours was made on the server that went; what is there now was asked for by somebody else."""
+    windows, fake = under("")
+    windows.ensure_session()
+    windows.open("w", "/sim", {}, "sleep 100")
+    fake.server.restart()
+    fake.new_session(RUN, "/sim")
+    windows.forget()
+
+    with pytest.raises(SessionTaken):
+        windows.ensure_session()
+    assert owner(fake) is None
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_an_answer_that_was_lost_on_the_next_server_is_found_out_by_asking(used: bool) -> None:
+    """The session that was asked for after ours went is ours, although it is on another server."""
+    windows, fake = under("new_session=1*pass->1*lost:timeout")
+    windows.ensure_session()
+    if used:
+        windows.open("w", "/sim", {}, "sleep 100")
+    fake.server.restart()
+    windows.forget()
+
+    with pytest.raises(TransportError):
+        windows.ensure_session()
+    windows.ensure_session()
+
+    assert owner(fake) == RUN
+
+
+def test_windows_that_were_listed_are_others_than_those_with_their_ids_on_the_next_server() -> None:
+    """None of them was opened by us, and one may be known to be ended."""
+    windows, fake = under("")
+    windows.ensure_session()
+    before = windows.listing()
+    fake.server.restart()
+    windows.forget()
+    windows.ensure_session()
+
+    after = windows.listing()
+    assert before.ids == after.ids
+    assert not before.windows() & after.windows()
