@@ -610,12 +610,14 @@ class LiveTmuxWorld(World):
         """See `World.driver_died`; the process that plays the engine goes on living here, without its locks."""
 
     def close(self) -> None:
-        """See `World.close`; nothing that fails on the way keeps the rest from being ended. Harmless twice."""
+        """See `World.close`; nothing that fails on the way keeps the rest from being ended. Harmless twice.
+
+        Raises `WorldRemains` where something could not be ended; it is tried again when this process has ended.
+        """
         if not self._base.exists():
             return
         with contextlib.ExitStack() as ending:
-            ending.callback(self._will.call_off)
-            ending.callback(end_world, self._base, self.processes, SystemClock())
+            ending.callback(self._end)
             if self._small is not None:
                 ending.callback(self._small.end)
             ending.callback(self._end_server)
@@ -624,6 +626,10 @@ class LiveTmuxWorld(World):
             ending.callback(self.mend_socket)
             ending.callback(self.thaw)
             ending.callback(self.live.undo)
+
+    def _end(self) -> None:
+        end_world(self._base, self.processes, SystemClock())
+        self._will.call_off()
 
     def _end_server(self) -> None:
         try:
