@@ -94,10 +94,22 @@ def _spoken(argv: tuple[str, ...], stdin: bytes) -> Spoken | None:
             stdin = b""
         elif command[0] not in _QUESTIONS | _CHANGES:
             return None
-        lines.append(script_line(command).removesuffix(b"\n"))
+        lines.append(_line(command) if len(commands) == 1 else script_line(command)[:-1])
     if stdin:
         return None
     return Spoken(client, b" ; ".join(lines) + b"\n", all(command[0] in _QUESTIONS for command in commands))
+
+
+def _line(command: tuple[str, ...]) -> bytes:
+    """One command as control mode takes it.
+
+    A choice that needs no shell is made where the line is read, which is when it would be carried out: half the work, because
+    what is chosen is not read a second time. The grammar is that of configuration files, from 3.0 on.
+    """
+    if len(command) == 5 and command[:2] == ("if-shell", "-F"):
+        condition = script_line(command[2:3])[:-1]
+        return b"%%if %s %s %%else %s %%endif" % (condition, command[3].encode(), command[4].encode())
+    return script_line(command)[:-1]
 
 
 def _script(client: tuple[str, ...], stdin: bytes) -> Spoken | None:

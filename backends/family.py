@@ -19,6 +19,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -65,6 +66,8 @@ __all__ = ["IDENTITY", "PANES", "TmuxFamily"]
 
 IDENTITY = "#{pid}\t#{start_time}\t#{version}"
 """Who answers; stands before the payload of an answer, or, where many rows are listed, in a line of its own after them."""
+
+_WHO = ("display-message", "-p", IDENTITY)
 
 _ROW = "row"
 """What every row of a listing begins with: a value with a newline in it makes no row of its own."""
@@ -175,13 +178,13 @@ class TmuxFamily(TerminalMultiplexer):
 
     def _run(self, *words: str, stdin: bytes = b"") -> Completed:
         """Run one client to its end; the one place that everything below goes through."""
-        left = self.seam.remaining_s()
+        left = self._seam.remaining_s()
         if left <= 0:
             raise TransportTimeout(f"no time left to ask: {redact_argv([self.binary, *words])}")
-        return self._transport.run((*self._client(), *words), stdin=stdin, timeout_s=left)
+        return self._transport.run(self._client() + words, stdin=stdin, timeout_s=left)
 
     def _client(self) -> Words:
-        return (self.binary, "-u", "-S", os.fspath(self.socket_path), "-f", "/dev/null")
+        return _client_of(self.binary, self.socket_path)
 
     def _ask(
         self,
@@ -196,7 +199,7 @@ class TmuxFamily(TerminalMultiplexer):
         `flags` are for the client itself. Raises `TargetMissing` only where the absence is proven, `CommandRejected` for a
         known refusal, `TransportError` for everything else; errors speak of the commands that were meant, if not of these.
         """
-        asked = (*flags, *chain(*commands))
+        asked = flags + chain(*commands)
         verdict = self._verdict(asked, absence_lines(about) if about else frozenset(), stdin)
         if verdict.meaning is Meaning.ANSWERED:
             return verdict.text
@@ -212,7 +215,7 @@ class TmuxFamily(TerminalMultiplexer):
         )
 
     def _verdict(self, words: Words, absence: frozenset[str] = frozenset(), stdin: bytes = b"") -> Verdict:
-        return judge(self._run(*words, stdin=stdin), os.fspath(self.socket_path), absence)
+        return judge(self._run(*words, stdin=stdin), self._client()[3], absence)
 
     def _fail(self, verdict: Verdict, words: Words) -> NoReturn:
         message = f"{verdict.why}: {redact_argv((self.binary, *words))}"
@@ -264,7 +267,7 @@ class TmuxFamily(TerminalMultiplexer):
 
     def _server_seen(self) -> ServerSeen:
         """Who answers now; raises like `_ask`."""
-        return _seen(_rows(self._ask(("display-message", "-p", IDENTITY)), 0))
+        return _seen(self._ask(_WHO))
 
     def _is_ours(self, seen: ServerSeen) -> bool:
         """Whether the recorded server answered; false if it is proven gone, so that what was in it is gone too.
@@ -296,24 +299,23 @@ class TmuxFamily(TerminalMultiplexer):
 
         One client asks one server, so that who says in the end who it is has written the rows as well.
         """
-        text = self._ask((*command, "-F", "\t".join((_ROW, *fields))), ("display-message", "-p", IDENTITY), about=about)
+        text = self._ask((*command, "-F", "\t".join((_ROW, *fields))), _WHO, about=about)
         listed = text.rfind("\n", 0, -1) + 1
-        said = _seen(_rows(text[listed:], 0))
+        said = _seen(text[listed:])
         self._confirm(said)
-        rows = _cells(text[:listed], len(fields) + 1)
-        if not rows or any(row[0] != _ROW for row in rows):
+        if not _listing(len(fields)).fullmatch(text, 0, listed):
             raise TransportGarbled("not every line of a listing is a row of it")
+        rows = [tuple(row.split("\t")) for row in text[len(_ROW) + 1 : listed - 1].split(f"\n{_ROW}\t")]
         if said.version not in ALTERING:
-            return [row[1:] for row in rows]
-        return [tuple(value_as_set(value, said.version) for value in row[1:]) for row in rows]
+            return rows
+        return [tuple([value_as_set(value, said.version) for value in row]) for row in rows]
 
     def _windows(self, session: str, *fields: str) -> list[tuple[str, ...]]:
         """One row for each window of exactly that session, which has that name or native id."""
         where = exact(session if session.startswith("$") else f"={session}")
         rows = self._rows_of("list-windows", "-t", where, fields=("#{window_id}", *fields), about=session)
-        for row in rows:
-            if not _WINDOW.match(row[0]):
-                raise TransportGarbled("a window without an id was listed")
+        if not all([_WINDOW.match(row[0]) for row in rows]):
+            raise TransportGarbled("a window without an id was listed")
         return rows
 
     def _session_of_ours(self, name: str) -> tuple[str, str]:
@@ -322,11 +324,17 @@ class TmuxFamily(TerminalMultiplexer):
         By its id, where it is there: one that is made under its name later is another one. Whether it is not is for whoever
         addresses it to be told.
         """
-        words = ("display-message", "-p", "-t", exact(f"={name}"), f"{IDENTITY}\t#{{session_id}}\t#{{session_name}}")
-        rows = _rows(self._ask(words), 2)
-        self._confirm(_seen(rows))
-        session, found = rows[0][3:]
+        session, found = self._named(name)
         return (f"{session}:", session) if found == name and _SESSION.match(session) else (exact(f"={name}"), name)
+
+    def _named(self, name: str) -> tuple[str, str]:
+        """Id and name of the session of our server that `name` leads to; both are empty where there is none."""
+        where = exact(f"={name}")
+        rows = _rows(
+            self._ask(("display-message", "-p", "-t", where, f"{IDENTITY}\t#{{session_id}}\t#{{session_name}}")), 2
+        )
+        self._confirm(_seen_in(rows))
+        return rows[0][3], rows[0][4]
 
     def _window(self, target: str) -> str:
         """The native id of the one window that `target` names, without asking anything about a window's or pane's id."""
@@ -398,8 +406,9 @@ class TmuxFamily(TerminalMultiplexer):
 
     def _fence(self) -> int:
         """When this call's time is over, by the clock on the wall, which is the server's too."""
-        now = self.clock.wall()
-        return max(int(now + self.clock.host_seconds(self.seam.remaining_s())), int(now) + _SHORTEST_FENCE_S)
+        clock = self._seam.clock
+        now = clock.wall()
+        return max(int(now + clock.host_seconds(self._seam.remaining_s())), int(now) + _SHORTEST_FENCE_S)
 
     def _silently(
         self,
@@ -490,8 +499,13 @@ class TmuxFamily(TerminalMultiplexer):
     # Sessions.
 
     def has_session(self, name: str) -> bool:
-        """See `TerminalMultiplexer.has_session`."""
+        """See `TerminalMultiplexer.has_session`.
+
+        An answer that names it is one about a session, however many windows it has; only a listing proves that there is none.
+        """
         try:
+            if self._named(name)[1] == name:
+                return True
             rows = self._windows(name, "#{session_name}")
         except TargetMissing:
             return False
@@ -513,7 +527,7 @@ class TmuxFamily(TerminalMultiplexer):
         rows = _rows(text, 1)
         if [row[3] for row in rows] != [name]:
             raise TransportGarbled("another session was made than the one asked for")
-        self._records.remember(_seen(rows))
+        self._records.remember(_seen_in(rows))
 
     def _made_in_ours(self, new: Words) -> str | None:
         """What our server, which has answered, writes when it makes a session; `None` where it is proven gone since.
@@ -588,7 +602,7 @@ class TmuxFamily(TerminalMultiplexer):
 
         new = (*made, *where, *variables, "--", line)
         rows = _rows(self._change(new, send=send, server=self._ours), 1)
-        self._confirm(_seen(rows))
+        self._confirm(_seen_in(rows))
         if len(rows) != 1 or not _WINDOW.match(rows[0][3]):
             raise TransportGarbled("a window was asked for, and its id did not come back")
         return rows[0][3]
@@ -602,7 +616,10 @@ class TmuxFamily(TerminalMultiplexer):
 
     def list_windows(self, session: str, fields: Sequence[str]) -> list[tuple[str, ...]]:
         """See `TerminalMultiplexer.list_windows`; a value with a TAB or a newline in it makes the answer unreadable."""
-        return [row[1:] for row in self._windows(session, *(f"#{{{field}}}" for field in fields))]
+        told = tuple(dict.fromkeys(("window_id", *fields)))
+        rows = self._windows(session, *[f"#{{{field}}}" for field in told[1:]])
+        places = [told.index(field) for field in fields]
+        return rows if places == list(range(len(told))) else [tuple([row[at] for at in places]) for row in rows]
 
     def window_alive(self, session: str, window_id: str) -> bool:
         """See `TerminalMultiplexer.window_alive`."""
@@ -834,11 +851,30 @@ def _cells(text: str, width: int) -> list[tuple[str, ...]]:
     return rows
 
 
-def _seen(rows: Sequence[tuple[str, ...]]) -> ServerSeen:
-    pid, start_time, version = rows[0][:3]
+def _seen_in(rows: Sequence[tuple[str, ...]]) -> ServerSeen:
+    """The server that wrote these rows, each of which begins with `IDENTITY`."""
+    return _seen("\t".join(rows[0][:3]) + "\n")
+
+
+@lru_cache(maxsize=64)
+def _seen(text: str) -> ServerSeen:
+    """The server that wrote `text`, which is all that `_WHO` writes."""
+    pid, start_time, version = _rows(text, 0)[0]
     if not pid.isdecimal() or not start_time.isdecimal() or not version or int(pid) < 1:
         raise TransportGarbled("the answer does not say who gave it")
     return ServerSeen(int(pid), int(start_time), version)
+
+
+@lru_cache(maxsize=64)
+def _client_of(binary: str, socket_path: Path) -> Words:
+    """The argv prefix that reaches the server at that socket."""
+    return (binary, "-u", "-S", os.fspath(socket_path), "-f", "/dev/null")
+
+
+@lru_cache(maxsize=64)
+def _listing(values: int) -> re.Pattern[str]:
+    """One row or more, each of so many values, of which none has a TAB or a newline in it."""
+    return re.compile(rf"(?:{_ROW}(?:\t[^\t\n]*+){{{values}}}\n)++")
 
 
 def _runs(panes: str) -> bool:

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from backends.errors import CommandRejected
 
@@ -69,7 +70,7 @@ def chain(*commands: Sequence[str]) -> Words:
     for command in commands:
         if words:
             words.append(";")
-        words.extend(word[:-1] + "\\;" if word.endswith(";") else word for word in command)
+        words += [word[:-1] + "\\;" if word[-1:] == ";" else word for word in command]
     return tuple(words)
 
 
@@ -99,20 +100,36 @@ def fenced(
     either way. In a server that was not told how to read its clock nothing is run (tmux-versions.md, section 4: the same from
     3.0a to master).
     """
-    in_time = f"#{{&&:#{{{NOW_OPTION}}},#{{<:#{{T:{NOW_OPTION}}},{deadline}}}}}"
-    of_it = "" if server is None else f"#{{==:#{{pid}}/#{{start_time}},{server[0]}/{server[1]}}}"
-    condition = f"#{{&&:{of_it},{in_time}}}" if of_it else in_time
-    said = ("display-message", "-p", f"FENCED #{{?#{{{NOW_OPTION}}},late,unset}}")
-    late = (said, ("set-option", "-g", NOW_OPTION, "%s"), *otherwise)
-    return ("if-shell", "-F", condition, _script(commands), _script(late))
+    late = f"{_LATE} ; {_script(otherwise)}" if otherwise else _LATE
+    return ("if-shell", "-F", _in_time(deadline, server), _script(commands), late)
+
+
+@lru_cache(maxsize=16)
+def _in_time(deadline: int, server: tuple[int, int] | None) -> str:
+    """The format that is 1 before `deadline`, and in that server, and 0 otherwise.
+
+    Texts are compared: `x` comes behind every digit, so that where there is no time the answer is no.
+    """
+    before = f"#{{<:#{{T:{NOW_OPTION}}}x,{deadline}}}"
+    if server is None:
+        return before
+    return f"#{{==:#{{pid}}/#{{start_time}}/{before},{server[0]}/{server[1]}/1}}"
 
 
 def _script(commands: Iterable[Sequence[str]]) -> str:
-    return " ; ".join(" ".join(_script_word(word) for word in command) for command in commands)
+    return " ; ".join([" ".join([_script_word(word) for word in command]) for command in commands])
 
 
 def _script_word(word: str) -> str:
     return f'"{word.translate(_ESCAPES)}"' if _TO_ESCAPE.search(word) else f'"{word}"'
+
+
+_LATE = _script(
+    [
+        ("display-message", "-p", f"FENCED #{{?#{{{NOW_OPTION}}},late,unset}}"),
+        ("set-option", "-g", NOW_OPTION, "%s"),
+    ]
+)
 
 
 def split_target(target: str) -> tuple[str, str | None]:
@@ -137,6 +154,7 @@ def exact(target: str) -> str:
     return f"={name}:" if window is None else f"={name}:={window}"
 
 
+@lru_cache(maxsize=256)
 def absence_lines(target: str) -> frozenset[str]:
     """The lines that prove `target` (a session's name or a native id) absent, when a healthy server wrote them.
 

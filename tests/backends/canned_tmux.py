@@ -162,8 +162,11 @@ def _line(command: tuple[str, ...], other: Mapping[str, str]) -> bytes:
 def failing(verb: str, answer: Answer, *, version: str = "3.3a", **other: str) -> Reply:
     """A server of `version`, healthy but for commands with `verb` among them, which end as `answer`.
 
-    `other` replaces values in what it says when it is healthy.
+    `other` replaces values in what it says when it is healthy. Where it does not list windows as it should, it names no
+    session either: of one that is named nobody asks for a listing to know that it is there.
     """
+    if verb == "list-windows":
+        other = {"session_name": "", **other}
 
     def reply(argv: tuple[str, ...], stdin: bytes) -> Answer:
         return answer if verb in verbs(argv[1:]) else healthy(argv, stdin, version=version, **other)

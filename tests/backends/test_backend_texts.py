@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canned_tmux import RECORD, SOCKET, Answer, Outcome, canned, completed, failing, healthy, outcome, verbs
+from canned_tmux import RECORD, SOCKET, Answer, Outcome, canned, completed, failing, outcome, verbs
 
 from backends.errors import TargetMissing, TransportError, TransportUnavailable
 from backends.operations import OPERATIONS
@@ -197,9 +197,7 @@ def test_the_exact_line_proves_nothing_with_another_ending(status: int, stdout: 
 def test_absence_told_by_a_server_of_another_version_is_unknown() -> None:
     """A client does not understand a server of another version, so nothing that passes between them is proof."""
     gone = completed(1, b"", b"can't find session: run-1\n")
-    mux, _ = canned(
-        lambda argv, stdin: gone if "list-windows" in argv else healthy(argv, stdin, client="3.3a", version="3.6b")
-    )
+    mux, _ = canned(failing("list-windows", gone, version="3.6b", client="3.3a"))
     came = outcome(mux, "has_session", {"name": "run-1"})
 
     assert type(came.error) is TransportUnavailable

@@ -20,6 +20,7 @@ from backends.control import KEEPER, ControlTransport
 from backends.processes import Liveness
 from backends.tmux import TmuxMultiplexer
 from backends.transport import SubprocessTransport
+from backends.words import NOT_IN_TIME, NOT_READY, NOW_OPTION, fenced
 
 pytestmark = [
     pytest.mark.live,
@@ -193,3 +194,32 @@ def test_a_client_is_connected_once_it_pays(server: LiveServer, kind: str, asked
 
     assert connected.count(False) == (10 if asked is None else asked - 1)
     assert sorted(connected) == connected
+
+
+@pytest.mark.parametrize(
+    ("late_s", "another", "unset", "said"),
+    [
+        (60, 0, False, ""),
+        (0, 0, False, NOT_IN_TIME),
+        (60, 1, False, NOT_IN_TIME),
+        (60, 0, True, NOT_READY),
+    ],
+    ids=["in time", "too late", "another server", "without a clock"],
+)
+def test_what_is_fenced_is_judged_where_the_line_is_read(
+    control: Connected, late_s: int, another: int, unset: bool, said: str
+) -> None:
+    """As by a client of its own: before its deadline, in the server that was meant, and in one that can tell the time."""
+    server = control.mux.server_identity()
+    assert server is not None
+    if unset:
+        control.run("set-option", "-gu", NOW_OPTION)
+    change = ("set-option", "-g", "@done", f"{late_s}{another}")
+    control.run("set-option", "-g", "@done", "no")
+    deadline = int(control.mux.clock.wall()) + late_s
+    fence = fenced(change, deadline=deadline, server=(server.pid + another, server.started))
+
+    assert control.run(*fence) == said
+    assert control.run("show-options", "-gv", "@done") == ("no\n" if said else "600\n")
+    assert control.run("show-options", "-gv", NOW_OPTION) == "%s\n"
+    assert control.transport.connected

@@ -310,3 +310,15 @@ def test_commands_become_one_line() -> None:
     assert asked.line == b'"list-windows" "-F" "#{a}\\011" ; "show-options" "-v" "@x"\n'
     assert script.line == b'"new-window" "-d" "x y"\n'
     assert [made.asks_only, asked.asks_only, script.asks_only] == [False, True, False]
+
+
+def test_a_choice_without_a_shell_is_made_where_the_line_is_read() -> None:
+    """In the language of configuration files, in which what is chosen stands as it is."""
+    made = spoken(words(("if-shell", "-F", "#{x}\t", '"set-option" "@a" "\\$b"', '"display-message" "late"')))
+    chained = spoken(words(("copy-mode",), ("if-shell", "-F", "#{x}", '"copy-mode"', '"copy-mode"')))
+
+    assert made is not None
+    assert chained is not None
+    assert made.line == b'%if "#{x}\\011" "set-option" "@a" "\\$b" %else "display-message" "late" %endif\n'
+    assert chained.line == b'"copy-mode" ; "if-shell" "-F" "#{x}" "\\"copy-mode\\"" "\\"copy-mode\\""\n'
+    assert (made.asks_only, chained.asks_only) == (False, False)

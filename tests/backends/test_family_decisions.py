@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from canned_tmux import SOCKET, Answer, canned, completed, healthy, outcome, spoken, verbs
+from canned_tmux import SOCKET, Answer, canned, completed, failing, healthy, outcome, spoken, verbs
 
 from backends.errors import CommandRejected, TransportUnavailable
 from backends.fake_transport import FakeTransport
@@ -153,9 +153,28 @@ def test_a_line_that_proves_absence_proves_nothing_to_a_client_of_another_versio
 
     def reply(argv: tuple[str, ...], stdin: bytes) -> Completed:
         absent = completed(1, b"", b"can't find session: run-1\n")
-        return absent if "list-windows" in argv else healthy(argv, stdin, client="3.6b")
+        return absent if "list-windows" in argv else healthy(argv, stdin, client="3.6b", session_name="")
 
     came = outcome(canned(reply)[0], name, OPERATIONS[name].sample)
 
     assert type(came.error) is TransportUnavailable
     assert "client 3.6b" in str(came.error)
+
+
+def test_of_a_session_that_is_there_no_window_is_listed() -> None:
+    """What that costs does not grow with them; of one that is not there, only a listing is believed."""
+    there, asked = canned()
+    absent, also = canned(failing("list-windows", completed(1, b"", b"can't find session: run-1\n")))
+
+    assert (there.has_session("run-1"), absent.has_session("run-1")) == (True, False)
+    assert [verbs(argv[1:]) for argv, _, _ in asked.calls] == [["display-message"]]
+    assert "list-windows" in {verb for argv, _, _ in also.calls for verb in verbs(argv[1:])}
+
+
+def test_no_field_of_a_listing_is_asked_for_twice() -> None:
+    """Each is work of the server for every window; they come back in the order in which the caller wants them."""
+    mux, transport = canned()
+    rows = mux.list_windows("run-1", ("window_name", "window_id", "window_name"))
+
+    assert rows == [("agent", "@1", "agent")]
+    assert "row\t#{window_id}\t#{window_name}" in transport.said

@@ -277,7 +277,7 @@ def test_a_fence_falls_with_the_call_or_within_two_seconds(budget_s: float, wall
     with mux.budget(budget_s):
         mux.set_session_option("run-1", "@x", "x")
     argv, _, _ = transport.calls[-1]
-    (deadline,) = re.findall(r"T:@seamripper_now},([0-9]+)}", " ".join(argv))
+    (deadline,) = re.findall(r"T:@seamripper_now}x,([0-9]+)}", " ".join(argv))
     assert int(deadline) - began == fence
 
 
