@@ -12,7 +12,16 @@ from backends.processes import Liveness
 from backends.tmux import TmuxMultiplexer
 from harness.agents import ScriptedAgent, completes, task, works
 from harness.engine.windows import TOKEN_OPTION
-from harness.incidents import at_step, at_work, both, cut_socket, foreign_windows, replace_server, when
+from harness.incidents import (
+    at_step,
+    at_work,
+    both,
+    cut_socket,
+    foreign_windows,
+    replace_server,
+    socket_directory_of,
+    when,
+)
 from harness.record import RunStatus
 from harness.report import Report
 from harness.runner import Stage
@@ -165,6 +174,28 @@ def test_socket_unlinked_of_a_stopped_server_pauses_a_resume_and_starts_no_secon
     assert paused.status is RunStatus.PAUSED
     assert paused.events("run-paused")[0]["stage"] == "multiplexer-unreachable"
     assert "transport.new-session" not in paused.reached
+    assert report.status is RunStatus.FINISHED
+    assert report.leftovers == []
+
+
+@pytest.mark.worlds("tmux")
+def test_socket_in_a_directory_that_others_can_enter_pauses_a_resume_at_once_and_says_why(mux_run: Stage) -> None:
+    """Waiting makes no directory private: the pause carries the refusal and what to do, and once that is done it goes on."""
+    crashed_while_stopped(mux_run)
+    mux_run.world.thaw()
+    place = socket_directory_of(mux_run.world)
+    place.chmod(0o755)
+    try:
+        paused = mux_run.resume()
+    finally:
+        place.chmod(0o700)
+    report = mux_run.resume()
+
+    reason = paused.verdict.reason
+    assert paused.status is RunStatus.PAUSED
+    assert f"has_session is refused: the socket's directory can be entered by others (chmod 700 it): {place}" in reason
+    assert reason.endswith("; `seamripper doctor` shows what to mend, then resume")
+    assert paused.elapsed_s < paused.plan.session_timeout_s / 2
     assert report.status is RunStatus.FINISHED
     assert report.leftovers == []
 

@@ -130,3 +130,23 @@ def test_crash_loop_is_capped_and_tallied(mux_run: Stage, how: ScriptedAgent, at
     assert report.task("1-2").phase == "done"
     assert len(starts) == 2 * attempts
     assert all(f"#{number} crashed" in report.task("1-1").reason for number in range(1, attempts + 1))
+
+
+@pytest.mark.worlds("simulated-tmux")
+@pytest.mark.parametrize(
+    "said", ["error connecting to /sim/tmux (Permission denied)", "directory /sim has unsafe permissions"]
+)
+def test_start_fails_for_a_reason_that_everybody_who_looks_is_told(mux_run: Stage, said: str) -> None:
+    """A pause carries the multiplexer's own words and what to do, in one line: in status, list, summary and ATTENTION."""
+    report = mux_run(task("1-1", agent=completes()), faults=f'transport.*=exit(1, "{said}")', session_timeout_s=60)
+
+    reason = report.verdict.reason
+    assert report.status is RunStatus.PAUSED
+    assert reason.startswith("1-1 could not be started within 60 s: has_session is not answered: ")
+    assert said in reason
+    assert reason.endswith("; `seamripper doctor` shows what to mend, then resume")
+    assert report.summary is not None
+    assert f"PAUSED: {reason}" in report.summary.render()
+    assert said in report.list_row
+    assert said in report.header
+    assert said in mux_run.world.disk.read(mux_run.run_dir / "ATTENTION").decode()

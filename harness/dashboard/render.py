@@ -171,7 +171,8 @@ def _details(status: Status, state: RunState | None) -> list[str]:
     if state is not None:
         lines.append(f"tasks: {progress(state)}")
         if Badge.DEGRADED in status.badges and state.degraded_since is not None:
-            lines.append(f"degraded: the multiplexer has not answered since {timestamp(state.degraded_since)}")
+            why = f": {literal(state.degraded_why)}" if state.degraded_why else ""
+            lines.append(f"degraded: the multiplexer has not answered since {timestamp(state.degraded_since)}{why}")
         if Badge.ORPHANED in status.badges:
             lines.append(f"orphaned: the session {literal(state.mux_session)} is still there")
         if state.teardown:

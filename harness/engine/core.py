@@ -14,7 +14,7 @@ from backends.base import TerminalMultiplexer
 from backends.clock import Clock, Waker
 from backends.disk import Disk
 from backends.entropy import Entropy
-from backends.errors import TransportError
+from backends.errors import MultiplexerError, TargetMissing, TransportError
 from backends.guard import Call
 from backends.operations import Kind
 from backends.processes import ProcessTable
@@ -65,6 +65,8 @@ STEPS: tuple[str, ...] = (
 
 _WHY = 300
 """Characters of why nobody answered that are kept."""
+_WORDS = 160
+"""Characters of them that stand in the one line that people read."""
 
 
 def _no_checkpoint(step: str) -> None:
@@ -129,6 +131,19 @@ class SeamWatch:
         """A courtesy that is answered says nothing about a probe or change that was not."""
         return call.operation.kind is not Kind.COURTESY or silenced_by.operation.kind is Kind.COURTESY
 
+    def trouble(self, since_s: float) -> Call | None:
+        """The newest probe or change that ended no earlier and got no answer, or a refusal, and was not answered since."""
+        answered: set[str] = set()
+        for call in reversed(self.recent):
+            if call.started_s + call.elapsed_s < since_s:
+                break
+            if call.operation.kind in (Kind.LOCAL, Kind.COURTESY) or call.operation.name in answered:
+                continue
+            if call.error is not None and not isinstance(call.error, TargetMissing):
+                return call
+            answered.add(call.operation.name)
+        return None
+
     def lines(self) -> list[str]:
         """The newest calls, oldest first, one line each, with every payload withheld."""
         return [
@@ -188,6 +203,19 @@ class Core:
         self.switch.check()
         return woken
 
+    def trouble(self, since_s: float) -> str:
+        """What the multiplexer has said or left unsaid since then, and what a person can do; nothing if it answers."""
+        call = self.seam.trouble(since_s)
+        if call is None:
+            return ""
+        return f": {self._words(call)}; `seamripper doctor` shows what to mend, then resume"
+
+    def _words(self, call: Call) -> str:
+        """What came of a call that was not answered, or refused, in one line."""
+        words = call.error.message if isinstance(call.error, MultiplexerError) else str(call.error)
+        verdict = "is not answered" if isinstance(call.error, TransportError) else "is refused"
+        return f"{call.operation.name} {verdict}: {' '.join(self.store.clean(words, _WORDS).split())}"
+
     def note_seam(self) -> None:
         """Journal that the multiplexer fell silent, or that it answers again; whoever is stopped does not wait for answers."""
         silent = self.seam.silent_since is not None
@@ -198,11 +226,13 @@ class Core:
             told = {"operation": "", "error": ""}
             if call is not None:
                 why = self.store.clean(str(call.error), _WHY)
+                self.state.degraded_why = self._words(call)
                 told = {"operation": call.operation.name, "error": type(call.error).__name__, "why": why}
             self.journal("transport-degraded", **told)
             self.save()
         elif self.degraded and not silent:
             self.degraded = False
             self.state.degraded_since = None
+            self.state.degraded_why = ""
             self.journal("transport-recovered")
             self.save()

@@ -43,9 +43,11 @@ def _left_by(run_id: str, state: RunState | None) -> tuple[str, str, list[Attemp
 
 
 def _end_leftovers(core: Core, old: Windows, attempts: list[Attempt]) -> Paused | None:
+    began_s = core.now
     if tear_down_patiently(core, old, attempts, core.plan.session_timeout_s) == TORN_DOWN:
         return None
-    return Paused(reason=f"session {old.session} of the last epoch could not be ended", stage=UNREACHABLE, task=None)
+    why = f"session {old.session} of the last epoch could not be ended{core.trouble(began_s)}"
+    return Paused(reason=why, stage=UNREACHABLE, task=None)
 
 
 def _attempts(state: RunState) -> list[Attempt]:

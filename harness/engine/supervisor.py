@@ -313,7 +313,7 @@ class Supervisor:
         if not silent and core.now - session.since < limit:
             return
         wanted = "ended" if session.phase is Phase.ENDING else "started"
-        why = f"{session.task.key} could not be {wanted} within {limit:g} s" + (": nobody answers" if silent else "")
+        why = f"{session.task.key} could not be {wanted} within {limit:g} s{core.trouble(session.since)}"
         if session.attempt.outcome is None:
             self.living.close(
                 session, SessionOutcome.UNREACHABLE, "the multiplexer does not answer", counted_attempt=False

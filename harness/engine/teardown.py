@@ -81,14 +81,17 @@ def tear_down(core: Core, windows: Windows, attempts: Iterable[Attempt]) -> str:
 
 
 def tear_down_patiently(core: Core, windows: Windows, attempts: Iterable[Attempt], limit_s: float) -> str:
-    """`tear_down`, again and again for `limit_s` seconds while nothing proves that it is done; what came of the last one."""
+    """`tear_down`, again and again for `limit_s` seconds while nothing proves that it is done; what came of the last one.
+
+    What the multiplexer has refused for as long as one of them takes it refuses for good.
+    """
     attempts = list(attempts)
     end = core.now + limit_s
     while True:
         core.checkpoint("kill")
         outcome = tear_down(core, windows, attempts)
         core.note_seam()
-        if outcome == TORN_DOWN or core.now >= end:
+        if outcome == TORN_DOWN or windows.refused or core.now >= end:
             return outcome
         core.wait(core.plan.poll_s)
 

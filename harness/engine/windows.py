@@ -131,6 +131,8 @@ class Windows:
         """Which server had the session in which era, where somebody told."""
         self._learnt = False
         """Whether any window was learnt in this era."""
+        self.refused = False
+        """Whether the multiplexer answered the newest wish to end the session with no: that does not change by waiting."""
 
     def ensure_session(self) -> None:
         """Make sure that the session exists and is tagged as this run's.
@@ -344,6 +346,7 @@ class Windows:
 
         True once it is proven absent or somebody else's, false if it is still there, `None` if nobody answers.
         """
+        self.refused = False
         try:
             if self._is_foreign():
                 return True
@@ -353,6 +356,7 @@ class Windows:
         except TargetMissing:
             pass
         except CommandRejected:
+            self.refused = True
             return False
         except MultiplexerError:
             return None

@@ -166,7 +166,8 @@ class RunState(msgspec.Struct, dict=True):
     """Everything about a run that a resume needs.
 
     `epoch` counts the drives of the run from 1, `seq` is the journal line up to which this snapshot tells the story.
-    Times are wall clock seconds. `nested` names child runs, `parent` the run that started this one. `commands_done` counts the
+    Times are wall clock seconds. `degraded_since` is since when the multiplexer has not answered, and `degraded_why` what came
+    instead. `nested` names child runs, `parent` the run that started this one. `commands_done` counts the
     commands after the last task that were run, in any epoch; `commands_failed` names those that failed.
     """
 
@@ -191,6 +192,7 @@ class RunState(msgspec.Struct, dict=True):
     plan_sha256: str = ""
     commands_done: Counted = 0
     commands_failed: list[str] = []
+    degraded_why: str = ""
 
     @property
     def crashed(self) -> bool:
@@ -230,6 +232,7 @@ class RunState(msgspec.Struct, dict=True):
         self.ending = None
         self.teardown = None
         self.degraded_since = None
+        self.degraded_why = ""
         for task in self.tasks:
             for attempt in task.attempts:
                 attempt.pending = ""

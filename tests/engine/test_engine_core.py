@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import pytest
 from engine_setting import fresh_stage
 
 from backends.clock import VirtualClock
+from backends.errors import MultiplexerError
 from backends.fake import FakeMultiplexer
 from faults import FaultPlan, Injector
 from harness.agents import task, works
+from harness.dashboard.render import header_text
 from harness.engine.core import STEPS, SeamWatch
+from harness.incidents import when
+from harness.record import RunState, classify
+from harness.runner import Stage
 
 
 def watched(faults: str) -> tuple[FakeMultiplexer, SeamWatch]:
@@ -87,3 +95,64 @@ def test_an_outage_is_journaled_when_it_begins_and_when_it_is_over() -> None:
 def test_every_step_has_a_name_of_its_own() -> None:
     """The fault points `engine.<step>` are made from them."""
     assert len(set(STEPS)) == len(STEPS)
+
+
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        ("has_session=timeout", "has_session"),
+        ("has_session=1*timeout", None),
+        ("list_sessions=timeout", None),
+        ("kill_session=timeout;has_session=1*timeout", "kill_session"),
+    ],
+    ids=["silent", "answered-since", "courtesy", "another-one"],
+)
+def test_the_newest_trouble_is_of_what_was_not_answered_since(faults: str, told: str | None) -> None:
+    """A courtesy tells nothing, and an operation that is answered is in no trouble any more."""
+    fake, watch = watched(faults)
+    for _ in range(2):
+        with contextlib.suppress(MultiplexerError):
+            fake.has_session("s")
+        fake.kill_session("other")
+        fake.list_sessions()
+
+    trouble = watch.trouble(0)
+    assert (trouble and trouble.operation.name) == told
+
+
+def test_trouble_of_an_earlier_time_is_not_told_and_what_is_proven_absent_is_none() -> None:
+    """A refusal is; only what ended since then counts."""
+    fake, watch = watched("")
+    for text in ("", "no\0"):
+        with contextlib.suppress(MultiplexerError):
+            fake.send_text("@99", text)
+        assert (watch.trouble(0) is None) == (text == "")
+
+    fake.clock.sleep(5)
+    assert watch.trouble(1) is None
+
+
+def header_of(stage: Stage) -> str:
+    """What a dashboard shows of the newest run."""
+    return header_text(classify(stage.store().evidence()), stage.store().load().state)
+
+
+def test_while_nobody_answers_a_run_says_what_came_instead() -> None:
+    """Whoever looks before it pauses need not wait for that."""
+    stage = fresh_stage()
+    seen: list[tuple[str, str]] = []
+
+    def degraded() -> bool:
+        return stage.world.disk.info(stage.run_dir / "state.json") is not None and bool(told().degraded_since)
+
+    def told() -> RunState:
+        return stage.store().load().state
+
+    when(stage, degraded, lambda: seen.append((told().degraded_why, header_of(stage))))
+    report = stage(task("a", agent=works(30).then_completes()), faults="list_window_ids=3*pass->10*oserror(EACCES)")
+
+    ((why, header),) = seen
+    assert "EACCES" in why
+    assert why in header
+    assert report.state is not None
+    assert report.state.degraded_why == ""

@@ -41,7 +41,9 @@ def test_a_window_that_never_goes_pauses_the_run_within_a_session_timeout() -> N
     report = fresh_stage()(task("a", agent=DONE), session_timeout_s=200, faults="kill_window=oserror(EPIPE)")
 
     assert isinstance(report.ending, Paused)
-    assert report.ending.reason == "a could not be ended within 200 s"
+    why = "kill_window is not answered: could not ask: EPIPE: Broken pipe"
+    told = "`seamripper doctor` shows what to mend, then resume"
+    assert report.ending.reason == f"a could not be ended within 200 s: {why}; {told}"
     assert report.elapsed_s <= 5 + 1 + 200 + 2
     assert report.reached["mux.kill_window"] < 300
 

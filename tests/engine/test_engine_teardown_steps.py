@@ -33,6 +33,7 @@ class Place:
         self.asked: list[tuple[float, float]] = []
         self.steps: list[str] = []
         self.claimed = True
+        self.refused = False
         self.switch = StopSwitch()
         self.plan = SimpleNamespace(stop_grace_s=grace_s, poll_s=2.0)
         self.outside = SimpleNamespace(multiplexer=self, clock=self.clock, processes=self.table)
@@ -196,6 +197,16 @@ def test_a_patient_teardown_tries_until_its_limit() -> None:
 
     assert (outcome, place.now) == ("failed", 5.2)
     assert place.steps == ["kill at 0.0", "seam", "kill at 2.4", "seam", "kill at 4.8", "seam"]
+
+
+def test_a_patient_teardown_that_is_refused_is_not_repeated() -> None:
+    """The grace of one is all that a no is given to become a yes."""
+    place = Place(*[False] * 20, grace_s=1.0)
+    place.refused = True
+
+    outcome = tear_down_patiently(cast(Core, place), cast(Windows, place), place.attempts, 50.0)
+
+    assert (outcome, place.now) == ("failed", 1.0)
 
 
 @pytest.mark.parametrize(("limit_s", "over_s"), [(0.0, 0.4), (0.4, 0.4), (0.5, 2.4)])
