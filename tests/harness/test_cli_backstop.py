@@ -13,7 +13,8 @@ from backends.simulated_processes import SimulatedProcessTable
 from harness.agents import plan_of, task, works
 from harness.commands.staged import Answer, CommandLine
 from harness.engine.notices import NOTIFY_TIMEOUT_S
-from harness.record import RunStatus
+from harness.engine.windows import RUN_OPTION
+from harness.record import Attempt, RunState, RunStatus, TaskState
 from harness.world import FakeWorld, SimulatedTmuxWorld
 
 
@@ -115,6 +116,32 @@ def test_what_an_agent_has_left_goes_with_the_session(seamripper: CommandLine, s
     assert seamripper("status", "left", "--json").document["run"]["state"]["teardown"] == teardown
     assert (table.liveness(child) is Liveness.ALIVE) is stubborn
     assert stranger.pid not in {pid for pid, _ in table.sent}
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_the_agents_of_a_nested_run_have_left_goes_as_well(seamripper: CommandLine, readable: bool) -> None:
+    """Its session, and the processes of its launches; where those are not known nothing is said to be torn down."""
+    run_dir = seamripper.root / seamripper("status", "--json").document["run"]["run_id"]
+    inner = f"{run_dir.name}-n1-1"
+    attempt = Attempt(1, token="1" * 32)
+    state = RunState(inner, mux_session=inner, tasks=[TaskState("1-1", attempts=[attempt])])
+    seamripper.host().store(run_dir / "nested" / inner).create(state, "")
+    if not readable:
+        for name in ("state.json", "journal.jsonl"):
+            seamripper.world.disk.remove(run_dir / "nested" / inner / name)
+            seamripper.world.disk.write(run_dir / "nested" / inner / name, b"{")
+    multiplexer = seamripper.world.multiplexer()
+    multiplexer.new_session(inner, "/")
+    multiplexer.set_session_option(inner, RUN_OPTION, inner)
+    table = seamripper.world.processes
+    assert isinstance(table, SimulatedProcessTable)
+    child = table.spawn({"SEAMRIPPER_TOKEN": attempt.token})
+
+    assert_told(seamripper("resume", run_dir.name, profiles=fails))
+    run = seamripper("status", "--json").document["run"]
+    assert run["state"]["teardown"] == ("torn-down" if readable else "unconfirmed")
+    assert (table.liveness(child) is Liveness.DEAD) is readable
+    assert not multiplexer.has_session(inner)
 
 
 @pytest.mark.parametrize(
