@@ -1,7 +1,8 @@
 """Counts the calls at every point, decides which rule acts on which, and remembers it all.
 
-The wrappers report each call with `reach` and carry out what it tells them; nothing here knows how. One `Ledger` belongs to
-one run. It may be used from several threads.
+The wrappers report each call with `reach` and carry out what it tells them; nothing here knows how. At a point that no rule is
+about nothing can happen: `passes` and `passing` are all that such a call costs. One `Ledger` belongs to one run. It may be used
+from several threads: what rules decide is decided by one at a time, and passing is remembered by appending, which is one step.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
+
+import msgspec
 
 from backends.clock import Clock, VirtualClock
 from faults.actions import Action, Delay, Die, Hang, OsError, Pass, Raise, Timeout, Undecodable
@@ -38,39 +41,39 @@ class _Rule:
         self.fired = False
         self._where = {name: glob_pattern(glob) for name, glob in fault.where.items()}
         # Seeded by text, so that the dice do not depend on the interpreter's hash seed.
-        self._dice = random.Random(f"{seed}:{index}")
+        self._draw = random.Random(f"{seed}:{index}").random
         self._term = 0
         self._calls = 0
-        self.only_passes = all(isinstance(term.action, Pass) for term in fault.terms)
+        self._only_passes = all(isinstance(term.action, Pass) for term in fault.terms)
 
-    def matches(self, arguments: Arguments) -> bool:
-        if not self._where:
-            return True
+    def _matches(self, arguments: Arguments) -> bool:
         given = arguments()
         return all(name in given and glob.fullmatch(str(given[name])) for name, glob in self._where.items())
 
-    def next_term(self) -> Term | None:
-        """The term whose turn it is, if it applies to the call at hand; counts the call."""
-        if self._term == len(self.fault.terms):
+    def acting(self, arguments: Arguments) -> Term | None:
+        """The term that acts on the call at hand, if any does; counts the call if it is one that the rule is about."""
+        if self._where and not self._matches(arguments):
             return None
-        term = self.fault.terms[self._term]
+        self.fired |= self._only_passes
+        terms = self.fault.terms
+        if self._term == len(terms):
+            return None
+        term = terms[self._term]
+        trigger = term.trigger
         self._calls += 1
-        if term.trigger.used_up(self._calls):
+        if trigger.used_up(self._calls):
             self._term += 1
             self._calls = 0
-        return term if term.trigger.applies(self._dice.random) else None
+        return term if trigger.applies(self._draw) and not isinstance(term.action, Pass) else None
 
 
-class Reached:
+class Reached(msgspec.Struct, eq=False):
     """One call at one point, from before it is made until it is over: a context that notes how it ended."""
 
-    __slots__ = ("_entry", "injection", "lost", "point")
-
-    def __init__(self, point: str, entry: TraceEntry | None, injection: Injection | None, lost: bool) -> None:
-        self.point = point
-        self.injection = injection
-        self.lost = lost
-        self._entry = entry
+    point: str
+    entry: TraceEntry | None = None
+    injection: Injection | None = None
+    lost: bool = False
 
     @property
     def action(self) -> Action | None:
@@ -79,13 +82,13 @@ class Reached:
 
     def answered(self, answer: object) -> None:
         """Note what the call was answered with."""
-        if self._entry is not None:
-            self._entry.outcome = answer_text(answer)
+        if self.entry is not None:
+            self.entry.outcome = answer_text(answer)
 
     def ended(self, outcome: str) -> None:
         """Note how the call ended, in the words of whoever saw the end."""
-        if self._entry is not None:
-            self._entry.outcome = outcome
+        if self.entry is not None:
+            self.entry.outcome = outcome
 
     def __enter__(self) -> Reached:
         return self
@@ -99,11 +102,8 @@ def _choose(rules: tuple[_Rule, ...], arguments: Arguments) -> tuple[_Rule, Term
     """The first rule that acts on this call, if any does; every rule that matches counts it."""
     chosen: tuple[_Rule, Term] | None = None
     for rule in rules:
-        if not rule.matches(arguments):
-            continue
-        term = rule.next_term()
-        rule.fired = rule.fired or rule.only_passes
-        if term is not None and not isinstance(term.action, Pass) and chosen is None:
+        term = rule.acting(arguments)
+        if term is not None and chosen is None:
             chosen = (rule, term)
     return chosen
 
@@ -118,9 +118,7 @@ class Ledger:
         """
         self.plan = plan.checked(catalog)
         self.clock = clock
-        self.reached: Counter[str] = Counter()
         self.injections: list[Injection] = []
-        self.trace: list[TraceEntry] = []
         self.dead = False
         self.at_death: list[Callable[[], None]] = []
         self._catalog = catalog
@@ -129,6 +127,24 @@ class Ledger:
         self._rules = [_Rule(fault, index, plan.seed) for index, fault in enumerate(plan.faults)]
         self._rules_at: dict[str, tuple[_Rule, ...]] = {}
         self._lock = threading.Lock()
+        self._entries: list[TraceEntry] = []
+        self._numbered = 0
+        self._calls: list[str] = []
+        self._ruled_calls: Counter[str] = Counter()
+
+    @property
+    def reached(self) -> Counter[str]:
+        """How often each point was reached."""
+        return Counter(self._calls)
+
+    @property
+    def trace(self) -> list[TraceEntry]:
+        """Everything that happened at the points, in order of its beginning, numbered from 1."""
+        entries = self._entries
+        for index in range(self._numbered, len(entries)):
+            entries[index].number = index + 1
+        self._numbered = len(entries)
+        return entries
 
     def reach(
         self,
@@ -147,33 +163,47 @@ class Ledger:
         if self.dead and not outlives:
             raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
         with self._lock:
-            self.reached[point] += 1
-            rules = self._rules_at.get(point)
-            if rules is None:
-                rules = self._rules_for(point)
-            chosen = _choose(rules, arguments) if rules else None
-            if chosen is None and quiet:
-                return Reached(point, None, None, False)
+            self._calls.append(point)
+            self._ruled_calls[point] += 1
+            chosen = _choose(self._rules_for(point), arguments)
+            if chosen is None:
+                entry = None if quiet else self._note(point, self.clock.monotonic() - self._began_s, about, None)
+                return Reached(point, entry)
             at_s = self.clock.monotonic() - self._began_s
-            injection = None if chosen is None else self._inject(*chosen, point, at_s)
-            entry = self._note(point, at_s, about, injection)
-        return Reached(point, entry, injection, chosen is not None and chosen[1].lost)
+            injection = self._inject(*chosen, point, at_s)
+            return Reached(point, self._note(point, at_s, about, injection), injection, chosen[1].lost)
 
     def passes(self, point: str) -> bool:
         """Count a call at `point` if no rule is about that: then nothing happens there; `SimulatedDeath` like `reach`."""
         if self.dead:
             raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
-        with self._lock:
-            rules = self._rules_at.get(point)
-            if rules is None:
-                rules = self._rules_for(point)
-            if rules:
-                return False
-            self.reached[point] += 1
-            return True
+        rules = self._rules_at.get(point)
+        if rules is None:
+            rules = self._rules_for(point)
+        if rules:
+            return False
+        self._calls.append(point)
+        return True
+
+    def passing(self, point: str, about: object = "") -> TraceEntry | None:
+        """Like `passes`, with the call in the trace: its entry, whose outcome is the caller's to say; `None` if a rule is."""
+        if self.dead:
+            raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
+        rules = self._rules_at.get(point)
+        if rules is None:
+            rules = self._rules_for(point)
+        if rules:
+            return None
+        self._calls.append(point)
+        entry = TraceEntry(point, self.clock.monotonic() - self._began_s, about)
+        self._entries.append(entry)
+        return entry
 
     def _rules_for(self, point: str) -> tuple[_Rule, ...]:
-        rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.point.fullmatch(point))
+        """The rules about `point`, which are always the same."""
+        rules = self._rules_at.get(point)
+        if rules is None:
+            rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.point.fullmatch(point))
         return rules
 
     def note(self, point: str, about: object, outcome: str) -> None:
@@ -188,14 +218,14 @@ class Ledger:
     def _inject(self, rule: _Rule, term: Term, point: str, at_s: float) -> Injection:
         rule.fired = True
         action = f"{'lost:' if term.lost else ''}{term.action}"
-        number, call_number = len(self.injections) + 1, self.reached[point]
+        number, call_number = len(self.injections) + 1, self._ruled_calls[point]
         injection = Injection(number, at_s, point, call_number, action, rule.text, term.action)
         self.injections.append(injection)
         return injection
 
     def _note(self, point: str, at_s: float, about: object, injection: Injection | None) -> TraceEntry:
-        entry = TraceEntry(len(self.trace) + 1, at_s, point, about, injection)
-        self.trace.append(entry)
+        entry = TraceEntry(point, at_s, about, injection)
+        self._entries.append(entry)
         return entry
 
     def answer(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import msgspec
+
 from faults.actions import Action
 
 __all__ = ["Injection", "TraceEntry", "answer_text"]
@@ -44,19 +46,19 @@ class Injection:
         return f"injection {self.number} at {self.at_s:.3f} s, call {self.call_number} of {self.point}: {self.action}"
 
 
-class TraceEntry:
-    """One call at one point: when it began, about what, what came of it, and what was injected."""
+class TraceEntry(msgspec.Struct, eq=False):
+    """One call at one point: when it began, in seconds, about what, what came of it, and what was injected.
 
-    __slots__ = ("_about", "at_s", "injection", "number", "outcome", "point")
+    `about` is shown as text, later, if at all; `number` is given out by who has the whole trace. One is made at every call of
+    a run, which is why it is of the kind that is made quickest.
+    """
 
-    def __init__(self, number: int, at_s: float, point: str, about: object, injection: Injection | None) -> None:
-        """Entry `number` at `at_s` seconds; `about` is shown as text, later, if at all."""
-        self.number = number
-        self.at_s = at_s
-        self.point = point
-        self._about = about
-        self.injection = injection
-        self.outcome = "unfinished"
+    point: str
+    at_s: float
+    about: object
+    injection: Injection | None = None
+    outcome: str = "unfinished"
+    number: int = 0
 
     @property
     def layer(self) -> str:
@@ -66,7 +68,7 @@ class TraceEntry:
     @property
     def arguments(self) -> str:
         """What the call was about, without payloads, paths and addresses."""
-        return _PATH.sub("<path>", _ADDRESS.sub("", str(self._about)))
+        return _PATH.sub("<path>", _ADDRESS.sub("", str(self.about)))
 
     def __str__(self) -> str:
         said = f"{self.number:>5} {self.at_s:>11.3f} {self.point:<28} {self.arguments} -> {self.outcome}"
@@ -79,12 +81,15 @@ def answer_text(answer: object) -> str:
     """What was answered, as far as it is no payload: truth values, native ids and amounts."""
     if answer is None:
         return "answered"
-    if isinstance(answer, bool):
+    if answer is True or answer is False:
         return "answered yes" if answer else "answered no"
     if isinstance(answer, str):
         return f"answered {answer}" if _NATIVE_ID.fullmatch(answer) else "answered text"
+    if isinstance(answer, _MANY):
+        return f"answered {len(answer)} items"
     if isinstance(answer, bytes):
         return f"answered {len(answer)} bytes"
-    if isinstance(answer, list | dict | tuple | frozenset | set):
-        return f"answered {len(answer)} items"
     return f"answered {answer}" if isinstance(answer, int) else f"answered {type(answer).__name__}"
+
+
+_MANY = (list, dict, tuple, frozenset, set)

@@ -27,7 +27,17 @@ class FaultyClock(Clock):
 
     def wait(self, seconds: float, waker: Waker | None = None) -> bool:
         """See `Clock.wait`; a jump or a suspend comes before the wait, and only the wall clock sees it."""
-        with self._ledger.reach("clock.tick", f"{seconds:.3f} s", lambda: {"seconds": seconds}) as reached:
+        about = f"{seconds:.3f} s"
+        entry = self._ledger.passing("clock.tick", about)
+        if entry is not None:
+            try:
+                woken = self._inner.wait(seconds, waker)
+            except BaseException as raised:
+                entry.outcome = f"raised {type(raised).__name__}"
+                raise
+            entry.outcome = "woken" if woken else "passed"
+            return woken
+        with self._ledger.reach("clock.tick", about, lambda: {"seconds": seconds}) as reached:
             if isinstance(reached.action, Jump | Suspend):
                 self._step(reached.action.seconds)
             woken = self._inner.wait(seconds, waker)

@@ -13,6 +13,7 @@ from backends.disk import READ_LIMIT, Disk, FileInfo, LockHandle, LockHeld, StrP
 from faults.actions import Action, NoSync, OsError, Torn
 from faults.errors import SimulatedDeath
 from faults.ledger import Ledger, Reached
+from faults.trace import answer_text
 
 __all__ = ["FaultyDisk", "file_kind"]
 
@@ -185,7 +186,28 @@ class FaultyDisk(Disk):
     ) -> _T:
         """Carry out `operation` on `path`, which is `proceed(*arguments)`, as planned; `partly` is what half of it is."""
         named = os.fspath(path)
-        with self._ledger.reach(_point(operation, named), "", lambda: {"path": named}) as reached:
+        point = _point(operation, named)
+        entry = self._ledger.passing(point)
+        if entry is None:
+            return self._planned(point, path, proceed, *arguments, partly=partly)
+        try:
+            answer = proceed(*arguments)
+        except BaseException as raised:
+            entry.outcome = f"raised {type(raised).__name__}"
+            raise
+        entry.outcome = answer_text(answer)
+        return answer
+
+    def _planned(
+        self,
+        point: str,
+        path: StrPath,
+        proceed: Callable[..., _T],
+        *arguments: Any,
+        partly: Callable[[Action, Reached], _T] | None,
+    ) -> _T:
+        """The same at a point that a rule is about."""
+        with self._ledger.reach(point, "", lambda: {"path": os.fspath(path)}) as reached:
             action = reached.action
             if action is None:
                 answer = proceed(*arguments)

@@ -6,13 +6,15 @@ import subprocess
 from collections.abc import Callable
 
 from backends.guard import Call
-from backends.operations import Operation
+from backends.operations import OPERATIONS, Operation
 from faults.actions import Action, Empty, Exit, Output, Truncate
 from faults.ledger import Ledger, Reached
 from faults.live import LivePoints
-from faults.trace import answer_text
+from faults.trace import TraceEntry, answer_text
 
 __all__ = ["MuxPoint"]
+
+_POINTS = {name: f"mux.{name}" for name in OPERATIONS}
 
 
 class MuxPoint:
@@ -25,19 +27,31 @@ class MuxPoint:
         """Reach the points of `live` as well, before each call."""
         self._ledger = ledger
         self._live = live
-        self._open: dict[int, Reached] = {}
+        self._open: dict[int, TraceEntry | None] = {}
         self._observes = False
 
     def around(self, call: Call, proceed: Callable[[], object]) -> object:
         """See `backends.guard.Hook.around`."""
         if self._live is not None:
             self._live.reach(call)
-        point = f"mux.{call.operation.name}"
+        point = _POINTS[call.operation.name]
+        entry = self._ledger.passing(point, call)
+        if entry is not None:
+            if self._observes:
+                # How it ended is noted by `finished`.
+                self._open[call.number] = entry
+                return proceed()
+            try:
+                answer = proceed()
+            except BaseException as raised:
+                entry.outcome = f"raised {type(raised).__name__}"
+                raise
+            entry.outcome = answer_text(answer)
+            return answer
         reached = self._ledger.reach(point, call, lambda: call.arguments)
         if self._observes:
-            self._open[call.number] = reached
+            self._open[call.number] = reached.entry
             if reached.injection is None:
-                # How it ended is noted by `finished`.
                 return proceed()
         with reached:
 
@@ -55,9 +69,9 @@ class MuxPoint:
     def finished(self, call: Call) -> None:
         """A `backends.guard.Observer`: note the outcome, also of calls that were refused before they were asked."""
         outcome = answer_text(call.answer) if call.error is None else f"{call.outcome} {type(call.error).__name__}"
-        reached = self._open.pop(call.number, None)
-        if reached is not None:
-            reached.ended(outcome)
+        entry = self._open.pop(call.number, None)
+        if entry is not None:
+            entry.outcome = outcome
         else:
             self._ledger.note(f"mux.{call.operation.name}", call, f"not asked, {outcome}")
 

@@ -109,3 +109,15 @@ def test_the_trace_shows_no_payload_no_path_and_no_address() -> None:
     assert "answered @2" in text
     for hidden in ("/home", "s3cr3t", "TOKEN", "99887766", "prompt", " at 0x"):
         assert hidden not in text
+
+
+def test_entries_are_numbered_on_from_where_somebody_looked_before() -> None:
+    """A trace that is looked at while it grows is numbered as one that is looked at in the end."""
+    setting = planned("version=1*pass")
+    setting.mux.version()
+    assert [entry.number for entry in setting.injector.trace] == [1]
+    setting.mux.version()
+    setting.mux.has_session(SESSION)
+
+    assert [entry.number for entry in setting.injector.trace] == [1, 2, 3]
+    assert list(setting.injector.reached.items()) == [("mux.version", 2), ("mux.has_session", 1)]
