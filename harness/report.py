@@ -140,7 +140,7 @@ class Report:
         return TaskReport(
             key=key,
             phase=str(task.phase),
-            attempts=sum(1 for attempt in task.attempts if attempt.counted),
+            attempts=task.attempts_used,
             outcomes=[str(attempt.outcome) for attempt in ended],
             reasons=[attempt.reason for attempt in ended],
             reason=task.reason,

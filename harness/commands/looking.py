@@ -199,7 +199,7 @@ def _state_document(state: RunState) -> dict[str, Any]:
             {
                 "key": task.key,
                 "phase": task.phase.value,
-                "attempts": sum(attempt.counted for attempt in task.attempts),
+                "attempts": task.attempts_used,
                 "outcomes": [None if one.outcome is None else one.outcome.value for one in task.attempts],
                 "reason": task.reason,
                 "summary": task.summary,

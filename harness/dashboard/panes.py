@@ -210,11 +210,10 @@ def _tasks(tasks: Iterable[TaskState], *, over: bool) -> Table:
     table.add_column(overflow="fold", ratio=1)
     for task in tasks:
         last = task.attempts[-1] if task.attempts else None
-        counted = sum(attempt.counted for attempt in task.attempts)
         said = task.reason or (last.reason if last is not None else "") or task.summary
         words = [literal(word) for word in (session_words(last, over=over), said) if word]
-        if counted > 1:
-            words.insert(0, f"attempt {counted}")
+        if task.attempts_used > 1:
+            words.insert(0, f"attempt {task.attempts_used}")
         name = Text(literal(task.key), style="bold")
         name.append(f"  {' - '.join(words)}" if words else "", "not bold")
         if last is not None and last.pending:

@@ -240,7 +240,7 @@ def task_table(tasks: Iterable[TaskState], *, over: bool = False) -> Table:
         table.add_row(
             Text(literal(task.key)),
             phase_text(task.phase, over=over),
-            Text(str(sum(attempt.counted for attempt in task.attempts))),
+            Text(str(task.attempts_used)),
             Text(session_words(last, over=over)),
             Text(literal(task.reason or (last.reason if last is not None else "") or task.summary)),
         )

@@ -373,7 +373,7 @@ class Engine:
             run_id=self.run_id,
             ending=ending,
             tasks=[
-                TaskSummary(task.key, task.phase, len(task.attempts), task.reason, task.summary) for task in state.tasks
+                TaskSummary(task.key, task.phase, task.attempts_used, task.reason, task.summary) for task in state.tasks
             ],
             teardown=None if state.teardown == TORN_DOWN and not self.windows.claimed else state.teardown,
             crash_record=ending.record if isinstance(ending, Crashed) else None,

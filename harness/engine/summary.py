@@ -12,7 +12,7 @@ __all__ = ["RunSummary", "TaskSummary"]
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:
-    """One task at the end of a run; `attempts` counts every launch."""
+    """One task at the end of a run; `attempts` is how many of the plan's `max_attempts` were used up."""
 
     key: str
     phase: TaskPhase

@@ -138,6 +138,14 @@ class TaskState(msgspec.Struct):
     not_before: float | None = None
     summary: str = ""
 
+    @property
+    def attempts_used(self) -> int:
+        """How many of the plan's `max_attempts` are used up, that at work included: what every display calls its attempts.
+
+        A launch that ended by no fault of its agent (refused, unreachable, stopped, put off by a limit) uses up none.
+        """
+        return sum(attempt.counted for attempt in self.attempts)
+
 
 class Driver(msgspec.Struct, frozen=True):
     """The process that drives the run."""

@@ -232,13 +232,13 @@ def test_a_finished_run_is_summed_up() -> None:
     written = decode_state(stage.world.disk.read(stage.run_dir / "state.json"))
     failed = written.task("b")
     assert written.ending == Finished(["b"])
-    assert len(failed.attempts) > 1
+    assert failed.attempts_used > 1
     assert report.summary == RunSummary(
         run_id=stage.run_dir.name,
         ending=Finished(["b"]),
         tasks=[
             TaskSummary("a", TaskPhase.DONE, 1, "", report.task("a").summary),
-            TaskSummary("b", TaskPhase.DEFERRED, len(failed.attempts), failed.reason),
+            TaskSummary("b", TaskPhase.DEFERRED, failed.attempts_used, failed.reason),
         ],
         teardown="torn-down",
     )

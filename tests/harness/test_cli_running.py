@@ -68,6 +68,18 @@ def test_as_json_there_is_one_document_and_the_progress_goes_elsewhere(seamrippe
     assert "session-started" in answer.stderr
 
 
+def test_everywhere_an_attempt_is_one_that_was_used_up(seamripper: CommandLine) -> None:
+    """A launch that a crash of the engine cut off is none: not in the summary, its JSON, the status or the list."""
+    crash = "engine.decide=2*pass->1*raise(RuntimeError)"
+    crashed = seamripper("run", plan(seamripper, works(5).then_completes()), "--run-id", "cut", "--faults", crash)
+    resumed = seamripper("resume", "cut", "--json")
+
+    (told,) = seamripper("status", "cut", "--json").document["run"]["state"]["tasks"]
+    (listed,) = [task for run in seamripper("list", "--json").document["runs"] for task in run["state"]["tasks"]]
+    assert (crashed.code, told["outcomes"]) == (70, ["stopped", "completed"])
+    assert [one["attempts"] for one in (*resumed.document["tasks"], told, listed)] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("agent", "gate", "code", "word"),
     [(dies(code=3), None, 1, "FINISHED: 1 deferred"), (SOON, "a word", 75, "PAUSED: a word is needed before 1-1")],
