@@ -5,6 +5,7 @@ Statuses and texts are those of tmux 3.3a. A command that is not here does not e
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -389,8 +390,11 @@ def _check(exchange: Exchange, where: str, words: Sequence[str]) -> None:
 def _if_shell(exchange: Exchange, flags: Flags) -> None:
     if "F" not in flags:
         raise Refused("if-shell runs no shell here: only -F")
-    session = exchange.server.sessions and find_window(exchange.server, flags.value("t")).session
-    place = exchange.place.at(session or None)
+    place = exchange.place.at(None)
+    with contextlib.suppress(Refused):
+        # What is not there makes formats empty, and refuses nothing.
+        window = find_window(exchange.server, flags.value("t"))
+        place = exchange.place.at(window.session, window)
     chosen = 1 if expand(flags.rest[0], place) not in ("", "0") else 2
     if chosen < len(flags.rest):
         lines = read_script(flags.rest[chosen])

@@ -75,7 +75,7 @@ _ROW = "row"
 PANES = "#{P:#{pane_id} #{pane_dead}/}"
 """For every pane of a window its id and whether its process is gone; the window's own process is in the oldest pane."""
 
-_PANE_FIELDS = ("window_id", "pane_id", "pane_dead", "pane_dead_status", "pane_dead_signal", "pane_pid", "pane_in_mode")
+_PANE_FIELDS = ("window_id", "pane_id", "pane_dead", "pane_dead_status", "pane_dead_signal", "pane_pid")
 
 _SETTINGS: tuple[Words, ...] = (
     ("start-server",),
@@ -119,7 +119,6 @@ class _Pane:
     status: str
     signal: str
     pid: str
-    in_mode: bool
     parked: str
 
     @property
@@ -163,6 +162,9 @@ class TmuxFamily(TerminalMultiplexer):
         self._records = ServerRecords(socket_path.parent / RECORD_NAME, self._disk, self._processes)
         self._client_version: str | None = None
         self._ours: ServerSeen | None = None
+        self._pid = 0
+        self._first_panes: dict[str, tuple[ServerSeen, str]] = {}
+        """The server of a window that was typed into, or made here, and the pane that it was made with."""
 
     @property
     def news(self) -> News | None:
@@ -368,8 +370,8 @@ class TmuxFamily(TerminalMultiplexer):
         for row in rows:
             if (window.startswith("@") and row[0] != window) or not _PANE.match(row[1]) or row[2] not in ("0", "1"):
                 raise TransportGarbled(f"panes of {window} were asked for, and something else was listed")
-        w, pane, dead, status, signal, pid, mode, stored = min(rows, key=lambda row: int(row[1][1:]))
-        return _Pane(w, pane, dead == "1", status, signal, pid, mode not in ("", "0"), stored)
+        w, pane, dead, status, signal, pid, stored = min(rows, key=lambda row: int(row[1][1:]))
+        return _Pane(w, pane, dead == "1", status, signal, pid, stored)
 
     def _change(
         self,
@@ -395,11 +397,12 @@ class TmuxFamily(TerminalMultiplexer):
         send: Callable[[Words], str],
         server: ServerSeen | None,
         otherwise: Sequence[Sequence[str]] = (),
+        pane: tuple[str, str] | None = None,
     ) -> str | None:
         """See `_change`; `None` where nothing was altered, because it came too late or to another server."""
         only = None if server is None else (server.pid, server.start_time)
         for _ in range(2):
-            text = send(fenced(*commands, deadline=self._fence(), server=only, otherwise=otherwise))
+            text = send(fenced(*commands, deadline=self._fence(), server=only, otherwise=otherwise, pane=pane))
             if text != NOT_READY:
                 break
         return None if text in (NOT_IN_TIME, NOT_READY) else text
@@ -414,15 +417,9 @@ class TmuxFamily(TerminalMultiplexer):
         self,
         *commands: Sequence[str],
         about: str | None = None,
-        before: Sequence[Sequence[str]] = (),
-        otherwise: Sequence[Sequence[str]] = (),
-        stdin: bytes = b"",
     ) -> None:
-        """Have our server, which has answered, run `commands` that alter something and write nothing.
-
-        `before` is run before the server looks at its clock.
-        """
-        if not self._carried_out(*commands, about=about, before=before, otherwise=otherwise, stdin=stdin):
+        """Have our server, which has answered, run `commands` that alter something and write nothing."""
+        if not self._carried_out(*commands, about=about):
             raise _came_too_late(commands)
 
     def _carried_out(
@@ -432,13 +429,18 @@ class TmuxFamily(TerminalMultiplexer):
         before: Sequence[Sequence[str]] = (),
         otherwise: Sequence[Sequence[str]] = (),
         stdin: bytes = b"",
+        pane: tuple[str, str] | None = None,
     ) -> bool:
-        """See `_silently`; false where nothing was altered, because it came too late or to another server than ours."""
+        """See `_silently`; false where nothing was altered, because it came too late or to another server than ours.
+
+        `before` is run before the server looks at its clock, `otherwise` in place of what was not altered; `pane` is the pane
+        that it is about, and the window in which its process has to run.
+        """
 
         def send(change: Words) -> str:
             return self._ask(*before, change, about=about, stdin=stdin, meaning=[*before, *commands])
 
-        text = self._unless_fenced(commands, send, self._ours, otherwise)
+        text = self._unless_fenced(commands, send, self._ours, otherwise, pane)
         if text:
             raise TransportGarbled(f"{commands[-1][0]} answered text where nothing was due")
         return text is not None
@@ -593,7 +595,7 @@ class TmuxFamily(TerminalMultiplexer):
     def _made(self, session: str, name: str, cwd: StrPath, env: Mapping[str, str], line: str) -> str:
         """The id of a new window that runs the shell line; the whole command travels on stdin."""
         target, about = self._session_of_ours(session)
-        made = ("new-window", "-d", "-P", "-F", f"{IDENTITY}\t#{{window_id}}", "-t", target)
+        made = ("new-window", "-d", "-P", "-F", f"{IDENTITY}\t#{{window_id}}\t#{{pane_id}}", "-t", target)
         where = ("-n", escape_format(name), "-c", escape_format(os.path.abspath(cwd)))
         variables = [word for key, value in env.items() for word in ("-e", f"{key}={value}")]
 
@@ -601,11 +603,13 @@ class TmuxFamily(TerminalMultiplexer):
             return self._ask(("source-file", "-"), about=about, stdin=script_line(change))
 
         new = (*made, *where, *variables, "--", line)
-        rows = _rows(self._change(new, send=send, server=self._ours), 1)
+        rows = _rows(self._change(new, send=send, server=self._ours), 2)
         self._confirm(_seen_in(rows))
-        if len(rows) != 1 or not _WINDOW.match(rows[0][3]):
+        window, pane = rows[0][3:]
+        if len(rows) != 1 or not _WINDOW.match(window) or not _PANE.match(pane):
             raise TransportGarbled("a window was asked for, and its id did not come back")
-        return rows[0][3]
+        self._first_panes[window] = (_seen_in(rows), pane)
+        return window
 
     def list_window_ids(self, session: str) -> list[str]:
         """See `TerminalMultiplexer.list_window_ids`."""
@@ -641,10 +645,13 @@ class TmuxFamily(TerminalMultiplexer):
     def kill_window(self, target: str) -> None:
         """See `TerminalMultiplexer.kill_window`."""
         try:
-            window = self._window_of_ours(target)
+            window = self._window(target)
+            if self._ours is None:
+                self._confirm(self._server_seen())
         except TargetMissing:
             return
-        self._end(lambda: self._silently(("kill-window", "-t", window), about=window), lambda: self._pane(window))
+        self._end(lambda: self._in_ours(("kill-window", "-t", window), about=window), lambda: self._pane(window))
+        self._first_panes.pop(window, None)
 
     def select_window(self, target: str) -> None:
         """See `TerminalMultiplexer.select_window`."""
@@ -684,20 +691,40 @@ class TmuxFamily(TerminalMultiplexer):
         """See `TerminalMultiplexer.send_text`; text and Enter are one command of one client, behind one fence.
 
         Goes to the pane that the window was made with, out of any mode a person may have put it in: copy mode lets the
-        text through and keeps the Enter.
+        text through and keeps the Enter. Which pane that is, is asked once; the server itself looks whether it is still in
+        that window and its process runs.
         """
+        server, known = self._first_panes.get(window_id, (None, ""))
+        if server is not None and server == self._ours and self._typed(known, window_id, text):
+            return
         pane = self._pane(window_id)
         if pane.dead:
             raise CommandRejected(f"the process of {pane.window_id} has ended: nothing was typed")
-        buffer = f"seamripper-{self._processes.me().pid}-{threading.get_ident()}"
-        commands: list[Words] = [("copy-mode", "-q", "-t", pane.pane_id)] if pane.in_mode else []
+        tried = server == self._ours and known == pane.pane_id
+        if tried or not self._typed(pane.pane_id, pane.window_id, text):
+            raise _came_too_late([("send-keys",)])
+        if self._ours is not None:
+            self._first_panes[pane.window_id] = (self._ours, pane.pane_id)
+
+    def _typed(self, pane: str, window: str, text: str) -> bool:
+        """Whether the text was typed into that pane of our server: only in time, and while its process runs in that window."""
+        self._pid = self._pid or self._processes.me().pid
+        buffer = f"seamripper-{self._pid}-{threading.get_ident()}"
+        commands: list[Words] = [("copy-mode", "-q", "-t", pane)]
         before, otherwise = [], []
         if text:
             before.append(("load-buffer", "-b", buffer, "-"))
-            commands.append(("paste-buffer", "-p", "-r", "-d", "-b", buffer, "-t", pane.pane_id))
+            commands.append(("paste-buffer", "-p", "-r", "-d", "-b", buffer, "-t", pane))
             otherwise.append(("delete-buffer", "-b", buffer))
-        commands.append(("send-keys", "-t", pane.pane_id, "Enter"))
-        self._silently(*commands, about=pane.pane_id, before=before, otherwise=otherwise, stdin=text.encode("utf-8"))
+        commands.append(("send-keys", "-t", pane, "Enter"))
+        return self._carried_out(
+            *commands,
+            about=pane,
+            before=before,
+            otherwise=otherwise,
+            stdin=text.encode("utf-8"),
+            pane=(pane, window),
+        )
 
     def window_pids(self, target: str) -> list[int]:
         """See `TerminalMultiplexer.window_pids`; the process that the window was made with, while it runs."""

@@ -92,28 +92,33 @@ def fenced(
     deadline: int,
     server: tuple[int, int] | None = None,
     otherwise: Sequence[Sequence[str]] = (),
+    pane: tuple[str, str] | None = None,
 ) -> Words:
     """One command that runs `commands` if the server comes to it before `deadline`, and runs nothing of them after that.
 
     `deadline` is in whole seconds since the epoch, by the server's clock; `server` is pid and start time of the one server
-    that may run them. Where they are not run `otherwise` is, and `NOT_IN_TIME` or `NOT_READY` is written; the status is 0
-    either way. In a server that was not told how to read its clock nothing is run (tmux-versions.md, section 4: the same from
-    3.0a to master).
+    that may run them, and `pane` a pane and the window in which its process has to run. Where they are not run `otherwise` is,
+    and `NOT_IN_TIME` or `NOT_READY` is written; the status is 0 either way. In a server that was not told how to read its
+    clock nothing is run (tmux-versions.md, section 4: the same from 3.0a to master).
     """
     late = f"{_LATE} ; {_script(otherwise)}" if otherwise else _LATE
-    return ("if-shell", "-F", _in_time(deadline, server), _script(commands), late)
+    there = () if pane is None else ("-t", pane[0])
+    return ("if-shell", "-F", *there, _condition(deadline, server, pane and pane[1]), _script(commands), late)
 
 
-@lru_cache(maxsize=16)
-def _in_time(deadline: int, server: tuple[int, int] | None) -> str:
-    """The format that is 1 before `deadline`, and in that server, and 0 otherwise.
+@lru_cache(maxsize=64)
+def _condition(deadline: int, server: tuple[int, int] | None, window: str | None) -> str:
+    """The format that is 1 before `deadline`, in that server, for a pane of that window whose process runs, and 0 otherwise.
 
     Texts are compared: `x` comes behind every digit, so that where there is no time the answer is no.
     """
     before = f"#{{<:#{{T:{NOW_OPTION}}}x,{deadline}}}"
-    if server is None:
-        return before
-    return f"#{{==:#{{pid}}/#{{start_time}}/{before},{server[0]}/{server[1]}/1}}"
+    told, due = before, "1"
+    if window is not None:
+        told, due = f"{told}/#{{window_id}}/#{{pane_dead}}", f"{due}/{window}/0"
+    if server is not None:
+        told, due = f"#{{pid}}/#{{start_time}}/{told}", f"{server[0]}/{server[1]}/{due}"
+    return before if told == before else f"#{{==:{told},{due}}}"
 
 
 def _script(commands: Iterable[Sequence[str]]) -> str:

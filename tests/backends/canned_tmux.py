@@ -40,7 +40,8 @@ def spoken(words: Sequence[str], stdin: bytes = b"") -> list[str]:
     found = script_of(stdin) if stdin and tuple(words[-2:]) == ("source-file", "-") else list(words)
     while "if-shell" in found:
         fence = found.index("if-shell")
-        found[fence : fence + 5] = script_of(found[fence + 3].encode())
+        condition = fence + (4 if found[fence + 2] == "-t" else 2)
+        found[fence : condition + 3] = script_of(found[condition + 1].encode())
     return found
 
 

@@ -401,17 +401,27 @@ def test_text_and_enter_are_one_command_of_one_client() -> None:
     mux.send_text("@1", "-hello;\n")
 
     argv, stdin, _ = transport.calls[-1]
-    assert verbs(argv[1:]) == ["load-buffer", "paste-buffer", "send-keys"]
+    assert verbs(argv[1:]) == ["load-buffer", "copy-mode", "paste-buffer", "send-keys"]
     assert stdin == b"-hello;\n"
     assert transport.said[-4:] == ["send-keys", "-t", "%1", "Enter"]
 
 
-def test_text_is_typed_past_copy_mode() -> None:
-    """A person who scrolls back has put the pane into a mode that eats the Enter: it is left first."""
-    mux, transport = canned(lambda argv, stdin: healthy(argv, stdin, pane_in_mode="1"))
+def test_which_pane_is_typed_into_is_asked_once() -> None:
+    """Not at all of a window that was made here; the server that is typed into looks whether it is still so."""
+    mux, transport = canned()
+    mux.new_window("run-1", "agent", "/", {}, "true")
+    made = len(transport.calls)
     mux.send_text("@1", "x")
+    other, asked = canned()
+    for _ in range(2):
+        other.send_text("@1", "x")
 
-    assert verbs(transport.calls[-1][0][1:]) == ["load-buffer", "copy-mode", "paste-buffer", "send-keys"]
+    assert len(transport.calls) == made + 1
+    assert [verbs(argv[1:])[0] for argv, _, _ in asked.calls] == ["list-panes", "load-buffer", "load-buffer"]
+    for argv, _, _ in (transport.calls[-1], asked.calls[-1]):
+        assert argv[argv.index("if-shell") :][1:4] == ("-F", "-t", "%1")
+        assert "#{window_id}/#{pane_dead}," in argv[argv.index("if-shell") + 4]
+        assert argv[argv.index("if-shell") + 4].endswith("/1/@1/0}")
 
 
 def test_nothing_is_typed_into_a_dead_window() -> None:

@@ -190,6 +190,26 @@ def test_text_reaches_the_windows_own_process_when_an_agent_splits_it(shared: Li
     shared.mux.kill_window(made)
 
 
+def test_text_does_not_follow_a_pane_out_of_its_window(shared: LiveServer) -> None:
+    """A person may move it elsewhere: then the oldest pane of those that are left is meant, and of a dead one it is told."""
+    made, received = recorder(shared, "moved")
+    left = shared.scratch / "left"
+    shared.mux.send_text(made, "x")
+    eventually(lambda: received.read_bytes() == b"x\r")
+    pane = shared.mux._ask(("display-message", "-p", "-t", made, "#{pane_id}")).strip()
+    shared.mux._ask(("split-window", "-d", "-t", made, f"head -n 1 >{left}"))
+    shared.mux._ask(("break-pane", "-d", "-s", pane))
+
+    shared.mux.send_text(made, "y")
+    eventually(lambda: left.read_bytes() == b"y\n")
+    assert ended(shared, made) == WindowExit(code=0)
+    with pytest.raises(CommandRejected, match="nothing was typed"):
+        shared.mux.send_text(made, "z")
+    assert received.read_bytes() == b"x\r"
+    shared.mux._ask(("kill-pane", "-t", pane))
+    shared.mux.kill_window(made)
+
+
 @pytest.mark.parametrize("text", ["a\x03b", "\x1b[A", "\r", "\x7f", "a\0b"])
 def test_control_bytes_are_refused_before_anything_is_typed(shared: LiveServer, text: str) -> None:
     """A Ctrl-C inside of a prompt would kill the agent."""
