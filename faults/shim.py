@@ -14,6 +14,7 @@ import os
 import py_compile
 import re
 import shlex
+import signal
 import socket
 import stat
 import sys
@@ -34,7 +35,7 @@ from faults.errors import FaultPlanError
 from faults.ledger import Ledger
 from faults.plan import FaultPlan
 from faults.rule import Fault
-from faults.shim_launcher import COMPILED, PASSED, launcher, passed_in
+from faults.shim_launcher import COMPILED, PASSED, SOURCE, launcher, passed_in
 from faults.spellings import UNKNOWN, meant, verbs_in
 from faults.trace import Injection
 from faults.verbs import TRANSPORT_VERBS
@@ -58,7 +59,6 @@ _ASK = "ask"
 _ANSWERED_S = 0.2
 _BEGUN_S = 3600.0
 """Seconds after which a shim has long had a socket, on the slowest host."""
-_CALL = Path(__file__).with_name("shim_call.py")
 _FAILED = "failed: "
 """How the last words of a call begin to which something else has happened than was planned (`faults.shim_call`)."""
 _LOOK_S = 1.0
@@ -188,6 +188,7 @@ class Shim:
         self._threads: list[threading.Thread] = []
         self._ready = False
         self._over = False
+        self._short = False
         self._unattended = 0
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.settimeout(_LOOK_S)
@@ -226,7 +227,7 @@ class Shim:
             # There from the beginning: where it is missing in the end, calls are.
             self._disk.write(self.directory / PASSED, b"")
             # Compiled once, and not at every call.
-            py_compile.compile(str(_CALL), str(self.directory / COMPILED), doraise=True)
+            py_compile.compile(str(SOURCE), str(self.directory / COMPILED), doraise=True)
             asks_of = None if self._heard else self._concerned()
             for name, real in self._real.items():
                 path = self.directory / name
@@ -271,12 +272,14 @@ class Shim:
             thread.join(max(0.0, end_s - self._clock.monotonic()))
         if any(thread.is_alive() for thread in self._threads):
             self.troubles.append(f"what came of every call was not known after {self._patience_s:g} seconds")
+        # Leaves a descriptor for what follows.
+        self._waking.close()
+        if self._short:
+            self._unattended += self._hang_up()
         if self._unattended:
             self.troubles.append(
                 f"{counted(self._unattended, 'call')} could not be attended to, and passed on uncounted"
             )
-        # Leaves a descriptor for what follows.
-        self._waking.close()
         if self._ready and (failed := self._try(self._count_passed, end_s)):
             self.troubles.append(f"calls that were passed on are not counted: {PASSED}: {failed.strerror}")
         # From here on anybody may remove it.
@@ -284,6 +287,19 @@ class Shim:
         if failed := self._try(self._remove, end_s):
             by_hand = f"rm -r {shlex.quote(str(self.directory))}"
             self.troubles.append(f"{self.directory} could not be removed: {failed.strerror}; `{by_hand}` does that")
+
+    def _hang_up(self) -> int:
+        """How many have asked and could not be listened to, for whom no descriptor was free until now."""
+        found = 0
+        self._listener.setblocking(False)
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                return found
+            with link, suppress(OSError):
+                link.settimeout(_ANSWERED_S)
+                found += bool(link.recv(1))
 
     def _remove_launcher(self, name: str) -> None:
         try:
@@ -323,7 +339,12 @@ class Shim:
 
     def _start(self, run: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, name="shim", daemon=True)
-        thread.start()
+        # Python hears of a signal in the main thread alone, which would not wake for one that another thread has got.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._threads.append(thread)
 
     def _listen(self) -> None:
@@ -335,6 +356,7 @@ class Shim:
                     return
                 if not isinstance(error, TimeoutError):
                     # No descriptor is free: who calls waits meanwhile.
+                    self._short = True
                     self._clock.sleep(0.05)
                 continue
             with self._lock:

@@ -1,6 +1,6 @@
 """One call of tmux under `seamripper shim`: asks what shall become of it, and does that.
 
-    python -I -S -X utf8 shim_call.py DIRECTORY REAL LOCALE NAME [ARGUMENT ...]
+    python -I -S -X utf8 -c ... DIRECTORY REAL LOCALE NAME [ARGUMENT ...]
 
 It is run in the place of a client, so it begins as fast as it can: it imports only what an interpreter has ready by itself.
 What nothing shall happen to is left to the real program: this process becomes it, with the same pid, terminal, pipes and

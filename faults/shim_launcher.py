@@ -12,12 +12,23 @@ from pathlib import Path
 
 from faults.spellings import UNKNOWN, VALUE_FLAGS, meant, spellings
 
-__all__ = ["COMPILED", "PASSED", "launcher", "passed_in"]
+__all__ = ["COMPILED", "PASSED", "SOURCE", "launcher", "passed_in"]
 
 PASSED = "passed"
 """The list of the calls that were passed on. That its user may execute it says that some could not be counted at all."""
 COMPILED = "call.pyc"
 """What is run to ask: `faults.shim_call`."""
+SOURCE = Path(__file__).with_name("shim_call.py")
+"""The same for whoever has begun to ask when the shim is over and its directory goes."""
+_BEGIN = f"""\
+import marshal, sys
+try:
+    with open(sys.argv[1] + "/{COMPILED}", "rb") as file:
+        code = marshal.loads(file.read()[16:])
+except OSError:
+    with open({str(SOURCE)!r}, "rb") as file:
+        code = compile(file.read(), "shim_call", "exec")
+exec(code, {{"__name__": "__main__"}})"""
 _VERSION = "VERSION"
 """What a launcher notes for the flag `-V`; as a word, `version` is no verb."""
 _END = "."
@@ -38,7 +49,7 @@ def launcher(directory: Path, name: str, real: str, concerned: list[str] | None,
     are called so that none of them is in anybody's environment.
     """
     where, program = shlex.quote(str(directory)), shlex.quote(real)
-    call = " ".join(map(shlex.quote, (interpreter, "-I", "-S", "-X", "utf8", str(directory / COMPILED))))
+    call = " ".join(map(shlex.quote, (interpreter, "-I", "-S", "-X", "utf8", "-c", _BEGIN)))
     # Whoever began before the shim's end and comes here after it is passed on.
     there = f"[ -f {shlex.quote(str(directory / COMPILED))} ]"
     ask = f'{there} && exec {call} {where} {program} "${{LC_CTYPE+x}}${{LC_CTYPE-}}" {name} "$@"'

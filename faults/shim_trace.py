@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from backends.clock import timestamp
 from faults.errors import FaultPlanError, shortened
 from faults.plan import FaultPlan
-from faults.shim import ShimCall, shim_plan
+from faults.shim import ShimCall, shim_catalog, shim_plan
 from faults.trace import Injection
 
 __all__ = ["Fired", "ShimTraceError", "again", "call_line", "fired", "first_line", "read_fired"]
@@ -127,7 +127,7 @@ def _fired_in(injection: object, number: int) -> Fired:
                 faults = shim_plan(f"{point}=1*{action}").faults
             except FaultPlanError as wrong:
                 raise ShimTraceError(f"line {number}: {shortened(str(wrong))}") from wrong
-            if len(faults) != 1 or len(faults[0].terms) != 1 or faults[0].point != point:
+            if len(faults) != 1 or len(faults[0].terms) != 1 or shim_catalog().matching(faults[0]) != (point,):
                 raise ShimTraceError(
                     f"line {number}: {shortened(f'{action!r} at {point!r}')} is not one action at one point"
                 )

@@ -303,6 +303,14 @@ class _Record:
         return not self._failed
 
 
+def _quoted(word: str) -> str:
+    """It as a word of a shell's line; where it is no text that can be shown, as bash, ksh and zsh read it."""
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\{byte:03o}" for byte in os.fsencode(word))
+    return f"$'{''.join(plain)}'"
+
+
 class _Told:
     """What is to be said when all is over."""
 
@@ -315,7 +323,8 @@ class _Told:
         self.troubles = made.troubles
         same = again(fired(self.injections)) if self.injections else plan
         seed = f" --seed {same.seed}" if same.seed else ""
-        self.replay = f"seamripper shim --plan {shlex.quote(str(same))}{seed} -- {shlex.join(self.command)}"
+        command = " ".join(map(_quoted, self.command))
+        self.replay = f"seamripper shim --plan {_quoted(str(same))}{seed} -- {command}"
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """The summary as text, each line with its style."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ class Stage:
         heard: Callable[[ShimCall], None] | None = None,
         disk: Disk | None = None,
         patience_s: float = PATIENCE_S,
+        interpreter: str = sys.executable,
     ) -> Shim:
         """A shim under that plan, before that program."""
         return Shim(
@@ -69,6 +71,7 @@ class Stage:
             die=lambda: self.deaths.append("died"),
             heard=heard or (self.heard.append if recorded else None),
             patience_s=patience_s,
+            interpreter=interpreter,
         )
 
     def start(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import stat
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import pytest
 from shim_stage import PATIENCE_S, Stage, stage
 
 from faults import FaultPlanError
-from faults.shim import Shim, shim_plan
+from faults.shim import Shim, ShimCall, shim_plan
 from faults.spellings import verbs_in
 
 ODD = (b"-S", b"/tmp/a b", b"has-session", b"", b"new\nline", b"foo\\;", b"\xff\xc3\xa9", b"$(touch x)", b"'\"*")
@@ -155,6 +157,16 @@ def test_a_call_that_comes_when_the_shim_is_over_is_the_real_one(play: Stage) ->
     assert play.calls == 1
 
 
+@pytest.mark.parametrize(("taken", "status"), [("shim/call.pyc", 7), ("shim", 4)])
+def test_a_call_that_has_begun_to_ask_when_the_shim_goes_is_not_lost(play: Stage, taken: str, status: int) -> None:
+    """It does what it is told, or is the real one where nobody is there any more."""
+    slow = play.directory / "python"
+    slow.write_text(f'#!/bin/sh\nrm -r {taken}\nexec {shlex.quote(sys.executable)} "$@"\n', "utf-8")
+    slow.chmod(0o700)
+    with play.shim('transport.has-session=1*exit(7, "")', interpreter=str(slow)) as shim:
+        assert play.call(shim, "has-session")[0] == status
+
+
 def test_the_program_dies_at_a_call(play: Stage) -> None:
     """Whoever runs it is told to end it, once the effect has happened."""
     with play.shim("transport.has-session=1*lost:die") as shim:
@@ -282,6 +294,21 @@ def test_a_shim_inside_of_a_shim_stands_before_it(play: Stage) -> None:
 
     assert statuses == [8, 4, 7]
     assert (inner.reached, outer.reached) == ({"transport.has-session": 3}, {"transport.has-session": 2})
+
+
+def test_signals_are_left_to_the_main_thread(play: Stage) -> None:
+    """One that another thread has got would not be handed on before the main thread wakes."""
+    masks: list[set[signal.Signals]] = []
+
+    def heard(call: ShimCall) -> None:
+        masks.append({*signal.Signals} & signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    ours = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with play.shim("", heard=heard) as shim:
+        play.call(shim, "ls")
+
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCONT} <= masks[0]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == ours
 
 
 def test_its_directory_is_private_and_goes(play: Stage) -> None:

@@ -6,11 +6,12 @@ import errno
 import os
 import resource
 import shlex
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import rmtree
 
@@ -56,7 +57,7 @@ def test_a_call_that_finds_no_room_to_be_noted_is_counted_all_the_same(play: Sta
 def test_whoever_may_write_no_files_is_served_and_counted(play: Stage, plan: str, ignored: str) -> None:
     """What the real program does with the limit is its own business."""
     quiet = play.directory / "quiet"
-    quiet.write_text("#!/bin/sh\ngrep SigIgn /proc/$$/status | tail -c 6\nexit 4\n", "utf-8")
+    quiet.write_text("#!/bin/sh\ngrep -s SigIgn /proc/$$/status | tail -c 6\nexit 4\n", "utf-8")
     quiet.chmod(0o700)
     limited = f'{ignored} ulimit -f 0; exec "$0" ls'
     bare = play.call(Path("/bin/sh"), "-c", limited, str(quiet))
@@ -197,16 +198,33 @@ def without_descriptors(directory: str) -> None:
         os.close(taken)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (taken, hard))
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
     sys.stdout.write(repr((shim.troubles, shim.directory.exists())))
 
 
-def test_a_shim_ends_where_no_descriptor_is_free(play: Stage) -> None:
-    """And leaves nothing."""
+@pytest.mark.parametrize("callers", [0, 3])
+def test_a_shim_ends_where_no_descriptor_is_free(play: Stage, callers: int) -> None:
+    """It leaves nothing, and says how many it could not listen to."""
     here = str(Path(__file__).parent)
     argv = [sys.executable, "-c", f"import {__name__} as this; this.without_descriptors({str(play.directory)!r})"]
     path = os.pathsep.join([here, *filter(None, sys.path)])
-    done = subprocess.run(
-        argv, env={**play.environment, "PYTHONPATH": path}, capture_output=True, timeout=PATIENCE_S, check=True
-    )
+    ends = subprocess.PIPE
+    with (
+        subprocess.Popen(argv, env={**play.environment, "PYTHONPATH": path}, stdin=ends, stdout=ends) as process,
+        ExitStack() as calling,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        for _ in range(callers):
+            asking = calling.enter_context(socket.socket(socket.AF_UNIX))
+            asking.connect(str(play.directory / "shim" / "ask"))
+            asking.sendall(b"4\n1\0ls")
+        try:
+            told, _ = process.communicate(b"go\n", PATIENCE_S)
+        finally:
+            process.kill()
 
-    assert done.stdout == b"([], False)"
+    due = [f"{callers} calls could not be attended to, and passed on uncounted"] if callers else []
+    assert told.decode() == repr((due, False))

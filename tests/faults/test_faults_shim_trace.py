@@ -89,6 +89,9 @@ def test_what_a_trace_tells_is_what_happened() -> None:
         (HEAD + saying("empty->1*die"), "line 2: .* is not one action"),
         (HEAD + saying("empty", point="transport.new-window=die;transport.list-keys"), "line 2: .* is not one action"),
         (HEAD + saying("2*empty"), "line 2: "),
+        (HEAD + saying("empty", point="transport.*"), "line 2: .* is not one action at one point"),
+        (HEAD + saying("empty", point="transport.new-w*"), "line 2: .* is not one action at one point"),
+        (HEAD + saying("empty", point='transport.new-window[argv="x"]'), "line 2: .* is not one action at one point"),
     ],
 )
 def test_what_is_no_trace_is_refused(data: bytes, why: str) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -116,6 +117,20 @@ def test_a_fault_is_told_with_a_line_that_repeats_it(desk: Desk, capfd: pytest.C
     assert "injection 1 at" in told.stderr
     assert "--plan 'transport.list-sessions=1*pass->1*exit(3, \"x\")' -- sh -c" in line
     assert [line for line in again.stderr.splitlines() if line.startswith("replay ")] == [line]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+def test_the_line_that_repeats_it_is_what_was_given_whatever_that_holds(desk: Desk) -> None:
+    """In words that a shell reads, without what would act on a terminal."""
+    odd = (b"\xff\xc3\xa9", b"new\nline", b"\x1b[31m", b"'\"\\$(x)`*", b"", b"it's\t\\")
+    told = desk("--plan", "", "--", "true", *map(os.fsdecode, odd))
+    (line,) = [line for line in told.stderr.splitlines() if line.startswith("replay ")]
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {line.removeprefix('replay ')}"], capture_output=True, check=True
+    )
+
+    assert line.isprintable()
+    assert words.stdout.split(b"\0")[:-1] == [b"seamripper", b"shim", b"--plan", b"", b"--", b"true", *odd]
 
 
 def test_a_record_is_replayed(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
@@ -357,9 +372,7 @@ class Interrupted(RealDisk):
         signal.raise_signal(signal.SIGTERM)
 
 
-TYPED = (
-    "trap 'echo int' INT; trap 'echo usr; exit' USR1; kill -INT $PPID; kill -USR1 $PPID; while :; do sleep 0.05; done"
-)
+TYPED = "trap 'echo int' INT; trap 'echo usr; exit' USR1; kill -INT $PPID; kill -USR1 $PPID; while kill -0 $PPID; do sleep 0.1; done"
 """Has the shim get two signals, of which the first one is delivered first."""
 
 
