@@ -372,7 +372,10 @@ class Interrupted(RealDisk):
         signal.raise_signal(signal.SIGTERM)
 
 
-TYPED = "trap 'echo int' INT; trap 'echo usr; exit' USR1; kill -INT $PPID; kill -USR1 $PPID; while kill -0 $PPID; do sleep 0.1; done"
+TYPED = """\
+trap 'echo int' INT; trap 'echo usr; exit' USR1; kill -INT $PPID; kill -USR1 $PPID
+while kill -0 $PPID; do sleep 0.05; done
+"""
 """Has the shim get two signals, of which the first one is delivered first."""
 
 
