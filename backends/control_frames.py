@@ -15,6 +15,7 @@ __all__ = ["Frame", "Framing", "Unreadable"]
 
 _GUARD = re.compile(rb"%(begin|end|error) (\d+) (\d+) (\d+)\Z")
 _BEGIN = b"%begin "
+_HEAD = re.compile(rb"%begin (\d+ \d+ \d+)\n")
 _EXIT = re.compile(rb"%exit(?: (.*))?\Z", re.DOTALL)
 _MOST_NOTICES = 10_000
 """Notifications that are kept for who asks for them; nobody may."""
@@ -97,11 +98,13 @@ class Framing:
             self._sought = (nonce, at if at >= 0 else max(0, len(held) - len(answer)))
             return None
         begins = held.rfind(b"\n", 0, at) + 1
-        begin, end = bytes(held[begins:at]), bytes(held[at + len(answer) : ends])
-        if not begin.startswith(_BEGIN) or not _GUARD.match(begin) or end != b"%end " + begin[len(_BEGIN) :]:
+        head = _HEAD.fullmatch(held, begins, at + 1)
+        if head is None or held[at + len(answer) : ends] != b"%end " + head[1]:
             raise Unreadable("a nonce came that is no answer")
         before = bytes(held[:begins])
         self._sought = (b"", 0)
+        # What is matched against cannot be cut.
+        del head
         del held[: ends + 1]
         self._look_outside()
         return before
@@ -123,22 +126,25 @@ class Framing:
         notices: list[bytes] = []
         at = 0
         while at < len(came):
-            end = came.index(b"\n", at)
-            line = came[at:end]
-            guard = _GUARD.match(line)
-            if guard is None or guard[1] != b"begin":
-                if guard is not None or not line.startswith(b"%"):
+            head = _HEAD.match(came, at)
+            if head is None:
+                end = came.index(b"\n", at)
+                line = came[at:end]
+                if _GUARD.match(line) or not line.startswith(b"%"):
                     raise Unreadable("text came that no command wrote")
                 notices.append(line)
                 at = end + 1
                 continue
-            name = line[len(_BEGIN) :] + b"\n"
-            done, failed = came.rfind(b"\n%end " + name, end), came.rfind(b"\n%error " + name, end)
+            begin = head.end()
+            ended, refused = b"\n%end " + head[1] + b"\n", b"\n%error " + head[1] + b"\n"
+            done = came.rfind(ended, begin - 1)
+            # Nothing comes behind an end that is the last of all.
+            failed = -1 if done >= 0 and done + len(ended) == len(came) else came.rfind(refused, begin - 1)
             last = max(done, failed)
             if last < 0:
                 raise Unreadable("a reply without its end came")
-            frames.append(Frame(done > failed, came[end + 1 : last + 1]))
-            at = last + (len(b"\n%end ") if done > failed else len(b"\n%error ")) + len(name)
+            frames.append(Frame(done > failed, came[begin : last + 1]))
+            at = last + len(ended if done > failed else refused)
         for notice in notices:
             self._outside(notice)
         return frames
