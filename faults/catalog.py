@@ -34,7 +34,7 @@ from faults.actions import (
 )
 from faults.errors import FaultPlanError, close_name, nearest_name, shortened
 from faults.exceptions import EXCEPTIONS, HOSTILE
-from faults.rule import Fault, Places, Term, glob_pattern
+from faults.rule import Fault, Places, Term, glob_pattern, is_literal
 from faults.verbs import TRANSPORT_VERBS
 
 __all__ = [
@@ -134,15 +134,21 @@ class PointCatalog:
             "live": tuple(live_events),
         }
         self._points = {layer: tuple(f"{layer}.{name}" for name in names[layer]) for layer in LAYERS}
+        here = (point for layer in LAYERS if layer in self.supports for point in self._points[layer])
+        # A dictionary keeps the order that it was made in.
+        self._here = dict.fromkeys(here)
 
     def points(self) -> tuple[str, ...]:
         """Every point that can be reached here, layer by layer."""
-        return tuple(point for layer in LAYERS if layer in self.supports for point in self._points[layer])
+        return tuple(self._here)
 
     def matching(self, fault: Fault) -> tuple[str, ...]:
         """The points that `fault` is about; the engine's steps only as far as they are known."""
-        pattern = glob_pattern(fault.full_point)
-        return tuple(point for point in self.points() if pattern.fullmatch(point))
+        full = fault.full_point
+        if is_literal(full):
+            return (full,) if full in self._here else ()
+        pattern = glob_pattern(full)
+        return tuple(point for point in self._here if pattern.fullmatch(point))
 
     def actions_at(self, point: str) -> frozenset[type[Action]]:
         """What can happen at `point`."""
@@ -163,6 +169,8 @@ class PointCatalog:
 
     def knowing(self, exceptions: Mapping[str, Callable[[], BaseException]]) -> PointCatalog:
         """The same catalog with further exceptions."""
+        if not exceptions:
+            return self
         more = copy.copy(self)
         more._exceptions = {**self._exceptions, **exceptions}
         return more

@@ -22,7 +22,7 @@ from faults.actions import Action, Delay, Die, Hang, OsError, Pass, Raise, Timeo
 from faults.catalog import PointCatalog
 from faults.errors import SimulatedDeath
 from faults.plan import FaultPlan
-from faults.rule import Fault, Term, glob_pattern
+from faults.rule import Fault, Term, glob_pattern, is_literal
 from faults.trace import Injection, TraceEntry, answer_text
 
 __all__ = ["Ledger", "Reached"]
@@ -37,7 +37,7 @@ class _Rule:
     def __init__(self, fault: Fault, index: int, seed: int) -> None:
         self.fault = fault
         self.text = str(fault)
-        self.point = glob_pattern(fault.full_point)
+        self._point = None if is_literal(fault.full_point) else glob_pattern(fault.full_point)
         self.fired = False
         self._where = {name: glob_pattern(glob) for name, glob in fault.where.items()}
         # Seeded by text, so that the dice do not depend on the interpreter's hash seed.
@@ -45,6 +45,10 @@ class _Rule:
         self._term = 0
         self._calls = 0
         self._only_passes = all(isinstance(term.action, Pass) for term in fault.terms)
+
+    def is_about(self, point: str) -> bool:
+        """Whether calls at `point` may be what the fault is about."""
+        return point == self.fault.full_point if self._point is None else self._point.fullmatch(point) is not None
 
     def _matches(self, arguments: Arguments) -> bool:
         given = arguments()
@@ -203,7 +207,7 @@ class Ledger:
         """The rules about `point`, which are always the same."""
         rules = self._rules_at.get(point)
         if rules is None:
-            rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.point.fullmatch(point))
+            rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.is_about(point))
         return rules
 
     def note(self, point: str, about: object, outcome: str) -> None:

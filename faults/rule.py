@@ -11,7 +11,7 @@ from faults.actions import Action, string_text, whole_text
 from faults.errors import FaultPlanError
 from faults.triggers import Always, Trigger
 
-__all__ = ["BARE_GLOB", "Fault", "Places", "Term", "glob_pattern"]
+__all__ = ["BARE_GLOB", "Fault", "Places", "Term", "glob_pattern", "is_literal"]
 
 POINT = re.compile(r"[A-Za-z0-9_.:*?-]+")
 """What a point may be written with."""
@@ -90,6 +90,11 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
     """What `glob` matches, wholly: `*` is any text, `?` any one character, everything else itself."""
     wild = {"*": ".*", "?": "."}
     return re.compile("".join(wild.get(character) or re.escape(character) for character in glob), re.DOTALL)
+
+
+def is_literal(glob: str) -> bool:
+    """Whether `glob` matches nothing but itself."""
+    return "*" not in glob and "?" not in glob
 
 
 def _glob_text(glob: str) -> str:

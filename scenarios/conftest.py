@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from backends.entropy import SystemEntropy
@@ -10,6 +12,17 @@ from harness.plugin.selection import selected
 
 SEED = 20261122
 """Where searches by chance begin that are a part of every run of the scenarios, so that they find the same each time."""
+
+
+_MANY = 20_000
+"""New objects after which garbage is looked for: those of some twenty runs. The interpreter's own number is reached in each."""
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: it is no garbage, and is not gone through as often as a run leaves some."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_MANY, *gc.get_threshold()[1:])
 
 
 @pytest.fixture
