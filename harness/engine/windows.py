@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from backends.base import StrPath, TerminalMultiplexer
-from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError
+from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError, TransportUnavailable
 from backends.guard import Call
 from backends.operations import ServerIdentity, WindowExit
 
@@ -201,12 +201,16 @@ class Windows:
     def _require(self, window: Window) -> None:
         """Let the id of that window be used: raises `TargetMissing` if it is proven to mean another one by now.
 
-        Raises what the question raises who answers. None is asked about an earlier era, nor where nobody told who had the
-        session.
+        Raises what the questions raise, and `TransportUnavailable` where another server answers while ours may live. None is
+        asked about an earlier era, nor where nobody told who had the session.
         """
         had = self._servers.get(self._era)
-        if window.era != self._era or (had is not None and self.multiplexer.server_identity() != had):
-            raise TargetMissing(f"window {window.id} is gone: its session was on another server")
+        if window.era == self._era:
+            if had is None or (seen := self.multiplexer.server_identity()) == had:
+                return
+            if seen is not None and self.multiplexer.has_session(self.session):
+                raise TransportUnavailable(f"another server answers (pid {seen.pid}) than the one that has the session")
+        raise TargetMissing(f"window {window.id} is gone: its session was on another server")
 
     def _make_session(self) -> None:
         before = self.claimed, self._lost

@@ -8,8 +8,16 @@ import pytest
 from engine_setting import RUN, foreign_session, windows_of
 
 from backends.clock import VirtualClock
-from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError, TransportTimeout
+from backends.errors import (
+    CommandRejected,
+    MultiplexerError,
+    TargetMissing,
+    TransportError,
+    TransportTimeout,
+    TransportUnavailable,
+)
 from backends.fake import FakeMultiplexer
+from backends.operations import ServerIdentity
 from faults import FaultPlan, Injector
 from harness.engine.windows import (
     NOWHERE,
@@ -270,6 +278,42 @@ def test_nothing_is_done_to_a_window_of_the_next_server_that_has_the_id_of_ours(
     assert used(windows, window) == [TargetMissing, TargetMissing, None, None]
     assert fake.server.windows[window.id].log is None
     assert fake.show_window_option(window.id, TOKEN_OPTION) == ""
+
+
+class Elsewhere(FakeMultiplexer):
+    """Another server answers to who it is, and whether ours still has its session is told by `told`."""
+
+    other = False
+    told: bool | MultiplexerError = True
+
+    def server_identity(self) -> ServerIdentity | None:
+        """See `TerminalMultiplexer.server_identity`."""
+        return ServerIdentity(4711, 0) if self.other else super().server_identity()
+
+    def has_session(self, name: str) -> bool:
+        """See `TerminalMultiplexer.has_session`."""
+        if isinstance(self.told, MultiplexerError):
+            raise self.told
+        return self.told if self.other else super().has_session(name)
+
+
+@pytest.mark.parametrize(
+    ("told", "raised"),
+    [(True, TransportUnavailable), (TransportTimeout("silent"), TransportTimeout), (False, TargetMissing)],
+    ids=["there", "silent", "gone"],
+)
+def test_another_server_that_answers_is_no_proof_that_ours_is_gone(
+    told: bool | MultiplexerError, raised: type[MultiplexerError]
+) -> None:
+    """Nothing is done either way; what became of the window is known only once its session is proven absent."""
+    multiplexer = Elsewhere(clock=VirtualClock())
+    windows = windows_of(multiplexer)
+    windows.ensure_session()
+    window = windows.open("w", "/sim", {}, "sleep 100")
+    multiplexer.other, multiplexer.told = True, told
+
+    assert used(windows, window) == [raised, raised, None, None]
+    assert window.id in multiplexer.server.windows
 
 
 @pytest.mark.parametrize("how", ["made", "lost", "renamed"])
