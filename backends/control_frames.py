@@ -90,6 +90,8 @@ class Framing:
     def _up_to(self, nonce: bytes) -> bytes | None:
         """Take away what came before the answer `nonce`, and it; `None` while it is not there."""
         held, answer = self._held, b"\n" + nonce + b"\n"
+        if not held:
+            return None
         sought, start = self._sought
         at = held.find(answer, start if sought == nonce else 0)
         ends = held.find(b"\n", at + len(answer)) if at >= 0 else -1

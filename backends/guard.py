@@ -86,7 +86,9 @@ class Call:
     @property
     def arguments(self) -> dict[str, object]:
         """The call's arguments by parameter name; omitted ones are absent."""
-        return {**dict(zip(self._parameters, self._args, strict=False)), **self._kwargs}
+        arguments: dict[str, object] = dict(zip(self._parameters, self._args, strict=False))
+        arguments.update(self._kwargs)
+        return arguments
 
     @property
     def target(self) -> str | None:
@@ -163,7 +165,7 @@ class Seam:
 
     def remaining_s(self) -> float:
         """What is left of the deadline of the call that this thread is inside of; never negative."""
-        call = self.current
+        call = self._inside.call
         if call is None:
             return PROBE_TIMEOUT_S if self.call_timeout_s is None else self.call_timeout_s
         return max(0.0, call.started_s + call.deadline_s - self.clock.monotonic())
