@@ -15,12 +15,13 @@ import os
 import re
 import subprocess
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from backends.clock import Clock, SystemClock, Waker
-from backends.control_client import KEEPER, Client, Deadline, Lost, completed
+from backends.control_client import KEEPER, Client, Deadline, Lost, begin_anew, completed
 from backends.entropy import Entropy, SystemEntropy
 from backends.processes import Completed
 from backends.tmux_version import parse_version
@@ -54,6 +55,8 @@ _CONNECT_S = 2.0
 """Seconds that a client is given to be attached; 10 ms when measured."""
 _CLOSE_S = 1.0
 """Seconds that the thread which asks is waited for before its client is ended."""
+_LOOK_S = 1.0
+"""Seconds that a caller whose own question was answered waits for the answer to whether anybody needs the server."""
 _TRIES = 3
 """How often in a row connecting may fail before calls go by process for good."""
 _SESSIONS = b'list-sessions -F "#{session_name}"\n'
@@ -165,6 +168,7 @@ class ControlTransport:
         self._failed = 0
         self.told = _Told()
         """Set while a notification has come that `notices` has not handed out, and when the connection came or went."""
+        _transports.add(self)
 
     @property
     def connected(self) -> bool:
@@ -199,9 +203,9 @@ class ControlTransport:
                 return None
             try:
                 answer = client.ask(tuple(argv), request.line, Deadline(self._clock, end))
-            except Lost:
+            except Lost as lost:
                 self._drop()
-                return None if request.asks_only else Completed(tuple(argv), 1, b"", b"lost server\n")
+                return None if request.asks_only or lost.unread else Completed(tuple(argv), 1, b"", b"lost server\n")
             except (subprocess.TimeoutExpired, InterruptedError) as given_up:
                 if client.broken:
                     self._drop()
@@ -266,6 +270,8 @@ class ControlTransport:
                 raise
             if client.broken:
                 self._drop()
+            elif self._client is client and client.framing.sessions_changed and not client.silent:
+                self._look_around(client, end)
             return outcomes
         finally:
             noticed = client is not None and client.framing.noticed
@@ -276,13 +282,17 @@ class ControlTransport:
     def _look_around(self, client: Client, end: float) -> None:
         """Let go of a server in which there is nothing but keepers: it ends with them."""
         client.framing.sessions_changed = False
+        deadline = Deadline(self._clock, min(end, self._clock.monotonic() + _LOOK_S))
         try:
-            found = client.ask((), _SESSIONS, Deadline(self._clock, end))
+            found = client.ask((), _SESSIONS, deadline)
         except (Lost, subprocess.TimeoutExpired, InterruptedError):
+            found = None
+        if client.broken:
+            self._drop()
+        elif found is None or found.status:
             # The next one who asks is told.
             client.framing.sessions_changed = True
-            return
-        if all(name.startswith(KEEPER.encode()) for name in found.stdout.splitlines()):
+        elif all(name.startswith(KEEPER.encode()) for name in found.stdout.splitlines()):
             self._let_go()
 
     def _connect(self, prefix: tuple[str, ...], end: float) -> None:
@@ -306,7 +316,7 @@ class ControlTransport:
             return
         except (OSError, Lost, subprocess.TimeoutExpired) as failure:
             self._failed += 1
-            self.why = self._too_old(prefix[0])
+            self.why = self._too_old(prefix[0], end)
             if self._failed >= _TRIES and not self.why:
                 self.why = f"connecting failed {self._failed} times: {failure}"
         else:
@@ -314,10 +324,13 @@ class ControlTransport:
             self._failed = 0
             self.told.now_from(self._client)
 
-    def _too_old(self, binary: str) -> str:
-        """Why no client of that tmux can be connected, if its version is why."""
+    def _too_old(self, binary: str, end: float) -> str:
+        """Why no client of that tmux can be connected, if its version is why, and there is time to ask."""
+        left = end - self._clock.monotonic()
+        if left <= 0:
+            return ""
         try:
-            said = self._plain.run((binary, "-V"), timeout_s=_CONNECT_S).stdout.decode("utf-8", "replace")
+            said = self._plain.run((binary, "-V"), timeout_s=left).stdout.decode("utf-8", "replace")
         except (OSError, subprocess.SubprocessError):
             return ""
         return too_old(said)
@@ -359,6 +372,17 @@ class ControlTransport:
             self._turn.release()
         return [line.decode("utf-8", "backslashreplace") for line in came]
 
+    def begin_anew(self) -> None:
+        """For a process that was forked from the one that asked until now: that one keeps the client."""
+        self._turn = threading.Lock()
+        self._waker = Waker()
+        client, self._client = self._client, None
+        self._answers = 0
+        self.told = _Told()
+        if client is not None:
+            self.epoch += 1
+            client.forget()
+
     def abandon(self) -> None:
         """See `Transport.abandon`; may be called from a signal handler."""
         self._waker.wake()
@@ -380,6 +404,19 @@ class ControlTransport:
             finally:
                 self._turn.release()
         disconnect(self._plain)
+
+
+_transports: weakref.WeakSet[ControlTransport] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    begin_anew()
+    for transport in list(_transports):
+        transport.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class _Told(Waker):

@@ -26,15 +26,13 @@ from backends.entropy import Entropy
 from backends.running import OUTPUT_LIMIT, Completed
 from backends.words import script_line
 
-__all__ = ["KEEPER", "Client", "Deadline", "Lost", "completed"]
+__all__ = ["KEEPER", "Client", "Deadline", "Lost", "begin_anew", "completed"]
 
 KEEPER = "_seamripper-"
 """What the name of a keeper session begins with; names of sessions of the seam begin with a letter or digit."""
 
 _CLOSE_S = 1.0
 """Seconds that a client is given to end once its session was ended; it took under 10 ms when measured."""
-_SPAWN_S = 5.0
-"""Seconds that starting a process may take; without a limit a thread that died would be waited for."""
 _CHUNK = 1 << 16
 _SCRIPT = 'exec "$@" "exec tail --pid=$$ -s 0.5 -f /dev/null" ";" set-option -w -t "=$0:" remain-on-exit off'
 """Becomes the client, which ends with the driver; what runs in the keeper's window, and so the keeper, ends with the client.
@@ -45,7 +43,9 @@ _LONGEST_POLL_MS = 2**31 - 1
 
 
 class Lost(Exception):
-    """The client has ended, or what it writes cannot be read."""
+    """The client has ended, or what it writes cannot be read; `unread` where nothing of what was asked has been read."""
+
+    unread = False
 
 
 class Deadline:
@@ -74,34 +74,46 @@ class _Nursery:
         self._beginning = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def start(self, make: Callable[[], _Process]) -> _Process:
-        """What `make` makes, or what it raises."""
+    def start(self, make: Callable[[], _Process], seconds: float) -> _Process:
+        """What `make` makes, or the `OSError` that it raises; `Lost` where that takes longer, or cannot be begun."""
         with self._beginning:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="tmux clients", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="tmux clients", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise Lost(str(error)) from error
+                self._thread = thread
         answer: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._orders.put((make, answer))
         try:
-            came = answer.get(timeout=_SPAWN_S)
+            came = answer.get(timeout=seconds)
         except queue.Empty:
             raise Lost("the client could not be started in time") from None
+        if isinstance(came, _Process):
+            return came
         if isinstance(came, OSError):
             raise came
-        assert isinstance(came, _Process)
-        return came
+        raise Lost(f"the client could not be started: {came!r}")
 
     def _work(self) -> None:
         while True:
             make, answer = self._orders.get()
             try:
                 answer.put(make())
-            except OSError as error:
+            except (OSError, RuntimeError, ValueError, MemoryError) as error:
+                # With this thread every client would end.
                 answer.put(error)
             del make, answer
 
 
 _nursery = _Nursery()
+
+
+def begin_anew() -> None:
+    """For a process that was forked: the thread that starts clients is not there, and its lock may be held for ever."""
+    global _nursery
+    _nursery = _Nursery()
 
 
 class _Process:
@@ -132,7 +144,18 @@ class _Process:
         assert process.stdout is not None
         self.taken, self.given, self.out = taken, given, process.stdout.fileno()
         os.set_blocking(self.out, False)
+        self._process = process
         self.end = weakref.finalize(self, _end, process, (taken, given))
+
+    def forget(self) -> None:
+        """Let go of this side's ends, and leave the process to whoever else has them."""
+        self.end.detach()
+        # Nobody here is to wait for it.
+        self._process.returncode = 0
+        for end in (self.taken, self.given):
+            end.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def _end(process: subprocess.Popen[bytes], ends: Iterable[socket.socket]) -> None:
@@ -185,7 +208,7 @@ class Client:
         self._keeper = f"{KEEPER}{name}"
         made = ("new-session", "-s", self._keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
         argv = ("setpriv", "--pdeathsig", "KILL", "/bin/sh", "-c", _SCRIPT, self._keeper, *prefix, "-N", "-C", *made)
-        self._process = _nursery.start(lambda: _Process(argv, environment))
+        self._process = _nursery.start(lambda: _Process(argv, environment), left())
         self._poll = select.poll()
         self._poll.register(self._process.out, select.POLLIN)
         self._poll.register(waker.fileno(), select.POLLIN)
@@ -202,15 +225,22 @@ class Client:
 
         Raises `Lost`, `subprocess.TimeoutExpired`, and `InterruptedError` when the waker is set first.
         """
+        if self._waker.is_set():
+            raise InterruptedError("given up by the caller")
+        left()
         nonce = self._token().encode()
         request = line + b'display-message -p "' + nonce + b'"\n'
         self.silent = True
-        sent = self._write(request)
+        sent = 0
         try:
+            sent = self._write(request)
             while (frames := self._answered(nonce)) is None:
                 sent += self._go_on(request, sent, left)
         except (subprocess.TimeoutExpired, InterruptedError):
             self._take_back([request], [nonce], sent)
+            raise
+        except Lost as lost:
+            lost.unread = self._take(sent) == sent
             raise
         self.silent = False
         return completed(argv, frames)
@@ -317,11 +347,7 @@ class Client:
 
         `nonces` are those of the last of `requests`, which were not answered.
         """
-        taken = 0
-        with contextlib.suppress(BlockingIOError):
-            while data := self._process.taken.recv(_CHUNK, socket.MSG_DONTWAIT):
-                taken += len(data)
-        read, end = sent - taken, 0
+        read, end = sent - self._take(sent), 0
         answered = len(requests) - len(nonces)
         for number, request in enumerate(requests):
             begin, end = end, end + len(request)
@@ -330,19 +356,35 @@ class Client:
             elif begin < read < end:
                 self.broken = True
 
+    def _take(self, sent: int) -> int:
+        """Read away what the server has not read of what was sent; how many bytes that were.
+
+        At one go: were it done by parts, the server might read what stands between two of them, for a command.
+        """
+        try:
+            return len(self._process.taken.recv(sent, socket.MSG_DONTWAIT)) if sent else 0
+        except BlockingIOError:
+            return 0
+
+    def forget(self) -> None:
+        """Let go of a client that is another process's, which this one was forked from, and leave it to that."""
+        self._process.forget()
+
     def kill(self) -> None:
         """End the client at once; its keeper session ends within a second."""
         self._process.end()
 
     def close(self) -> None:
-        """End the keeper session, and with it the client; a server that does not answer is not waited for."""
+        """End the keeper session, and with it the client; a server that does not answer is not waited for for long.
+
+        Nor is any once the waker is set.
+        """
         if not self.silent:
             clock = SystemClock()
             end = clock.monotonic() + _CLOSE_S
-            self._poll.unregister(self._waker.fileno())
             with contextlib.suppress(Lost):
                 self._write(script_line(("kill-session", "-t", f"={self._keeper}:")))
-                while (left := end - clock.monotonic()) > 0:
+                while (left := end - clock.monotonic()) > 0 and not self._waker.is_set():
                     if self._wait(left):
                         self._read()
         self.kill()

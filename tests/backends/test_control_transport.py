@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from backends import control_client
 from backends.clock import SystemClock
 from backends.control import ControlTransport, spoken
 from backends.processes import Completed
@@ -234,6 +237,91 @@ def test_a_client_that_is_ending_keeps_nobody_waiting(stage: Stage) -> None:
 
     with pytest.raises(subprocess.TimeoutExpired):
         stage.ask("in vain", timeout_s=0.5)
+
+
+@needs_setpriv
+def test_what_was_not_read_is_taken_back_at_one_go(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two looks the other side could read what stands in the middle, and take that for a command."""
+    stage.plays("answer", "block")
+    taken = []
+    received = socket.socket.recv
+
+    def recv(end: socket.socket, size: int, flags: int = 0) -> bytes:
+        data = received(end, size, flags)
+        taken.append(len(data))
+        return data
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        stage.ask("read, and never answered", timeout_s=0.5)
+    monkeypatch.setattr(socket.socket, "recv", recv)
+    with pytest.raises(subprocess.TimeoutExpired):
+        stage.ask("x" * 150_000, timeout_s=0.5)
+
+    assert len(taken) == 1
+    assert taken[0] > 150_000
+
+
+@needs_setpriv
+def test_what_is_given_up_before_it_is_asked_is_never_asked(stage: Stage) -> None:
+    """Whoever is told that it could not be asked must be able to rely on that."""
+    transport = stage.plays("answer")
+    transport.abandon()
+    with pytest.raises(InterruptedError):
+        stage.ask("b", verb="kill-window")
+    transport.take_up()
+    with pytest.raises(subprocess.TimeoutExpired):
+        stage.ask("b", timeout_s=0, verb="kill-window")
+
+    assert stage.ask("c") == '"list-windows" "-t" "c"'
+
+
+@needs_setpriv
+def test_a_change_that_an_ended_client_has_not_read_is_made_by_a_process(stage: Stage) -> None:
+    """It is known that it was not made; one of which the client has read anything is unknown."""
+    transport = stage.plays("answer", "leave")
+    before = transport.connected
+    assert stage.ask("a", verb="select-window") == '"select-window" "-t" "a"'
+
+    assert stage.ask("b", verb="kill-window") == "by process"
+    assert before
+
+
+@needs_setpriv
+def test_a_process_that_was_forked_leaves_the_client_to_its_parent(stage: Stage) -> None:
+    """It asks by processes; the parent goes on as before, also once the child has ended."""
+    transport = stage.plays("answer")
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(write_end, f"{transport.connected} {stage.ask('in the child')}".encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as said:
+        told = said.read()
+    os.waitpid(child, 0)
+
+    assert told == b"False by process"
+    assert stage.ask("b") == '"list-windows" "-t" "b"'
+    assert transport.epoch == 1
+
+
+@needs_setpriv
+def test_a_host_that_has_no_thread_to_spare_is_asked_by_process(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question was answered already; a client is no more than a better way to ask the next ones."""
+
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    control_client.begin_anew()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        transport = stage.plays("answer")
+    assert not transport.connected
+
+    assert stage.ask("a") == "by process"
+    assert transport.connected
 
 
 @needs_setpriv
