@@ -57,6 +57,7 @@ class Agents:
         self.agent_fault = agent_fault
         self.ledger: list[dict[str, Any]] = []
         self.agents: list[SimulatedAgent] = []
+        self._of_task: dict[str | None, list[SimulatedAgent]] = {}
 
     def __call__(self, process: FakeProcess) -> SimulatedAgent | None:
         """The program for `process` if it is a scripted agent."""
@@ -64,13 +65,16 @@ class Agents:
             return None
         agent = SimulatedAgent(process, self)
         self.agents.append(agent)
+        self._of_task.setdefault(agent.task, []).append(agent)
         return agent
 
     def enter(self, agent: SimulatedAgent, note: Note) -> None:
         """Write to the ledger; at the start, find out whether another agent is at work on the same task."""
         process = agent.process
         notes = [note]
-        if note.what == "start" and any(other.at_work_with(agent) for other in self.agents):
+        if note.what == "start" and any(
+            other is not agent and other.process.alive for other in self._of_task[agent.task]
+        ):
             notes.append(Note("overlap"))
         wall = process.clock.wall()
         self.ledger += [ledger_record(n, process.env, at=wall, pid=process.pid) for n in notes]
@@ -111,10 +115,10 @@ class SimulatedAgent:
         self._perform(said)
         self._advance(next if not caught else lambda flow: flow.throw(Signalled(caught[0])))
 
-    def at_work_with(self, other: SimulatedAgent) -> bool:
-        """Whether this one lives and works on the task of `other`."""
-        task = other.process.env.get("SEAMRIPPER_TASK")
-        return self is not other and self.process.alive and self.process.env.get("SEAMRIPPER_TASK") == task
+    @property
+    def task(self) -> str | None:
+        """The task that it was started for."""
+        return self.process.env.get("SEAMRIPPER_TASK")
 
     def start(self) -> None:
         """See `Program`."""

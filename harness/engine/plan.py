@@ -18,6 +18,7 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import tomli_w
@@ -310,6 +311,10 @@ class RunPlan:
 
     def order(self) -> tuple[TaskPlan, ...]:
         """The tasks, each after those it needs, otherwise in the order of the plan."""
+        return self._order
+
+    @cached_property
+    def _order(self) -> tuple[TaskPlan, ...]:
         return tuple(self.tasks[index] for index in _ordered([(t.key, t.needs) for t in self.tasks])[0])
 
     def to_toml(self) -> str:
