@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.engine.core import Core
 from harness.engine.sessions import Phase, Session
-from harness.engine.windows import Listing, Window, Windows
+from harness.engine.windows import Listing, Window, Windows, is_window_name
 from harness.record import SessionOutcome
 
 __all__ = ["Strays"]
@@ -41,10 +41,10 @@ class Strays:
         pending = any(session.phase is Phase.UNCERTAIN for session in sessions)
         names = self.windows.names(frozenset(window.id for window in new)) if new and not pending else None
         if names is not None:
-            ours = {f"{task.key[:40]}-" for task in self.core.plan.tasks}
+            keys = [task.key for task in self.core.plan.tasks]
             self._known |= new
             for window in sorted(new, key=_by_id):
-                if any(names[window.id].startswith(prefix) for prefix in ours):
+                if any(is_window_name(names[window.id], key) for key in keys):
                     self._strays.add(window)
                     self.core.journal("stray-window", window=window.id, name=names[window.id])
         self._strays &= shown

@@ -11,6 +11,7 @@ has our session is the one that answers: asked before anything is typed, killed 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ __all__ = [
     "Window",
     "Windows",
     "every_answer",
+    "is_window_name",
     "window_name",
 ]
 
@@ -85,6 +87,12 @@ def window_name(task_key: str, token: str) -> str:
     return f"{task_key[:40]}-{token[:16]}"
 
 
+def is_window_name(name: str, task_key: str) -> bool:
+    """Whether that is the name of the window of some launch of that task: a person may call one `build-notes`."""
+    head, _, tail = name.rpartition("-")
+    return head == task_key[:40] and re.fullmatch("[0-9a-f]{16}", tail) is not None
+
+
 @contextmanager
 def every_answer(multiplexer: TerminalMultiplexer) -> Iterator[None]:
     """Within, a courtesy or best effort that came to nothing is no answer: its error is raised at the end."""
@@ -127,8 +135,8 @@ class Windows:
         """Whether the session went with its server, and was not asked for again: what has its name now is somebody else's."""
         self._era = 0
         """How often the session, with every window that it had, was proven gone."""
-        self._servers: dict[int, ServerIdentity] = {}
-        """Which server had the session in which era, where somebody told."""
+        self._servers: dict[int, ServerIdentity | None] = {}
+        """Which server had the session in which era, where somebody told; `None` where the backend has none to tell of."""
         self._learnt = False
         """Whether any window was learnt in this era."""
         self.refused = False
@@ -140,6 +148,7 @@ class Windows:
         Raises `SessionTaken` if it is somebody else's, and whatever the operations raise.
         """
         if self._ready:
+            self._learn_server()
             return
         found = self.multiplexer.has_session(self.session)
         self.between()
@@ -159,13 +168,38 @@ class Windows:
         self._note_server()
 
     def _note_server(self) -> None:
+        """Note who has the session, about which that server has just answered; where nobody tells, it is asked again later."""
         try:
-            self.server = self.multiplexer.server_identity()
+            self._note(self._told_server())
         except MultiplexerError:
             # What is known from before still stands, unless that is proven gone.
             return
-        if self.server is not None:
-            self._servers[self._era] = self.server
+
+    def _told_server(self) -> ServerIdentity | None:
+        try:
+            return self.multiplexer.server_identity()
+        except CommandRejected:
+            # A backend that has none says so.
+            return None
+
+    def _note(self, server: ServerIdentity | None) -> None:
+        if server is not None or self._servers.get(self._era) is None:
+            self._servers[self._era] = server
+        self.server = server or self.server
+
+    def _learn_server(self) -> None:
+        """Ask who has the session where that is still unknown: who answers, and then whether the session there is ours.
+
+        Where nobody tells it stays unknown.
+        """
+        if not self._ready or self._era in self._servers:
+            return
+        try:
+            server = self._told_server()
+            if self.multiplexer.session_options(RUN_OPTION).get(self.session) == self.run_id:
+                self._note(server)
+        except MultiplexerError:
+            return
 
     def _end_era(self) -> None:
         """Heed that the session is proven gone, and every window with it."""
@@ -201,11 +235,14 @@ class Windows:
     def _require(self, window: Window) -> None:
         """Let the id of that window be used: raises `TargetMissing` if it is proven to mean another one by now.
 
-        Raises what the questions raise, and `TransportUnavailable` where another server answers while ours may live. None is
-        asked about an earlier era, nor where nobody told who had the session.
+        Raises what the questions raise, and `TransportUnavailable` where another server answers while ours may live, or where
+        nobody tells who has the session. None is asked about an earlier era, nor where the backend has no server to tell of.
         """
-        had = self._servers.get(self._era)
         if window.era == self._era:
+            self._learn_server()
+            if self._ready and self._era not in self._servers:
+                raise TransportUnavailable("nobody tells which server has the session")
+            had = self._servers.get(self._era)
             if had is None or (seen := self.multiplexer.server_identity()) == had:
                 return
             if seen is not None and self.multiplexer.has_session(self.session):
@@ -270,6 +307,7 @@ class Windows:
 
     def listing(self) -> Listing:
         """The ids of the session's windows, dead ones included."""
+        self._learn_server()
         try:
             ids = frozenset(self.multiplexer.list_window_ids(self.session))
         except TargetMissing:

@@ -176,7 +176,7 @@ def test_a_stray_window_of_ours_is_killed_and_a_persons_is_not() -> None:
     windows = stage.world.multiplexer()
 
     def open_windows() -> None:
-        for name in ("a-0123456789abcdef", "notes"):
+        for name in ("a-0123456789abcdef", "notes", "a-notes"):
             windows.new_window(RUN, name, "/sim", {}, "sleep 1000")
 
     stage.at(2.5, open_windows)
@@ -184,8 +184,9 @@ def test_a_stray_window_of_ours_is_killed_and_a_persons_is_not() -> None:
 
     assert report.status is RunStatus.PAUSED
     assert [event["name"] for event in report.events("stray-window")] == ["a-0123456789abcdef"]
-    assert ("notes",) in windows.list_windows(RUN, ["window_name"])
-    assert ("a-0123456789abcdef",) not in windows.list_windows(RUN, ["window_name"])
+    names = windows.list_windows(RUN, ["window_name"])
+    assert {("notes",), ("a-notes",)} <= set(names)
+    assert ("a-0123456789abcdef",) not in names
 
 
 def test_parallel_sessions_share_one_listing_in_each_tick() -> None:

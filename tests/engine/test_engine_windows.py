@@ -334,9 +334,27 @@ def test_a_window_of_a_session_that_is_gone_is_nobodys_question(how: str) -> Non
     assert window.id in fake.server.windows
 
 
-def test_a_window_is_used_by_its_id_where_nobody_tells_who_has_its_session() -> None:
-    """A backend may have no server that could be known."""
-    windows, fake = under("server_identity=timeout")
+class Serverless(FakeMultiplexer):
+    """A backend that has no server that could be known, and says so."""
+
+    def server_identity(self) -> ServerIdentity | None:
+        """See `TerminalMultiplexer.server_identity`."""
+        raise CommandRejected("there is none")
+
+
+class Silent(FakeMultiplexer):
+    """A backend that does not say whether it has one."""
+
+    def server_identity(self) -> ServerIdentity | None:
+        """See `TerminalMultiplexer.server_identity`."""
+        return None
+
+
+@pytest.mark.parametrize("kind", [Serverless, Silent])
+def test_a_window_is_used_by_its_id_where_a_backend_has_no_server_to_tell_of(kind: type[FakeMultiplexer]) -> None:
+    """It is the session's name alone that says whose it is."""
+    fake = kind(clock=VirtualClock())
+    windows = windows_of(fake)
     windows.ensure_session()
     window = windows.open("w", "/sim", {}, "sleep 100")
 
@@ -344,6 +362,36 @@ def test_a_window_is_used_by_its_id_where_nobody_tells_who_has_its_session() -> 
     assert windows.type(window, "text") is None
     windows.kill(window)
     assert window.id not in fake.server.windows
+
+
+def test_no_window_is_used_before_anybody_has_told_who_has_its_session() -> None:
+    """An id may be another window's by now; with the first answer, and the session's tag beside it, it is used."""
+    windows, fake = under("server_identity=4*timeout(1)")
+    windows.ensure_session()
+    window = windows.open("w", "/sim", {}, "sleep 100")
+    error = windows.type(window, "text")
+    unknown = windows.pids(window)
+    windows.kill(window)
+
+    assert isinstance(error, TransportUnavailable)
+    assert (unknown, window.id in fake.server.windows) == (None, True)
+    windows.listing()
+    assert windows.pids(window) == fake.window_pids(window.id)
+
+
+def test_who_has_a_session_is_learnt_only_from_who_has_ours() -> None:
+    """The server that answers by then may be the next one, with a session of that name that somebody else made."""
+    windows, fake = under("server_identity=1*timeout(1)")
+    windows.ensure_session()
+    window = windows.open("w", "/sim", {}, "sleep 100")
+    fake.server.kill()
+    fake.new_session(RUN, "/")
+    theirs = fake.new_window(RUN, "w", "/sim", {}, "sleep 100")
+    windows.listing()
+    windows.kill(window)
+
+    assert theirs == window.id
+    assert theirs in fake.server.windows
 
 
 def test_nothing_is_typed_or_killed_while_nobody_says_who_answers() -> None:
