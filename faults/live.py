@@ -89,23 +89,27 @@ class LiveHost:
         with self._lock, ExitStack() as undoing:
             # What was to end later belongs to the round that is over.
             self._round += 1
-            for event in self._in_force:
-                undoing.callback(self._events[event].undo)
-            self._in_force.clear()
+            for event in list(self._in_force):
+                undoing.callback(self._undo, event)
         watchdogs, self._watchdogs = self._watchdogs, []
         for thread, over in watchdogs:
             over.wake()
             thread.join()
             over.close()
 
+    def _undo(self, event: str) -> None:
+        # What cannot be undone stays in force, to be tried again.
+        self._events[event].undo()
+        del self._in_force[event]
+
     def _end(self, event: str, round_: int) -> None:
         with self._lock:
             if round_ != self._round:
                 return
-            self._in_force[event] -= 1
-            if not self._in_force[event]:
-                del self._in_force[event]
-                self._events[event].undo()
+            if self._in_force[event] > 1:
+                self._in_force[event] -= 1
+                return
+            self._undo(event)
 
     def _watch(self, seconds: float, end: Callable[[], None]) -> None:
         over = Waker()

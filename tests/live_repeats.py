@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -65,13 +66,16 @@ class Repeats:
         environment = {**without_server(os.environ), **inside, TOKEN: self._token, "TMPDIR": str(self._base)}
         kept = self._base / "pytest"
         argv = [sys.executable, "-m", "pytest", *self._suite, "--basetemp", str(kept)]
-        done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        # A file and no pipe: what the suite has left behind and holds the end of it would be waited for.
+        with tempfile.TemporaryFile() as told:
+            done = subprocess.run(argv, cwd=ROOT, env=environment, stdout=told, stderr=subprocess.STDOUT, check=False)
+            told.seek(0)
+            said = told.read().decode("utf-8", "replace").strip()
         shutil.rmtree(kept, ignore_errors=True)
-        said = done.stdout.strip().splitlines()
-        say(f"{number}: {said[-1] if said else done.stderr}")
+        say(f"{number}: {said.rpartition(chr(10))[2]}")
         if done.returncode != 0:
             self.failed += 1
-            say(done.stdout, done.stderr)
+            say(said)
         self._count()
 
     def _count(self) -> None:
@@ -93,7 +97,8 @@ class Repeats:
             yield ("servers" if words and "tmux" in words[0] else "processes"), f"{one.pid} {' '.join(words)}"
         for directory, _, names in os.walk(self._base):
             for path in (Path(directory, name) for name in names):
-                yield ("sockets" if stat.S_ISSOCK(path.lstat().st_mode) else "files"), str(path)
+                with suppress(FileNotFoundError):
+                    yield ("sockets" if stat.S_ISSOCK(path.lstat().st_mode) else "files"), str(path)
             if Path(directory) != self._base and not names:
                 yield "files", directory
 

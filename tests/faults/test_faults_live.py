@@ -162,6 +162,25 @@ def test_what_failed_halfway_is_undone() -> None:
     assert server.done == ["stopped", "continued"]
 
 
+def test_what_could_not_be_undone_is_tried_again() -> None:
+    """A watchdog that failed has undone nothing: what undoes everything in the end does that, too."""
+    failing, server = [True], Frozen()
+
+    def undo() -> None:
+        if failing:
+            raise OSError(failing.pop())
+        server.event.undo()
+
+    clock = VirtualClock()
+    host = LiveHost(clock, lambda: True, {"freeze_server": LiveEvent(server.event.happen, undo)})
+    host.happen("freeze_server", 5)
+    with pytest.raises(OSError, match="True"):
+        clock.sleep(6)
+    host.undo()
+
+    assert server.done == ["stopped", "continued"]
+
+
 @pytest.mark.parametrize("seconds", [0.01, 3600.0])
 def test_on_a_real_clock_a_watchdog_undoes_it(seconds: float) -> None:
     """By itself when its time has come, else with everything that is in force; no thread is left."""
