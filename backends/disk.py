@@ -17,10 +17,9 @@ import shutil
 import stat as stat_module
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import NamedTuple, cast
 
 from backends.later import later
 
@@ -45,8 +44,7 @@ READ_LIMIT = 64 * 1024 * 1024
 """Bytes; a larger file is refused with EFBIG, so that a hostile one cannot exhaust memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileInfo:
+class FileInfo(NamedTuple):
     """Size in bytes, modification time in seconds since the epoch, and kind of a file.
 
     `node` tells it from another file that has its name at another time.
