@@ -19,6 +19,8 @@ from harness.record import ProcessRef, SessionOutcome
 
 __all__ = ["Living"]
 
+_LEAVING_S = 5.0
+"""Seconds that an agent which has said that it ends is given to do so, before it has crashed in an unknown way."""
 _FREE_PARKS = 3
 """How often in a row a task may be put off by a limit without using up an attempt.
 
@@ -143,9 +145,13 @@ class Living:
             self._end(session, decision)
 
     def _is_about_to_end(self, session: Session) -> bool:
-        """Whether the agent has only just said that it ends: how, will be known in a moment, and a poll is waited for it."""
+        """Whether the agent has only just said that it ends: how, will be known in a moment, which is waited for.
+
+        That is as long as a program needs to leave where its process is seen, else a poll.
+        """
         unknown = session.exit is None and session.liveness is not Liveness.DEAD
-        return session.session_ended and unknown and self.core.now - session.session_ended_s < self.core.plan.poll_s
+        patience_s = max(_LEAVING_S, self.core.plan.poll_s) if session.processes else self.core.plan.poll_s
+        return session.session_ended and unknown and self.core.now - session.session_ended_s < patience_s
 
     def _enter_again(self, session: Session) -> None:
         """Press Enter behind a nudge of which nothing was heard, where the agent is proven to be there."""

@@ -57,3 +57,13 @@ def test_a_servers_death_is_told_of_agents_that_said_first_that_they_had_ended()
     (ended,) = [event["reason"] for event in report.events("session-ended") if event["outcome"] == "crashed"]
     assert "ended its session" in ended
     assert [event["tasks"] for event in report.events("server-lost")] == [["a"]]
+
+
+def test_an_agent_that_said_that_it_ends_is_given_time_to_leave() -> None:
+    """How it ended is known only then."""
+    agent = ScriptedAgent.attempts(works(1).then_emits("SessionEnd").then_works(3).then_dies(code=7), completes())
+    report = fresh_stage()(task("a", agent=agent))
+
+    (ended,) = [event for event in report.events("session-ended") if event["outcome"] == "crashed"]
+    assert ended["reason"].startswith("the agent ended its session without a result")
+    assert ended["exit_code"] == 7
