@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -210,7 +211,7 @@ class SimulatedClients(Clients):
 
 
 class _Hurting:
-    """A `Transport` whose clients are started by `Clients.run`."""
+    """A `Transport` whose clients are started by `Clients.run`; what else it is, news of the server say, is the inner one's."""
 
     def __init__(self, clients: Clients, inner: Transport) -> None:
         self._clients = clients
@@ -232,3 +233,6 @@ class _Hurting:
     def close(self) -> None:
         """See `Connection.close`."""
         disconnect(self._inner)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)

@@ -148,7 +148,6 @@ class Windows:
         Raises `SessionTaken` if it is somebody else's, and whatever the operations raise.
         """
         if self._ready:
-            self._learn_server()
             return
         found = self.multiplexer.has_session(self.session)
         self.between()
@@ -307,7 +306,6 @@ class Windows:
 
     def listing(self) -> Listing:
         """The ids of the session's windows, dead ones included."""
-        self._learn_server()
         try:
             ids = frozenset(self.multiplexer.list_window_ids(self.session))
         except TargetMissing:
@@ -315,6 +313,8 @@ class Windows:
         except MultiplexerError as error:
             return Listing(None, error, era=self._era)
         self._learnt = self._learnt or bool(ids)
+        # After it, and only behind an answer: of one silent server there is one call to wait for.
+        self._learn_server()
         return Listing(ids, era=self._era)
 
     def names(self, ids: frozenset[str]) -> dict[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -248,9 +249,14 @@ class Retyping(Windows):
     """Types everything twice."""
 
     def type(self, window: Window, text: str) -> MultiplexerError | None:
-        """See `Windows.type`."""
-        super().type(window, text)
-        return super().type(window, text)
+        """See `Windows.type`; nobody is asked whose window that is by now."""
+        with contextlib.suppress(MultiplexerError):
+            self.multiplexer.send_text(window.id, text)
+        try:
+            self.multiplexer.send_text(window.id, text)
+        except MultiplexerError as error:
+            return error
+        return None
 
 
 class Hasty(Windows):

@@ -205,6 +205,22 @@ def live() -> Iterator[tuple[World, ProcessIdentity]]:
         world.close()
 
 
+@pytest.mark.live
+def test_a_live_world_tells_of_its_windows(live: tuple[LiveTmuxWorld, ProcessIdentity]) -> None:
+    """What stands between the engine and tmux, so that clients can be hurt, keeps no news from it."""
+    world, _ = live
+    multiplexer = world.multiplexer()
+    news = multiplexer.news
+    assert news is not None
+    for _ in range(10):
+        multiplexer.list_window_ids("a")
+    assert news.connected
+    news.notices()
+
+    multiplexer.new_window("a", "w", world.project, {}, "true")
+    eventually(lambda: any("window" in line for line in news.notices()), world.clock, 30)
+
+
 UNHEARD = [event for event in LiveTmuxWorld.live_events() if not event.endswith(("_agent", "_ptys", "_full"))]
 """After these a question gets no answer, or none of the same server."""
 
