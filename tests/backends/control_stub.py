@@ -2,8 +2,8 @@
 """A program that answers like `tmux -C`, as its plan in $STUB says: a word for each request that it reads, then `answer`.
 
 `answer` says what was asked, `tell` notifies before and after that, `late` says it before the next answer, `garbage` says what
-is no answer, `end` ends, `leave` answers and ends, `block` makes reading its standard input block, as tmux does before it ends,
-and reads no more.
+is no answer, `end` ends, `leave` answers and ends, `sip` answers and reads five bytes more, `block` makes reading its standard
+input block, as tmux does before it ends, and reads no more.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ for word, (lines, nonce) in zip(chain(os.environ["STUB"].split(), repeat("answer
     replies = [*lines, f"{nonce}\n"]
     if word == "late":
         owed += replies
-    elif word in ("answer", "tell", "leave"):
+    elif word in ("answer", "tell", "leave", "sip"):
         notify = f"%{nonce[:4]}\n" if word == "tell" else ""
         sys.stdout.write(notify)
         for reply in owed + replies:
@@ -59,6 +59,9 @@ for word, (lines, nonce) in zip(chain(os.environ["STUB"].split(), repeat("answer
         owed = []
         if word == "leave":
             sys.exit(0)
+        if word == "sip":
+            os.read(0, 5)
+            signal.pause()
     elif word == "garbage":
         sys.stdout.write("%begin 1 1 1\nno end\n")
         say(f"{nonce}\n")

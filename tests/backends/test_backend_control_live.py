@@ -94,8 +94,8 @@ def test_a_change_that_was_not_read_in_time_is_taken_back(live: LiveServer, cont
     assert control.transport.epoch == 1
 
 
-def test_a_text_that_was_read_in_part_ends_the_client_and_is_not_typed(live: LiveServer, control: Control) -> None:
-    """What is longer than a pipe is cut off by the deadline; the rest of it is never taken for a command."""
+def test_a_text_that_was_sent_in_part_is_not_typed(live: LiveServer, control: Control) -> None:
+    """What is longer than a socket holds is cut off by the deadline; what was sent of it is never taken for a command."""
     made = control.mux.new_window("run-1", "reader", "/", {}, f"cat > {live.scratch}/typed")
     control.mux.send_text(made, "before")
     buffer = ("load-buffer", "-b", "b", "-", ";", "paste-buffer", "-d", "-b", "b", "-t", made)
@@ -104,6 +104,21 @@ def test_a_text_that_was_read_in_part_ends_the_client_and_is_not_typed(live: Liv
     control.mux.send_text(made, "after")
 
     eventually(lambda: live.lines("typed") == ["before", "after"])
+
+
+def test_a_client_that_is_stopped_is_no_matter(live: LiveServer, control: Control) -> None:
+    """Once it is attached the server reads and writes its pipes itself; it is ended all the same."""
+    (row,) = live.mux._ask(("list-clients", "-F", "#{client_pid}")).splitlines()
+    client = live.processes.identify(int(row))
+    assert client is not None
+    live.processes.signal(client, signal.SIGSTOP)
+    opened(control, "w")
+    names = control.names()
+    control.transport.close()
+
+    assert "w" in names
+    eventually(lambda: live.processes.liveness(client) is Liveness.DEAD)
+    assert live.mux._ask(("list-sessions", "-F", "#{session_name}")) == "run-1\n"
 
 
 def test_a_text_of_a_megabyte_goes_in_one_request(live: LiveServer, control: Control) -> None:

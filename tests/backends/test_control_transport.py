@@ -266,6 +266,19 @@ def test_what_was_not_read_is_taken_back_at_one_go(stage: Stage) -> None:
 
 
 @needs_setpriv
+def test_a_client_of_which_part_of_a_request_was_read_is_ended(stage: Stage) -> None:
+    """What follows would be read as the rest of it."""
+    transport = stage.plays("answer", "sip")
+    stage.ask("a")
+    with pytest.raises(subprocess.TimeoutExpired):
+        stage.ask("read in part", timeout_s=1.5)
+    ended = not transport.connected
+
+    assert stage.ask("b") == "by process"
+    assert ended
+
+
+@needs_setpriv
 def test_what_is_given_up_before_it_is_asked_is_never_asked(stage: Stage) -> None:
     """Whoever is told that it could not be asked must be able to rely on that."""
     transport = stage.plays("answer")
