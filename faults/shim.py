@@ -352,11 +352,12 @@ class Shim:
             try:
                 link, _ = self._listener.accept()
             except OSError as error:
+                if not isinstance(error, TimeoutError):
+                    # No descriptor is free: who calls waits meanwhile, and is told of if that is the end.
+                    self._short = True
                 if self._over:
                     return
                 if not isinstance(error, TimeoutError):
-                    # No descriptor is free: who calls waits meanwhile.
-                    self._short = True
                     self._clock.sleep(0.05)
                 continue
             with self._lock:
