@@ -191,14 +191,8 @@ class Ledger:
 
     def passing(self, point: str, about: object = "") -> TraceEntry | None:
         """Like `passes`, with the call in the trace: its entry, whose outcome is the caller's to say; `None` if a rule is."""
-        if self.dead:
-            raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
-        rules = self._rules_at.get(point)
-        if rules is None:
-            rules = self._rules_for(point)
-        if rules:
+        if not self.passes(point):
             return None
-        self._calls.append(point)
         entry = TraceEntry(point, self.clock.monotonic() - self._began_s, about)
         self._entries.append(entry)
         return entry
