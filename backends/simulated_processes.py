@@ -1,4 +1,4 @@
-"""A process table in memory, for simulated runs: fixed host and boot, pids counted from 1000."""
+"""A process table in memory, for simulated runs: fixed host and boot, pids that no process of a real host can have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ __all__ = ["Command", "SimulatedProcessTable"]
 Command = Callable[[Sequence[str]], Completed]
 """Stands in for a program that `run` is asked for: takes the argv, answers what came of it, may raise what spawning can."""
 
-FIRST_PID = 1000
+FIRST_PID = 5_000_000
+"""Where pids are counted from: above what any kernel gives out (Linux: at most 2**22, its `PID_MAX_LIMIT`; macOS: 99,999).
+
+A run may have a simulated multiplexer and the host's own process table. What is simulated is then unknown to the host,
+never somebody else's process, to be waited for or signalled.
+"""
 
 
 class _Process:

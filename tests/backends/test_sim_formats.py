@@ -33,7 +33,7 @@ def place() -> Place:
         ("#{@token} #{@project} #{@limit} #{remain-on-exit}", "t1 demo 999 on"),
         ("#{nope}|#{@nope}", "|"),
         ("##{window_id} ## #(touch x)", "#{window_id} # #(touch x)"),
-        ("#{pid} #{start_time} #{version} #{socket_path}", "1001 1000 3.3a /sock"),
+        ("#{pid} #{start_time} #{version} #{socket_path}", "5000001 1000 3.3a /sock"),
         ("#{==:a,a}#{==:a,b}#{!=:a,b}#{<:a,b}#{>:a,b}#{<=:a,a}#{>=:a,b}", "1011010"),
         ("#{==:#{window_id},@1}", "1"),
         ("#{<:9,10}#{e|<:9,10}#{e|<:10,9}", "010"),
@@ -68,4 +68,4 @@ def test_without_a_window_only_the_server_speaks(place: Place) -> None:
     """What belongs to a window or session is empty."""
     bare = Place(place.server, "3.3a", "/sock")
 
-    assert expand("#{window_id}#{session_name}#{@token}#{@project} #{pid} #{@limit}", bare) == " 1001 999"
+    assert expand("#{window_id}#{session_name}#{@token}#{@project} #{pid} #{@limit}", bare) == " 5000001 999"

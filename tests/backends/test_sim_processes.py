@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +22,15 @@ def table() -> SimulatedProcessTable:
 
 def test_pids_host_and_boot_are_the_same_in_every_simulation(table: SimulatedProcessTable) -> None:
     """A run can be replayed to the byte."""
-    assert table.me() == ProcessIdentity(1000, 1_767_225_600.0, "boot-1")
-    assert [table.spawn().pid, table.spawn().pid] == [1001, 1002]
+    assert table.me() == ProcessIdentity(5_000_000, 1_767_225_600.0, "boot-1")
+    assert [table.spawn().pid, table.spawn().pid] == [5_000_001, 5_000_002]
     assert (table.host(), table.boot_id()) == ("simhost", "boot-1")
+
+
+def test_no_process_of_a_host_can_be_taken_for_a_simulated_one(table: SimulatedProcessTable) -> None:
+    """What is recorded of a simulated run is looked up, and ended, among the processes of a real host."""
+    most = int(Path("/proc/sys/kernel/pid_max").read_text()) if Path("/proc/sys/kernel/pid_max").exists() else 2**22
+    assert min(table.me().pid, table.spawn().pid) > max(most, 2**22)
 
 
 def test_a_process_lives_until_it_exits(table: SimulatedProcessTable) -> None:

@@ -73,7 +73,7 @@ def test_the_evidence_about_a_healthy_run_is_complete() -> None:
         backup=Witness("state.json.bak", 1, 1, NOW),
         journal=Witness("journal.jsonl", 1, 1, NOW),
         driver=Liveness.ALIVE,
-        driver_text="pid 1000 on simhost",
+        driver_text="pid 5000000 on simhost",
         session=Liveness.ALIVE,
         degraded_since=5.0,
         crash_file="crash/",
@@ -278,7 +278,12 @@ def test_the_lock_is_held_while_an_engine_has_it() -> None:
 
 @pytest.mark.parametrize(
     ("epoch", "of_state", "told"),
-    [(0, 2, "pid 7 on simhost"), (1, 2, "pid 1000 on simhost"), (2, 2, "pid 7 on simhost"), (3, 2, "pid 7 on simhost")],
+    [
+        (0, 2, "pid 7 on simhost"),
+        (1, 2, "pid 5000000 on simhost"),
+        (2, 2, "pid 7 on simhost"),
+        (3, 2, "pid 7 on simhost"),
+    ],
 )
 def test_the_lock_names_the_driver_unless_the_state_is_newer(epoch: int, of_state: int, told: str) -> None:
     """A text that somebody left who drove an earlier epoch says nothing about this one."""

@@ -49,7 +49,7 @@ def test_the_lock_says_who_holds_it_since_when() -> None:
 
     holder = Holder(me.pid, me.started, me.boot_id, "simhost", 0, world.clock.wall())
     assert read_holder(world.disk, LOCK) == lock.holder == holder
-    assert str(holder) == "pid 1000 on simhost, since 2026-01-01T00:00:00.000Z"
+    assert str(holder) == "pid 5000000 on simhost, since 2026-01-01T00:00:00.000Z"
 
 
 def test_what_is_prepared_has_a_name_of_its_own() -> None:

@@ -415,7 +415,7 @@ def test_one_drives_and_the_others_are_told_who() -> None:
     world = World()
     with world.store().lock(1) as lock:
         assert lock.held
-        with pytest.raises(RunLocked, match=r"r-1 is being driven by pid 1000 on simhost"):
+        with pytest.raises(RunLocked, match=r"r-1 is being driven by pid 5000000 on simhost"):
             world.store().lock(2)
         lock.set_epoch(4)
         assert msgspec.json.decode(world.disk.read(f"{RUN}/run.lock"))["epoch"] == 4
@@ -439,7 +439,7 @@ def test_a_lock_that_nobody_gives_back_is_not_waited_for_long() -> None:
         world.store().lock(1)
     assert 0.3 <= world.clock.monotonic() < 0.5
 
-    with world.store().lock(1), pytest.raises(RunLocked, match="pid 1000"):
+    with world.store().lock(1), pytest.raises(RunLocked, match="pid 5000000"):
         world.store().lock(2)
     assert world.clock.monotonic() < 0.5
 
