@@ -22,7 +22,7 @@ STORIES: dict[str, tuple[ScriptedAgent, list[Move]]] = {
     "is told to go": (works(2).then_completes(), [(3, signal.SIGTERM)]),
     "loses its terminal": (works(2).then_completes(), [(3, signal.SIGHUP)]),
     "is interrupted at work": (works(9000).then_completes(), [(2, signal.SIGINT), (3, signal.SIGINT)]),
-    "is interrupted and stays": (works(100).then_dies(), [(2, signal.SIGINT), (3, "go on")]),
+    "is interrupted and stays": (works(9000).then_dies(), [(2, signal.SIGINT), (3, "go on")]),
     "is told to go at work": (works(9000).then_completes(), [(2, signal.SIGTERM)]),
     "does not listen": (stops().ignoring_signals("SIGTERM").then_works(40).then_exits(4), [(3, signal.SIGTERM)]),
     "dies with a code": (works(2).then_dies(code=7), []),
