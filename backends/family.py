@@ -17,7 +17,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -102,6 +102,9 @@ _SHORTEST_FENCE_S = 2
 
 _AT_ONCE = 50
 """Questions in one chain; a client's argv may have about 16 KB."""
+
+_PANES_KNOWN = 1000
+"""Windows of which it is remembered which pane they were made with; of one that is forgotten it is asked again."""
 
 _WINDOW = re.compile(r"@\d+\Z")
 _PANE = re.compile(r"%\d+\Z")
@@ -355,18 +358,27 @@ class TmuxFamily(TerminalMultiplexer):
     def _version_of_ours(self) -> str:
         return "" if self._ours is None else self._ours.version
 
-    def _window_of_ours(self, target: str) -> str:
-        """The native id that `target` names, after our server has answered: ids mean nothing in another one."""
-        window = self._window(target)
-        if window == target:
-            self._confirm(self._server_seen())
-        return window
+    @contextlib.contextmanager
+    def _by_id(self) -> Iterator[None]:
+        """Around the use of a native id, which is of the server that has answered last, if one has.
+
+        Raises `TargetMissing` where it was that one's successor which answered: there the id is of another window. A successor
+        is taken up by whoever asks it for a name, and by nobody here: the id stays gone until then.
+        """
+        known = self._ours
+        try:
+            yield
+        finally:
+            answered, self._ours = self._ours, known or self._ours
+        if answered is not None and answered != self._ours:
+            raise TargetMissing(f"its server is gone; the next one (pid {answered.pid}) answers at its socket")
 
     def _pane(self, target: str) -> _Pane:
         """The pane that the window was made with: the oldest of those it has."""
         window = self._window(target)
         fields = (*(f"#{{{name}}}" for name in _PANE_FIELDS), f"#{{{EXIT_OPTION}}}")
-        rows = self._rows_of("list-panes", "-t", window, fields=fields, about=window)
+        with self._by_id():
+            rows = self._rows_of("list-panes", "-t", window, fields=fields, about=window)
         for row in rows:
             if (window.startswith("@") and row[0] != window) or not _PANE.match(row[1]) or row[2] not in ("0", "1"):
                 raise TransportGarbled(f"panes of {window} were asked for, and something else was listed")
@@ -449,12 +461,13 @@ class TmuxFamily(TerminalMultiplexer):
         """Like `_silently`, where our server need not have answered in this call.
 
         Where it has answered before, the fence keeps every other one from doing it; only where nothing was done it is asked
-        who is there.
+        who is there: its successor may do it to the session of that name, and not to the window of that id.
         """
         known = self._ours
         if known is not None and self._carried_out(*commands, about=about):
             return
-        self._confirm(self._server_seen())
+        with self._by_id() if about is not None and about[0] in "@%" else contextlib.nullcontext():
+            self._confirm(self._server_seen())
         if self._ours == known:
             raise _came_too_late(commands)
         self._silently(*commands, about=about)
@@ -608,8 +621,15 @@ class TmuxFamily(TerminalMultiplexer):
         window, pane = rows[0][3:]
         if len(rows) != 1 or not _WINDOW.match(window) or not _PANE.match(pane):
             raise TransportGarbled("a window was asked for, and its id did not come back")
-        self._first_panes[window] = (_seen_in(rows), pane)
+        self._note_pane(window, _seen_in(rows), pane)
         return window
+
+    def _note_pane(self, window: str, server: ServerSeen, pane: str) -> None:
+        """Remember which pane a window was made with, for the windows that this was learnt of last."""
+        self._first_panes.pop(window, None)
+        self._first_panes[window] = (server, pane)
+        if len(self._first_panes) > _PANES_KNOWN:
+            self._first_panes.pop(next(iter(self._first_panes)))
 
     def list_window_ids(self, session: str) -> list[str]:
         """See `TerminalMultiplexer.list_window_ids`."""
@@ -670,14 +690,17 @@ class TmuxFamily(TerminalMultiplexer):
 
     def show_window_option(self, target: str, option: str) -> str:
         """See `TerminalMultiplexer.show_window_option`."""
-        window = self._window_of_ours(target)
-        try:
-            text = self._ask(("show-options", "-w", "-v", "-t", window, option), about=window)
-        except CommandRejected as refusal:
-            # From 3.3a on an unset user option is refused like this; before, it is answered with nothing.
-            if refusal.stderr == f"invalid option: {option}":
-                return ""
-            raise
+        window = self._window(target)
+        with self._by_id():
+            try:
+                text = self._ask(("show-options", "-w", "-v", "-t", window, option), about=window)
+            except CommandRejected as refusal:
+                # From 3.3a on an unset user option is refused like this; before, it is answered with nothing.
+                if refusal.stderr != f"invalid option: {option}":
+                    raise
+                text = ""
+            # After it: who answers now has answered that, for a server that was followed by another one is gone.
+            self._confirm(self._server_seen())
         if text and not text.endswith("\n"):
             raise TransportGarbled("the value is cut off")
         return value_as_set(text.removesuffix("\n"), self._version_of_ours)
@@ -704,7 +727,7 @@ class TmuxFamily(TerminalMultiplexer):
         if tried or not self._typed(pane.pane_id, pane.window_id, text):
             raise _came_too_late([("send-keys",)])
         if self._ours is not None:
-            self._first_panes[pane.window_id] = (self._ours, pane.pane_id)
+            self._note_pane(pane.window_id, self._ours, pane.pane_id)
 
     def _typed(self, pane: str, window: str, text: str) -> bool:
         """Whether the text was typed into that pane of our server: only in time, and while its process runs in that window."""
@@ -717,14 +740,15 @@ class TmuxFamily(TerminalMultiplexer):
             commands.append(("paste-buffer", "-p", "-r", "-d", "-b", buffer, "-t", pane))
             otherwise.append(("delete-buffer", "-b", buffer))
         commands.append(("send-keys", "-t", pane, "Enter"))
-        return self._carried_out(
-            *commands,
-            about=pane,
-            before=before,
-            otherwise=otherwise,
-            stdin=text.encode("utf-8"),
-            pane=(pane, window),
-        )
+        with self._by_id():
+            return self._carried_out(
+                *commands,
+                about=pane,
+                before=before,
+                otherwise=otherwise,
+                stdin=text.encode("utf-8"),
+                pane=(pane, window),
+            )
 
     def window_pids(self, target: str) -> list[int]:
         """See `TerminalMultiplexer.window_pids`; the process that the window was made with, while it runs."""
