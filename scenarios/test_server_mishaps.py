@@ -200,6 +200,28 @@ def test_socket_in_a_directory_that_others_can_enter_pauses_a_resume_at_once_and
     assert report.leftovers == []
 
 
+@pytest.mark.worlds("tmux")
+def test_socket_in_a_directory_that_others_can_enter_pauses_a_fresh_run_and_says_why(mux_run: Stage) -> None:
+    """No task is given up over it, none is tried for long, and once it is private a resume carries all of them out."""
+    place = socket_directory_of(mux_run.world)
+    place.mkdir(mode=0o700, exist_ok=True)
+    place.chmod(0o755)
+    try:
+        paused = mux_run(task("1-1", agent=completes()), task("1-2", agent=completes()))
+    finally:
+        place.chmod(0o700)
+    report = mux_run.resume()
+
+    reason = paused.verdict.reason
+    assert paused.status is RunStatus.PAUSED
+    assert f"has_session is refused: the socket's directory can be entered by others (chmod 700 it): {place}" in reason
+    assert reason.endswith("; `seamripper doctor` shows what to mend, then resume")
+    assert not paused.events("task-deferred")
+    assert report.status is RunStatus.FINISHED
+    assert [report.task(key).outcomes[-1] for key in ("1-1", "1-2")] == ["completed", "completed"]
+    assert report.leftovers == []
+
+
 @pytest.mark.worlds("simulated-tmux", "tmux")
 def test_server_replaced_by_somebody_elses_is_left_alone(mux_run: Stage) -> None:
     """A session of our name with windows of our ids in another server is not ours: ours has crashed, theirs is untouched."""

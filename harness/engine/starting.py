@@ -36,6 +36,8 @@ class Starting:
         self.settling = settling
         self.living = living
         self.strays = strays
+        self.refusal: str | None = None
+        """Why no launch of this run can be started, once the multiplexer has said no to its session again and again."""
 
     def start(self, session: Session) -> None:
         """Ask for the window of a launch."""
@@ -57,7 +59,7 @@ class Starting:
             self._look_again(session, error)
             return
         except CommandRejected as error:
-            self._refuse(session, error)
+            self._refuse(session, error, of_the_run=True)
             return
         self.windows.between()
         if session.phase is not Phase.STARTING:
@@ -94,14 +96,18 @@ class Starting:
         if session.refusals > _LOST_SESSIONS:
             self._refuse(session, error)
 
-    def _refuse(self, session: Session, error: CommandRejected) -> None:
+    def _refuse(self, session: Session, error: CommandRejected, of_the_run: bool = False) -> None:
+        """Heed a no: one to the task gives it up in the end, one to the session of the whole run is no task's fault."""
+        why = f"{session.task.key} could not be started{self.core.trouble(session.since)}"
         self.living.close(session, SessionOutcome.UNREACHABLE, error.message, counted_attempt=False)
         session.enter(Phase.GONE, self.core.now)
         self.windows.forget()
+        session.state.phase = TaskPhase.PENDING
         if refused(session.state) >= self.core.plan.max_attempts:
-            self.settling.defer(session.state, f"could not be started: {error.message}")
-        else:
-            session.state.phase = TaskPhase.PENDING
+            if of_the_run:
+                self.refusal = why
+            else:
+                self.settling.defer(session.state, f"could not be started: {error.message}")
         self.core.save()
 
     def _adopt(self, session: Session, window: Window) -> None:

@@ -282,6 +282,8 @@ class Supervisor:
     def _step(self, session: Session, listing: Listing) -> None:
         if session.phase is Phase.STARTING:
             self.starting.start(session)
+            if self.starting.refusal is not None:
+                self._pause_unreachable(session, self.starting.refusal)
         elif session.phase is Phase.UNCERTAIN:
             self.starting.reconcile(session)
         elif session.phase is Phase.LIVE:
@@ -319,6 +321,9 @@ class Supervisor:
                 session, SessionOutcome.UNREACHABLE, "the multiplexer does not answer", counted_attempt=False
             )
             session.state.phase = TaskPhase.PENDING
+        self._pause_unreachable(session, why)
+
+    def _pause_unreachable(self, session: Session, why: str) -> None:
         if self._pause is None or self._pause.stage != UNREACHABLE:
             self._pause = Paused(reason=why, stage=UNREACHABLE, task=session.task.key)
-            core.save()
+            self.core.save()

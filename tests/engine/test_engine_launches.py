@@ -18,6 +18,19 @@ from harness.record import Paused, RunStatus
 DONE = works(5).then_completes()
 
 
+class Closed(FakeMultiplexer):
+    """Says no whoever asks for a session, up to so often."""
+
+    noes = 1000
+
+    def has_session(self, name: str) -> bool:
+        """See `TerminalMultiplexer.has_session`."""
+        self.noes -= 1
+        if self.noes >= 0:
+            raise CommandRejected("its directory can be entered by others (chmod 700 it)")
+        return super().has_session(name)
+
+
 class Refusing(FakeMultiplexer):
     """Never opens a window."""
 
@@ -171,6 +184,40 @@ def test_a_multiplexer_that_refuses_every_launch_defers_the_task() -> None:
     assert report.task("a").attempts == 0
     assert report.task("a").reason == "could not be started: no space for a new pane"
     assert report.elapsed_s < 10
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_multiplexer_that_refuses_the_session_pauses_the_run_and_says_why(parallel: int) -> None:
+    """It would say no to every task alike: none is given up, no attempt is used up, and a resume goes on once it is mended."""
+    stage = fresh_stage()
+    stories = [task(key, agent=DONE) for key in ("a", "b")]
+    paused = stage(*stories, max_parallel=parallel, wrap=lambda inner: Closed(stage.world.server))
+    report = stage.resume()
+
+    assert isinstance(paused.ending, Paused)
+    assert (paused.ending.stage, paused.ending.task) == ("multiplexer-unreachable", "a")
+    refusal = "has_session is refused: its directory can be entered by others (chmod 700 it)"
+    advice = "; `seamripper doctor` shows what to mend, then resume"
+    assert paused.ending.reason == f"a could not be started: {refusal}{advice}"
+    assert [paused.task(key).attempts for key in ("a", "b")] == [0, 0]
+    assert not paused.events("task-deferred")
+    assert not paused.events("nested-run")
+    assert paused.elapsed_s < 10
+    assert report.status is RunStatus.FINISHED
+    assert [report.task(key).phase for key in ("a", "b")] == ["done", "done"]
+
+
+def test_a_refusal_that_passes_pauses_nothing() -> None:
+    """One no to the session is no reason to bother a person: the launch is tried again."""
+    stage = fresh_stage()
+
+    class Once(Closed):
+        noes = 1
+
+    report = stage(task("a", agent=DONE), wrap=lambda inner: Once(stage.world.server))
+
+    assert report.status is RunStatus.FINISHED
+    assert report.task("a").outcomes == ["unreachable", "completed"]
 
 
 def test_directories_where_files_of_the_next_launch_belong_are_no_obstacle() -> None:
