@@ -49,6 +49,7 @@ _CHANGES = frozenset(
     }
     | {"pipe-pane", "if-shell"}
 )
+_SPOKEN = _QUESTIONS | _CHANGES
 _OLDEST = (3, 2, "")
 """The oldest version that has clients which take no output and do not count for the size of windows."""
 _CONNECT_S = 2.0
@@ -60,7 +61,8 @@ _LOOK_S = 1.0
 _TRIES = 3
 """How often in a row connecting may fail before calls go by process for good."""
 _SESSIONS = b'list-sessions -F "#{session_name}"\n'
-_PREFIX = ("-u", "-S", None, "-f", "/dev/null")
+_PREFIX = 6
+"""So many words stand before the first command of an argv that can be spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ def _asked(argv: tuple[str, ...]) -> Spoken | None:
 
 
 def _spoken(argv: tuple[str, ...], stdin: bytes) -> Spoken | None:
-    client, words = argv[: 1 + len(_PREFIX)], argv[1 + len(_PREFIX) :]
-    if any(wanted not in (None, given) for wanted, given in zip(_PREFIX, client[1:], strict=False)) or not words:
+    client, words = argv[:_PREFIX], argv[_PREFIX:]
+    if client[1:3] != ("-u", "-S") or client[4:] != ("-f", "/dev/null") or not words:
         return None
     if words == ("source-file", "-"):
         return _script(client, stdin)
@@ -95,7 +97,7 @@ def _spoken(argv: tuple[str, ...], stdin: bytes) -> Spoken | None:
         if command[0] == "load-buffer" and command[1:2] == ("-b",) and command[3:] == ("-",):
             command = ("set-buffer", "-b", command[2], "--", stdin.decode("utf-8"))
             stdin = b""
-        elif command[0] not in _QUESTIONS | _CHANGES:
+        elif command[0] not in _SPOKEN:
             return None
         lines.append(_line(command) if len(commands) == 1 else script_line(command)[:-1])
     if stdin:

@@ -59,7 +59,7 @@ _NATIVE = re.compile(r"[@%$]\d+\Z")
 _SYMBOLIC = re.compile(r"=([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9_-]{0,63})?)?\Z")
 _ADDED_BACKSLASH = re.compile(r"\\(\$[A-Za-z_{])")
 _TO_ESCAPE = re.compile(r'[\\"$~\x00-\x1f\x7f]')
-_ESCAPES = {code: f"\\{code:03o}" for code in (*range(0x20), 0x7F)} | {ord(c): f"\\{c}" for c in '\\"$~'}
+_OCTALS = {code: f"\\{code:03o}" for code in (*range(0x20), 0x7F)}
 _OVERWRITTEN = ("PATH", "SHELL")
 """Variables that tmux sets itself in a new window, whatever `new-window -e` says (measured on 3.3a)."""
 
@@ -122,11 +122,22 @@ def _condition(deadline: int, server: tuple[int, int] | None, window: str | None
 
 
 def _script(commands: Iterable[Sequence[str]]) -> str:
-    return " ; ".join([" ".join([_script_word(word) for word in command]) for command in commands])
+    return " ; ".join([_script_command(command) for command in commands])
 
 
-def _script_word(word: str) -> str:
-    return f'"{word.translate(_ESCAPES)}"' if _TO_ESCAPE.search(word) else f'"{word}"'
+def _script_command(command: Sequence[str]) -> str:
+    # Most have nothing to escape, which one look at all of them tells.
+    words = [_escaped(word) for word in command] if _TO_ESCAPE.search("".join(command)) else command
+    return '"' + '" "'.join(words) + '"'
+
+
+def _escaped(word: str) -> str:
+    if not _TO_ESCAPE.search(word):
+        return word
+    # The backslash comes first: it is what the others get.
+    for special in '\\"$~':
+        word = word.replace(special, f"\\{special}")
+    return word if word.isprintable() else word.translate(_OCTALS)
 
 
 _LATE = _script(
@@ -137,6 +148,7 @@ _LATE = _script(
 )
 
 
+@lru_cache(maxsize=256)
 def split_target(target: str) -> tuple[str, str | None]:
     """A target as (native id, None), (session, None) or (session, window name).
 
@@ -151,6 +163,7 @@ def split_target(target: str) -> tuple[str, str | None]:
     return symbolic[1], symbolic[2]
 
 
+@lru_cache(maxsize=256)
 def exact(target: str) -> str:
     """`target` as a word that tmux matches exactly."""
     name, window = split_target(target)
