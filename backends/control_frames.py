@@ -16,6 +16,8 @@ __all__ = ["Frame", "Framing", "Unreadable"]
 _GUARD = re.compile(rb"%(begin|end|error) (\d+) (\d+) (\d+)\Z")
 _BEGIN = b"%begin "
 _HEAD = re.compile(rb"%begin (\d+ \d+ \d+)\n")
+_ALONE = re.compile(rb"%begin (\d+ \d+ \d+)\n((?:[^%]*\n)?)%end \1\n")
+"""One reply and nothing else, in which nothing can look like an end."""
 _EXIT = re.compile(rb"%exit(?: (.*))?\Z", re.DOTALL)
 _MOST_NOTICES = 10_000
 """Notifications that are kept for who asks for them; nobody may."""
@@ -124,6 +126,9 @@ class Framing:
 
     def _parse(self, came: bytes) -> list[Frame]:
         """The frames that `came` is; of a frame that seems to end more than once, the last end counts."""
+        alone = _ALONE.fullmatch(came)
+        if alone is not None:
+            return [Frame(True, alone[2])]
         frames: list[Frame] = []
         notices: list[bytes] = []
         at = 0

@@ -280,9 +280,10 @@ class TmuxFamily(TerminalMultiplexer):
         Raises `TransportUnavailable` where another server answers while the recorded one lives or may live.
         """
         record = self._records.get()
-        if record is not None and not record.is_of(seen):
+        known = record is None or record.is_of(seen)
+        if not known:
             record = self._records.reread()
-        known = record is None or record.is_of(seen) or record.pid <= 0
+            known = record is None or record.is_of(seen) or record.pid <= 0
         liveness = Liveness.ALIVE if record is None or known else record.liveness(self._processes)
         if record is None or known or (liveness is Liveness.DEAD and record.succeeded):
             self._ours = seen
@@ -897,7 +898,7 @@ def _cells(text: str, width: int) -> list[tuple[str, ...]]:
         return []
     lines = text.split("\n")
     rows = [tuple(line.split("\t")) for line in lines[:-1]]
-    if lines[-1] or any(len(row) != width for row in rows):
+    if lines[-1] or [row for row in rows if len(row) != width]:
         raise TransportGarbled("the answer is cut off, or not of the form that was asked for")
     return rows
 

@@ -46,7 +46,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
 
     def is_of(self, seen: ServerSeen) -> bool:
         """Whether the server that answered is the recorded one."""
-        return (self.pid, self.start_time) == (seen.pid, seen.start_time)
+        return self.pid == seen.pid and self.start_time == seen.start_time
 
     def liveness(self, processes: ProcessTable) -> Liveness:
         """Whether the recorded process runs; `UNKNOWN` for a record that could not be read."""
