@@ -46,7 +46,7 @@ def test_pid_reuse_after_a_reboot_touches_nobody(mux_run: Stage) -> None:
     table = simulated(mux_run.world).processes
     pids = killed_run(mux_run)
     table.reboot()
-    strangers = [table.spawn() for _ in range(max(pids) - 1000)]
+    strangers = [table.spawn() for _ in range(max(pids) - table.me().pid)]
     shown = on_screen(mux_run)
     report = mux_run.resume()
 
