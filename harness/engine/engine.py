@@ -98,7 +98,7 @@ class Engine:
             run_dir=run_dir,
             outside=outside,
             store=self.store,
-            state=fresh_state(plan, self.run_id, outside, None if parent is None else parent.run_id),
+            state=fresh_state(plan, self._plan_text, self.run_id, outside, None if parent is None else parent.run_id),
             switch=self.switch,
             seam=SeamWatch(),
             events=EventReader(outside.disk, run_dir / "events", moves=True),

@@ -12,8 +12,8 @@ from harness.record import Driver, Ending, Paused, RunState, TaskPhase, TaskStat
 __all__ = ["approve", "driver_on", "fill_in", "fresh_state"]
 
 
-def fresh_state(plan: RunPlan, run_id: str, outside: Surroundings, parent: str | None) -> RunState:
-    """The state of a run of `plan` that has not begun; `parent` is the run that it is inside of."""
+def fresh_state(plan: RunPlan, plan_text: str, run_id: str, outside: Surroundings, parent: str | None) -> RunState:
+    """The state of a run of `plan` that has not begun; `plan_text` is its file, `parent` the run that it is inside of."""
     now = outside.clock.wall()
     return RunState(
         run_id=run_id,
@@ -25,7 +25,7 @@ def fresh_state(plan: RunPlan, run_id: str, outside: Surroundings, parent: str |
         driver=driver_on(outside.processes),
         tasks=[TaskState(key=task.key) for task in plan.tasks],
         parent=parent,
-        plan_sha256=hashlib.sha256(plan.to_toml().encode("utf-8")).hexdigest(),
+        plan_sha256=hashlib.sha256(plan_text.encode("utf-8")).hexdigest(),
     )
 
 
