@@ -61,11 +61,19 @@ class Mutation(NamedTuple):
     @property
     def parts(self) -> tuple[Part, ...]:
         """What of it can be lost."""
-        if self.operation == "fsync":
-            return ()
-        if self.operation == "write" or (self.operation == "append" and self.made):
-            return (Part.ENTRY, Part.DATA)
-        return (Part.DATA,) if self.operation in ("append", "truncate") else (Part.ENTRY,)
+        return _PARTS["write" if self.made else self.operation]
+
+
+_PARTS: Mapping[str, tuple[Part, ...]] = {
+    "write": (Part.ENTRY, Part.DATA),
+    "append": (Part.DATA,),
+    "truncate": (Part.DATA,),
+    "fsync": (),
+    "replace": (Part.ENTRY,),
+    "remove": (Part.ENTRY,),
+    "mkdir": (Part.ENTRY,),
+}
+"""What of each operation can be lost; an append that makes its file loses what a write does."""
 
 
 class _Kind(Enum):
@@ -90,10 +98,9 @@ class _Node:
 
     def copy(self) -> _Node:
         """Another file with the same content, or directory with the same names."""
-        other = _Node(self.kind, self.number, self.modified)
-        other.data += self.data
-        other.names |= self.names
-        other.points_to = self.points_to
+        other = _Node.__new__(_Node)
+        other.kind, other.number, other.modified = self.kind, self.number, self.modified
+        other.data, other.names, other.points_to = self.data[:], self.names.copy(), self.points_to
         return other
 
 
@@ -541,9 +548,10 @@ class _Replay:
 
     def apply(self, mutation: Mutation, kept: Collection[Part], arrived: int) -> None:
         """Do again what of `mutation` was kept, and of its data the first `arrived` bytes."""
-        if Part.ENTRY in mutation.parts:
+        parts = mutation.parts
+        if Part.ENTRY in parts:
             self._entry(mutation, Part.ENTRY in kept)
-        if Part.DATA in mutation.parts:
+        if Part.DATA in parts:
             self._data(mutation, Part.DATA in kept, arrived)
 
     def _entry(self, mutation: Mutation, kept: bool) -> None:

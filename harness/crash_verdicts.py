@@ -92,6 +92,9 @@ class Judge:
         self._recording = recording
         self._read = read
         self._found: dict[object, _Found] = {}
+        self._promises: dict[str, list[Promise]] = {}
+        for promise in recording.promises:
+            self._promises.setdefault(promise.run_dir, []).append(promise)
         # After a kill the host goes on without the process; after a power cut there is another boot.
         self._killed = recording.world.processes
         self._rebooted = SimulatedProcessTable(host=self._killed.host(), boot_id="boot-2")
@@ -104,10 +107,10 @@ class Judge:
     def problems(self, cut: Cut) -> list[str]:
         """What does not hold there, each as `unreadable: ...`, `lost: ...` or `status: ...`."""
         image = self._recording.image(cut)
-        return [problem for run_dir in self._recording.run_dirs for problem in self._of_run(cut, run_dir, image)]
+        return [problem for run_dir in self._promises for problem in self._of_run(cut, run_dir, image)]
 
     def _of_run(self, cut: Cut, run_dir: str, image: MemoryDisk) -> Iterator[str]:
-        promises = [promise for promise in self._recording.promises if promise.run_dir == run_dir]
+        promises = self._promises[run_dir]
         standing = [promise for promise in promises if promise.stands(cut.changes)]
         if image.info(run_dir) is None:
             if standing:
