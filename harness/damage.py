@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -96,12 +97,14 @@ def shortened(data: bytes, every: int = 1) -> Iterator[bytes]:
 _WRONG: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**30, "", "x", [], [1], ["x"], {}, {"x": 1}, [[]], [{}])
 
 
-def wrong_types(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """The document with one thing in it after another exchanged for what does not belong there; each with its path."""
-    for path in _paths(document, ()):
+def wrong_types(document: Mapping[str, Any], every: int = 1) -> Iterator[tuple[str, bytes]]:
+    """The document with one thing in it after another exchanged for what does not belong there; each with its path.
+
+    Of all that there are it is every `every`th one.
+    """
+    for path, value in itertools.islice(itertools.product(_paths(document, ()), _WRONG), None, None, every):
         name = ".".join(map(str, path))
-        for value in _WRONG:
-            yield f"{name}={value!r}", json.dumps(_with(document, path, value)).encode()
+        yield f"{name}={value!r}", json.dumps(_with(document, path, value)).encode()
 
 
 def _paths(value: Any, above: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:

@@ -147,9 +147,7 @@ def test_torn_files_a_snapshot_with_something_wrong_in_it_is_passed_over(kind: s
     run = specimen(kind)
     whole, document = shown(run.view({})), json.loads(run.content("state.json"))
 
-    for number, (what, data) in enumerate(wrong_types(document)):
-        if number % (1 if thorough else 8):
-            continue
+    for what, data in wrong_types(document, 1 if thorough else 8):
         view = run.view({"state.json": data})
         try:
             decode_state(data)
