@@ -215,10 +215,11 @@ def mux_sweep(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
 @pytest.fixture
 def mux_coverage(request: pytest.FixtureRequest) -> Callable[[Injector], None]:
     """Counts as coverage what an injector of one's own has done; `mux_run` and `mux_sweep` count by themselves."""
+    replay = _replay_line(request.node) or ""
 
     def count(injector: Injector) -> None:
         deeds = request.node.stash.setdefault(_DEEDS, Deeds())
-        deeds.injected(injector.injections, injector.reached, _replay_line(request.node) or "")
+        deeds.injected(injector.injections, injector.reached, replay)
 
     return count
 
