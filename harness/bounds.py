@@ -105,9 +105,9 @@ def _clean_ups(report: Report) -> Iterator[_Wait]:
     }
     step, began_s = "", 0.0
     for entry in report.entries:
-        if not entry.point.startswith("engine.") or entry.point == "engine.kill":
-            continue
         passed = entry.point.removeprefix("engine.")
+        if entry.layer != "engine" or passed == "kill":
+            continue
         if step in limits:
             yield f"the end of step {step}", began_s, entry.at_s, limits[step]
         step, began_s = passed, entry.at_s

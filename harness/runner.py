@@ -329,7 +329,7 @@ class _Watch:
 def _let_out(injector: Injector) -> Iterator[str]:
     """The raw errors that came out of the seam by themselves: no rule put them there."""
     for entry in injector.trace:
-        if entry.outcome.startswith(LET_OUT) and entry.layer == "leak":
+        if entry.layer == "leak" and entry.outcome.startswith(LET_OUT):
             yield f"{entry.point.partition('.')[2]}: {entry.outcome.removeprefix(LET_OUT).strip()}"
 
 

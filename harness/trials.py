@@ -116,8 +116,8 @@ def _callers(report: Report) -> dict[str, tuple[str, ...]]:
     """For every point, the steps of the engine that were passed last before its calls."""
     step, found = "-", dict[str, dict[str, None]]()
     for entry in report.entries:
-        if entry.point.startswith("engine."):
-            step = entry.point.removeprefix("engine.")
+        if entry.layer == "engine":
+            step = entry.point.partition(".")[2]
         else:
             found.setdefault(entry.point, {})[step] = None
     return {point: tuple(steps) for point, steps in found.items()}
