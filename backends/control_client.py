@@ -34,9 +34,13 @@ KEEPER = "_seamripper-"
 _CLOSE_S = 1.0
 """Seconds that a client is given to end once its session was ended; it took under 10 ms when measured."""
 _CHUNK = 1 << 16
-_SCRIPT = 'exec "$@" "exec tail --pid=$$ -s 0.5 -f /dev/null" ";" set-option -w -t "=$0:" remain-on-exit off'
+_SCRIPT = (
+    'test "$PPID" = "$1" || exit; shift; '
+    'exec "$@" "exec tail --pid=$$ -s 0.5 -f /dev/null" ";" set-option -w -t "=$0:" remain-on-exit off'
+)
 """Becomes the client, which ends with the driver; what runs in the keeper's window, and so the keeper, ends with the client.
 
+A driver that was gone before the death signal was asked for gives none: then whoever is the parent now is not the driver, `$1`.
 Not by `destroy-unattached`: where another client ends while ours is about to, 3.3a dies of it (docs/decisions/0026).
 """
 _LONGEST_POLL_MS = 2**31 - 1
@@ -207,7 +211,8 @@ class Client:
         self._owed: list[bytes] = []
         self._keeper = f"{KEEPER}{name}"
         made = ("new-session", "-s", self._keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
-        argv = ("setpriv", "--pdeathsig", "KILL", "/bin/sh", "-c", _SCRIPT, self._keeper, *prefix, "-N", "-C", *made)
+        begun = ("setpriv", "--pdeathsig", "KILL", "/bin/sh", "-c", _SCRIPT, self._keeper)
+        argv = (*begun, str(os.getpid()), *prefix, "-N", "-C", *made)
         self._process = _nursery.start(lambda: _Process(argv, environment), left())
         self._poll = select.poll()
         self._poll.register(self._process.out, select.POLLIN)

@@ -68,6 +68,29 @@ def kill_a_driver(live: LiveServer, chance: random.Random) -> None:
         driver.kill()
 
 
+def test_a_driver_that_is_killed_before_its_client_asked_to_die_with_it_leaves_none(live: LiveServer) -> None:
+    """A client that nobody reads stays for ever, and 3.3a may die of it: the death signal is not given for a death before."""
+    begun, goes_on, real = live.scratch / "begun", live.scratch / "goes-on", shutil.which("setpriv")
+    slow = live.scratch / "bin" / "setpriv"
+    slow.parent.mkdir()
+    slow.write_text(
+        f"#!/bin/sh\necho $$ > {begun}.new; mv {begun}.new {begun}\n"
+        f'while test ! -e {goes_on}; do sleep 0.02; done\nexec {real} "$@"\n'
+    )
+    slow.chmod(0o700)
+    environment = {**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"}
+    argv = [sys.executable, "-c", DRIVER, str(live.mux.socket_path.parent)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT, env=environment) as driver:
+        eventually(begun.exists)
+        driver.kill()
+    client = live.processes.identify(int(begun.read_text()))
+    goes_on.touch()
+
+    assert client is not None
+    eventually(lambda: live.processes.liveness(client) is Liveness.DEAD)
+    assert live.mux._ask(("list-sessions", "-F", "#{session_name}")) == "run-1\n"
+
+
 def test_a_driver_that_is_killed_at_any_moment_leaves_a_server_that_can_be_used_and_ended(live: LiveServer) -> None:
     """Neither its client nor its keeper is left, and the last session takes the server along."""
     server = live.process()
