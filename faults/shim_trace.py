@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from backends.clock import timestamp
 from faults.errors import FaultPlanError, shortened
+from faults.numbers import is_whole
 from faults.plan import FaultPlan
 from faults.shim import ShimCall, shim_catalog, shim_plan
 from faults.trace import Injection
@@ -24,7 +25,14 @@ _SCHEMA = 1
 
 
 class ShimTraceError(ValueError):
-    """A file that is no trace of a shim; says which line is wrong."""
+    """A file that is no trace of a shim, or not a whole one; says which line is wrong.
+
+    `of_a_call` is true where it is the line of a call: without that line the others can still be read.
+    """
+
+    def __init__(self, message: str, *, of_a_call: bool = False) -> None:
+        super().__init__(message)
+        self.of_a_call = of_a_call
 
 
 class Fired(NamedTuple):
@@ -86,35 +94,63 @@ def _line(content: Mapping[str, Any]) -> bytes:
 
 
 def read_fired(data: bytes) -> list[Fired]:
-    """What happened, as a trace tells it. A last line without its end, of a shim that was killed, counts for nothing.
+    """What happened, as a trace tells it.
 
-    Raises `ShimTraceError` for what is no such trace.
+    Raises `ShimTraceError` for what is no such trace, and for one whose last line lacks its end, as where the shim was killed:
+    what that line told would not happen again, and nobody would know.
     """
-    lines = data.split(b"\n")[:-1]
-    if not lines or _document(lines[0], 1).get("kind") != _KIND:
-        raise ShimTraceError("this is no trace of `seamripper shim --record`")
-    if (schema := _document(lines[0], 1).get("schema")) != _SCHEMA:
-        raise ShimTraceError(f"its schema is {schema!r:.20}, and {_SCHEMA} is what can be read here")
+    lines = data.split(b"\n")
+    torn = len(lines) if lines[-1] else 0
+    if not torn:
+        lines.pop()
+    if not lines:
+        raise ShimTraceError(_NO_TRACE)
+    _check_head(_document(lines[0], 1, torn))
     found: list[Fired] = []
     seen: set[tuple[str, int]] = set()
     for number, line in enumerate(lines[1:], 2):
-        injection = _document(line, number).get("injection")
+        injection = _document(line, number, torn).get("injection", _NOT_TOLD)
         if injection is not None:
             one = _fired_in(injection, number)
             if (one.point, one.call) in seen:
-                raise ShimTraceError(f"line {number}: something happened at call {one.call} of {one.point} already")
+                raise _wrong(number, f": something happened at call {one.call} of {one.point} already")
             seen.add((one.point, one.call))
             found.append(one)
     return found
 
 
-def _document(line: bytes, number: int) -> Mapping[str, Any]:
+_NO_TRACE = "this is no trace of `seamripper shim --record`"
+_NOT_TOLD = object()
+
+
+def _wrong(number: int, what: str) -> ShimTraceError:
+    return ShimTraceError(f"line {number}{what}", of_a_call=number > 1)
+
+
+def _check_head(head: Mapping[str, Any]) -> None:
+    if head.get("kind") != _KIND:
+        raise ShimTraceError(_NO_TRACE)
+    if (schema := head.get("schema")) != _SCHEMA:
+        raise ShimTraceError(f"its schema is {schema!r:.20}, and {_SCHEMA} is what can be read here")
+    plan, seed = head.get("plan"), head.get("seed")
+    if not is_whole(seed) or seed < 0:
+        raise _wrong(1, f": its seed is {seed!r:.20}, and has to be a whole number from 0 on")
+    if not isinstance(plan, str):
+        raise _wrong(1, f": its plan is {plan!r:.20}, and has to be a text")
+    try:
+        shim_plan(plan, seed)
+    except FaultPlanError as wrong:
+        raise _wrong(1, f": its plan: {shortened(str(wrong))}") from wrong
+
+
+def _document(line: bytes, number: int, torn: int) -> Mapping[str, Any]:
+    """What is on that line; the line `torn`, if not 0, is one that no newline ends."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ShimTraceError(f"line {number} is no JSON") from error
+        raise _wrong(number, " is torn: its end is missing" if number == torn else " is no JSON") from error
     if not isinstance(found, dict):
-        raise ShimTraceError(f"line {number} is no JSON object")
+        raise _wrong(number, " is no JSON object")
     return found
 
 
@@ -126,10 +162,8 @@ def _fired_in(injection: object, number: int) -> Fired:
             try:
                 faults = shim_plan(f"{point}=1*{action}").faults
             except FaultPlanError as wrong:
-                raise ShimTraceError(f"line {number}: {shortened(str(wrong))}") from wrong
+                raise _wrong(number, f": {shortened(str(wrong))}") from wrong
             if len(faults) != 1 or len(faults[0].terms) != 1 or shim_catalog().matching(faults[0]) != (point,):
-                raise ShimTraceError(
-                    f"line {number}: {shortened(f'{action!r} at {point!r}')} is not one action at one point"
-                )
+                raise _wrong(number, f": {shortened(f'{action!r} at {point!r}')} is not one action at one point")
             return Fired(point, call, action)
-    raise ShimTraceError(f"line {number} does not tell what was injected")
+    raise _wrong(number, " does not tell what was injected")

@@ -38,6 +38,7 @@ __all__ = ["shim"]
 
 _TRACE_LIMIT = 64 << 20
 """Bytes of a trace that is read."""
+_RECORD_AGAIN = "record it again, or take that line out to replay what is whole"
 _NO_FILE, _NO_PROGRAM = 127, 126
 """What a shell answers for a command that is not there, or cannot be run."""
 
@@ -127,7 +128,8 @@ def _planned(arguments: argparse.Namespace, host: Host) -> FaultPlan:
     except OSError as error:
         raise CommandError(f"--replay: {shown}: {error.strerror}", "name a trace of --record", EXIT_USAGE) from error
     except ShimTraceError as wrong:
-        raise CommandError(f"--replay: {shown}: {wrong}", "name a trace of --record", EXIT_USAGE) from wrong
+        advice = _RECORD_AGAIN if wrong.of_a_call else "name a trace of --record"
+        raise CommandError(f"--replay: {shown}: {wrong}", advice, EXIT_USAGE) from wrong
 
 
 def _real(host: Host) -> dict[str, str]:

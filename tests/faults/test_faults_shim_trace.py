@@ -64,10 +64,24 @@ def test_a_trace_tells_each_call_on_a_line() -> None:
 
 
 def test_what_a_trace_tells_is_what_happened() -> None:
-    """Without a last line that was cut short."""
-    data = HEAD + call(1) + call(2, at=2) + call(3, at=3)[:-1]
+    """Also where an editor has taken the end of its last line."""
+    data = HEAD + call(1) + call(2, at=2)
 
-    assert read_fired(data) == [Fired("transport.new-window", 2, 'exit(1, "no")')]
+    assert read_fired(data) == read_fired(data[:-1]) == [Fired("transport.new-window", 2, 'exit(1, "no")')]
+
+
+def test_a_trace_that_is_cut_within_a_line_is_never_read() -> None:
+    """Wherever that is: what the line told would not happen again, and nobody would know."""
+    last = call(2, at=2)[:-1]
+
+    for size in range(1, len(last)):
+        with pytest.raises(ShimTraceError, match="line 3 is torn: its end is missing") as refused:
+            read_fired(HEAD + call(1) + last[:size])
+        assert refused.value.of_a_call
+    for size in range(1, len(HEAD) - 1):
+        with pytest.raises(ShimTraceError, match="line 1 is torn") as refused:
+            read_fired(HEAD[:size])
+        assert not refused.value.of_a_call
 
 
 @pytest.mark.parametrize(
@@ -78,7 +92,14 @@ def test_what_a_trace_tells_is_what_happened() -> None:
         (b"\xff\n", "line 1 is no JSON"),
         (b"[" * 100_000 + b"\n", "line 1 is no JSON"),
         (HEAD.replace(b'"schema": 1', b'"schema": 2'), "its schema is 2"),
+        (HEAD.replace(b'"seed": 7', b'"seed": "x"'), "line 1: its seed is 'x'"),
+        (HEAD.replace(b'"seed": 7', b'"seed": true'), "line 1: its seed is True"),
+        (HEAD.replace(b'"seed": 7', b'"seed": -1'), "line 1: its seed is -1"),
+        (b'{"kind": "seamripper shim", "schema": 1, "plan": 5, "seed": 0}\n', "line 1: its plan is 5"),
+        (b'{"kind": "seamripper shim", "schema": 1, "seed": 0}\n', "line 1: its plan is None"),
+        (b'{"kind": "seamripper shim", "schema": 1, "plan": "x=y", "seed": 0}\n', "line 1: its plan: "),
         (HEAD + b"[]\n", "line 2 is no JSON object"),
+        (HEAD + b'{"number": 1}\n', "line 2 does not tell"),
         (HEAD + call(1) + b"{\n", "line 3 is no JSON"),
         (HEAD + b'{"injection": {"point": "transport.new-window"}}\n', "line 2 does not tell"),
         (HEAD + call(2, at=2).replace(b'"call": 2', b'"call": 0'), "line 2 does not tell"),

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
@@ -148,6 +148,34 @@ def test_a_record_is_replayed(desk: Desk, capfd: pytest.CaptureFixture[str]) -> 
     assert head["plan"] == "transport.list-sessions=2*pass->1*timeout(0.1)"
     assert [call["number"] for call in calls if call["injection"]] == [3]
     assert [call["outcome"] for call in calls] == ["passed on", "passed on", "exit 1, 0 and 27 bytes", "passed on"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (
+            lambda data: data[:-20],
+            "line 3 is torn: its end is missing; record it again, or take that line out to replay",
+        ),
+        (
+            lambda data: data.replace('"call": 2', '"call": "x"'),
+            "line 3 does not tell what was injected; record it again",
+        ),
+        (lambda data: data.replace('"seed": 0', '"seed": "x"'), "line 1: its seed is 'x'"),
+    ],
+    ids=["torn", "wrong", "head"],
+)
+def test_a_record_that_is_not_whole_is_not_replayed(desk: Desk, spoil: Callable[[str], str], why: str) -> None:
+    """One line says which line is wrong and what to do, and no program is begun."""
+    desk("--plan", "transport.list-sessions=1*pass->1*empty", "--record", "calls.jsonl", *sh("tmux ls; tmux ls"))
+    path = desk.directory / "calls.jsonl"
+    path.write_text(spoil(path.read_text("utf-8")), "utf-8")
+    asked = desk.log.read_text("utf-8")
+    told = desk("--replay", "calls.jsonl", *sh("tmux ls"))
+
+    assert (told.code, told.stdout, told.stderr.count("\n")) == (2, "", 1)
+    assert told.stderr.startswith(f"error: --replay: calls.jsonl: {why}")
+    assert desk.log.read_text("utf-8") == asked != ""
 
 
 class Full(RealDisk):
