@@ -15,7 +15,7 @@ from rich.text import Text
 from backends.clock import timestamp
 from backends.errors import printable
 from harness.dashboard.reader import RunView
-from harness.record import Attempt, Badge, Event, Hint, RunState, RunStatus, Status, TaskPhase, TaskState
+from harness.record import CUT_OFF, Attempt, Badge, Event, Hint, RunState, RunStatus, Status, TaskPhase, TaskState
 
 __all__ = [
     "GLYPHS",
@@ -225,8 +225,8 @@ def is_over(status: Status) -> bool:
 
 def phase_text(phase: TaskPhase, *, over: bool = False) -> Text:
     """Glyph and word for where a task is; what was under way when its run ended (`over`) is cut off."""
-    if over and phase in (TaskPhase.RUNNING, TaskPhase.VERIFYING):
-        return Text("◌ cut off", style="yellow")
+    if (word := phase.told(over=over)) == CUT_OFF:
+        return Text(f"◌ {word}", style="yellow")
     return Text(f"{PHASE_GLYPHS[phase]} {phase.value}", style=PHASE_STYLES.get(phase, ""))
 
 
@@ -251,7 +251,7 @@ def session_words(attempt: Attempt | None, *, over: bool = False) -> str:
     """How a session went, or that it is under way or was when its run ended (`over`); nothing where there was none."""
     if attempt is None:
         return ""
-    going_on = "cut off" if over else "under way"
+    going_on = CUT_OFF if over else "under way"
     words = [attempt.outcome.value if attempt.outcome is not None else going_on]
     if attempt.exit_code is not None:
         words.append(f"exit {attempt.exit_code}")

@@ -57,7 +57,9 @@ class RunSummary:
         for task in self.tasks:
             tries = f", {task.attempts} attempts" if task.attempts > 1 else ""
             why = task.reason or task.summary
-            lines.append(f"  {task.key}: {task.phase}{tries}" + (f" - {why.splitlines()[0]}" if why else ""))
+            lines.append(
+                f"  {task.key}: {task.phase.told(over=True)}{tries}" + (f" - {why.splitlines()[0]}" if why else "")
+            )
         if self.crash_record is not None:
             lines.append(f"  crash record: {self.crash_record}")
         if self.teardown not in (None, "torn-down"):

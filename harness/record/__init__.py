@@ -7,6 +7,7 @@ from harness.record.journal import Event, Journal, JournalReading, read_journal
 from harness.record.lock import Holder, RunLock, read_holder
 from harness.record.roots import is_run, runs
 from harness.record.state import (
+    CUT_OFF,
     Attempt,
     Crashed,
     CrashRef,
@@ -39,6 +40,7 @@ from harness.record.status import (
 from harness.record.store import CrashFiling, Loaded, RunStore
 
 __all__ = [
+    "CUT_OFF",
     "Attempt",
     "Badge",
     "CrashContext",

@@ -19,6 +19,7 @@ from harness.record.errors import NewerSchema, RecordError
 from harness.record.plain import encode
 
 __all__ = [
+    "CUT_OFF",
     "SCHEMA",
     "Attempt",
     "CrashRef",
@@ -86,6 +87,14 @@ class TaskPhase(StrEnum):
     DONE = "done"
     DEFERRED = "deferred"
     ESCALATED = "escalated"
+
+    def told(self, *, over: bool) -> str:
+        """The word for it; what was under way when its run ended (`over`) is cut off."""
+        return CUT_OFF if over and self in (TaskPhase.RUNNING, TaskPhase.VERIFYING) else self.value
+
+
+CUT_OFF = "cut off"
+"""How a task or session that was under way is called once its run has ended."""
 
 
 class SessionOutcome(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.dashboard.render import phase_text
 from harness.engine.summary import RunSummary, TaskSummary
 from harness.record import Crashed, Ending, Finished, Paused, Stopped, TaskPhase
 
@@ -42,8 +43,16 @@ def test_each_task_has_a_line() -> None:
         "  a: done - all of it",
         "  b: deferred, 3 attempts - no luck",
         "  c: pending",
-        "  d: running, 2 attempts",
+        "  d: cut off, 2 attempts",
     ]
+
+
+@pytest.mark.parametrize("phase", TaskPhase)
+def test_a_task_is_called_the_same_as_on_the_dashboard(phase: TaskPhase) -> None:
+    """Where its run has ended: nothing of that is under way any more."""
+    (_, line) = RunSummary("r-1", Stopped("SIGTERM", 15), [TaskSummary("a", phase, 1)]).render().splitlines()
+
+    assert line.removeprefix("  a: ") == phase_text(phase, over=True).plain[2:]
 
 
 @pytest.mark.parametrize(("teardown", "told"), [(None, []), ("torn-down", []), ("failed", ["  teardown: failed"])])
