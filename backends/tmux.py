@@ -204,7 +204,7 @@ def private_directory(path: Path) -> None:
         found = os.lstat(path)
     except OSError as error:
         code = errno.errorcode.get(error.errno or 0, "OSError")
-        raise TransportUnavailable(f"the socket's directory cannot be made: {code}") from error
+        raise TransportUnavailable(f"the socket's directory cannot be made: {code}: {path}") from error
     for wrong, why in (
         (not stat.S_ISDIR(found.st_mode), "is no directory"),
         (found.st_uid != os.getuid(), "belongs to somebody else"),

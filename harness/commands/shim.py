@@ -39,6 +39,7 @@ __all__ = ["shim"]
 _TRACE_LIMIT = 64 << 20
 """Bytes of a trace that is read."""
 _RECORD_AGAIN = "record it again, or take that line out to replay what is whole"
+_ANOTHER_PLACE = "set XDG_RUNTIME_DIR to a directory of yours"
 _NO_FILE, _NO_PROGRAM = 127, 126
 """What a shell answers for a command that is not there, or cannot be run."""
 
@@ -88,7 +89,7 @@ def _run(
             raise
         raise CommandError(
             f"the shim cannot be set up: {error.strerror}: {error.filename or directory}",
-            "set XDG_RUNTIME_DIR to a directory of yours",
+            _ANOTHER_PLACE,
         ) from error
     finally:
         _remove_place(directory.parent, host)
@@ -166,7 +167,7 @@ def _directory(host: Host) -> Path:
             try:
                 private_directory(own)
             except (CommandRejected, TransportError) as refused:
-                raise CommandError(str(refused), "set XDG_RUNTIME_DIR to a directory of yours") from refused
+                raise CommandError(refused.message, _ANOTHER_PLACE, EXIT_USAGE) from refused
             remove_killed(own, host.disk, host.clock)
             return made
     raise CommandError("there is no directory for the shim", "set XDG_RUNTIME_DIR to a short directory of yours")

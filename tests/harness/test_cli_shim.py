@@ -518,6 +518,21 @@ def test_the_directory_of_launchers_can_stand_on_the_path(
     assert [list(place.iterdir()) for place in (Path(runtime), temporary)] == [[], []]
 
 
+@pytest.mark.parametrize("kind", ["a file", "open"])
+def test_a_place_that_cannot_be_made_private_is_named(desk: Desk, kind: str) -> None:
+    """Before the program begins, as a setting that is wrong."""
+    runtime = desk.directory / "run"
+    own = runtime / f"sm-{os.getuid()}-shim"
+    own.touch() if kind == "a file" else own.mkdir()
+    own.chmod(0o755)
+    told = desk("--plan", "", *sh("tmux ls"))
+    rmtree(runtime)
+
+    assert (told.code, desk.log.exists()) == (2, False)
+    assert told.stderr.startswith("error: the socket's directory can")
+    assert told.stderr.endswith(f": {own}; set XDG_RUNTIME_DIR to a directory of yours\n")
+
+
 def test_the_place_of_the_launchers_stays_where_somebody_else_could_make_it(desk: Desk) -> None:
     """A server that outlives the program has it on its PATH; it is empty, and its user's alone."""
     shared = desk.directory / "shared"
