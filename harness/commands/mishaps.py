@@ -6,7 +6,7 @@ import contextlib
 import errno
 from typing import TextIO
 
-from backends.errors import BackendNotFound, MultiplexerError, TransportError
+from backends.errors import BackendNotFound, CommandRejected, MultiplexerError, TransportError
 from backends.posix_signals import SIGKILL
 from faults.errors import FaultPlanError, SimulatedDeath
 from harness.commands.current import Drive
@@ -49,6 +49,9 @@ def as_expected(error: BaseException) -> CommandError | None:
             return CommandError(str(error), "`seamripper status` shows what can be read of it")
         case TransportError():
             return CommandError(f"the multiplexer did not answer: {error}", "try again")
+        case CommandRejected(operation=None, invalid_argument=True):
+            # Nobody was asked yet: it could not even be made with what is set.
+            return CommandError(error.message, "correct that setting; `seamripper doctor` looks at them all", EXIT_USAGE)
         case MultiplexerError():
             return CommandError(
                 f"the multiplexer refused: {error}", "`seamripper backends` says what this host can run"

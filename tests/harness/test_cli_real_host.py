@@ -54,6 +54,26 @@ def test_a_backend_that_nobody_knows_is_named_with_the_nearest(plan: str) -> Non
     assert "no_such_module" in answer("run", plan, "--mux", "no_such_module:Mux")[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("SEAMRIPPER_TMUX_TRANSPORT", "zz", "SEAMRIPPER_TMUX_TRANSPORT is 'zz', and has to be auto, process, control; "),
+        ("SEAMRIPPER_MUX", "nosuch", "no backend named nosuch; known are "),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--detach",)])
+def test_a_wrong_setting_is_refused_before_anything_begins(
+    plan: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str, options: tuple[str, ...]
+) -> None:
+    """One line that names it, the exit code of a usage that is wrong, and no run."""
+    monkeypatch.setenv(name, value)
+    code, said = answer("run", plan, *options)
+
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(f"error: {why}")
+    assert not (Path(plan).parent / "runs").exists()
+
+
 def test_a_backend_of_this_directory_is_made_with_what_it_takes(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found where the command was called, and need not take a clock, a transport or a root."""
     monkeypatch.chdir(Path(plan).parent)
