@@ -63,6 +63,11 @@ class MultiplexerError(Exception):
         """The bare message, without operation, target and time."""
         return str(self.args[0])
 
+    @property
+    def brief(self) -> str:
+        """What came of it for a line that people read; of a question that nobody answered without the command line."""
+        return str(self)
+
     def __str__(self) -> str:
         where = self.operation or ""
         if self.target:
@@ -77,6 +82,12 @@ class TransportError(MultiplexerError):
 
 class TransportTimeout(TransportError):
     """Asked, and no answer came in time; the effect of a change is indeterminate."""
+
+    @property
+    def brief(self) -> str:
+        """See `MultiplexerError.brief`: the operation, and for how many seconds its answer was waited for."""
+        waited = f" within {round(self.elapsed_s, 1):g} s" if self.elapsed_s else ""
+        return f"{self.operation or 'the question'} is not answered{waited}"
 
 
 class TransportUnavailable(TransportError):

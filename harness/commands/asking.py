@@ -38,7 +38,9 @@ class EverySession:
             multiplexer = multiplexer_of(self._host, self._mux, self._root)
             with multiplexer.budget(self._patience_s):
                 return Sessions(Answer(type(multiplexer).__name__, sessions_there(self._host, multiplexer)), now)
-        except (MultiplexerError, OSError) as error:
+        except MultiplexerError as error:
+            return Sessions(silent_since=now, why=error.brief)
+        except OSError as error:
             return Sessions(silent_since=now, why=str(error))
 
 

@@ -194,7 +194,7 @@ def _outcome(host: Host, one: Leftover) -> str:
     except OSError as error:
         return f"failed: {error.strerror or type(error).__name__}"
     except MultiplexerError as error:
-        return f"unconfirmed: {error}"
+        return f"unconfirmed: {error.brief}"
     return {True: "ended", False: "failed: it is still there", None: "unconfirmed: nobody answers"}[gone]
 
 

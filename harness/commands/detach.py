@@ -59,7 +59,7 @@ def detach(host: Host, output: Output, order: Detached) -> int:
                 multiplexer.kill_window(shell)
     except TransportError as error:
         raise CommandError(
-            f"whether the run was started is not known: {error}",
+            f"whether the run was started is not known: {error.brief}",
             f"look at `seamripper status {order.run_id}{order.where}` before you try again",
         ) from error
     _wait_for_beginning(host, multiplexer, order, window)

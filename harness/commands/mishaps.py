@@ -48,10 +48,12 @@ def as_expected(error: BaseException) -> CommandError | None:
         case RecordError():
             return CommandError(str(error), "`seamripper status` shows what can be read of it")
         case TransportError():
-            return CommandError(f"the multiplexer did not answer: {error}", "try again")
+            return CommandError(f"the multiplexer did not answer: {error.brief}", "try again")
         case CommandRejected(operation=None, invalid_argument=True):
             # Nobody was asked yet: it could not even be made with what is set.
-            return CommandError(error.message, "correct that setting; `seamripper doctor` looks at them all", EXIT_USAGE)
+            return CommandError(
+                error.message, "correct that setting; `seamripper doctor` looks at them all", EXIT_USAGE
+            )
         case MultiplexerError():
             return CommandError(
                 f"the multiplexer refused: {error}", "`seamripper backends` says what this host can run"

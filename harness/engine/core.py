@@ -14,7 +14,7 @@ from backends.base import TerminalMultiplexer
 from backends.clock import Clock, Waker
 from backends.disk import Disk
 from backends.entropy import Entropy
-from backends.errors import MultiplexerError, TargetMissing, TransportError
+from backends.errors import MultiplexerError, TargetMissing, TransportError, TransportTimeout
 from backends.guard import Call
 from backends.operations import Kind
 from backends.processes import ProcessTable
@@ -212,6 +212,8 @@ class Core:
 
     def _words(self, call: Call) -> str:
         """What came of a call that was not answered, or refused, in one line."""
+        if isinstance(call.error, TransportTimeout):
+            return call.error.brief
         words = call.error.message if isinstance(call.error, MultiplexerError) else str(call.error)
         verdict = "is not answered" if isinstance(call.error, TransportError) else "is refused"
         return f"{call.operation.name} {verdict}: {' '.join(self.store.clean(words, _WORDS).split())}"
@@ -225,7 +227,8 @@ class Core:
             self.state.degraded_since = self.outside.clock.wall()
             told = {"operation": "", "error": ""}
             if call is not None:
-                why = self.store.clean(str(call.error), _WHY)
+                told_of = call.error.brief if isinstance(call.error, MultiplexerError) else str(call.error)
+                why = self.store.clean(told_of, _WHY)
                 self.state.degraded_why = self._words(call)
                 told = {"operation": call.operation.name, "error": type(call.error).__name__, "why": why}
             self.journal("transport-degraded", **told)

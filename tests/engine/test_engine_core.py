@@ -16,6 +16,7 @@ from harness.dashboard.render import header_text
 from harness.engine.core import STEPS, SeamWatch
 from harness.incidents import when
 from harness.record import RunState, classify
+from harness.report import Report
 from harness.runner import Stage
 
 
@@ -137,8 +138,8 @@ def header_of(stage: Stage) -> str:
     return header_text(classify(stage.store().evidence()), stage.store().load().state)
 
 
-def test_while_nobody_answers_a_run_says_what_came_instead() -> None:
-    """Whoever looks before it pauses need not wait for that."""
+def degraded_by(action: str) -> tuple[Report, str, str]:
+    """A run of which ten looks come to that: how it ended, and what its state and a dashboard said meanwhile."""
     stage = fresh_stage()
     seen: list[tuple[str, str]] = []
 
@@ -149,10 +150,26 @@ def test_while_nobody_answers_a_run_says_what_came_instead() -> None:
         return stage.store().load().state
 
     when(stage, degraded, lambda: seen.append((told().degraded_why, header_of(stage))))
-    report = stage(task("a", agent=works(30).then_completes()), faults="list_window_ids=3*pass->10*oserror(EACCES)")
-
+    report = stage(task("a", agent=works(30).then_completes()), faults=f"list_window_ids=3*pass->10*{action}")
     ((why, header),) = seen
+    return report, why, header
+
+
+def test_while_nobody_answers_a_run_says_what_came_instead() -> None:
+    """Whoever looks before it pauses need not wait for that."""
+    report, why, header = degraded_by("oserror(EACCES)")
+
     assert "EACCES" in why
     assert why in header
     assert report.state is not None
     assert report.state.degraded_why == ""
+
+
+def test_what_nobody_answered_is_told_in_few_words() -> None:
+    """Which operation, and for how long its answer was waited for; no command line in the head or among the events."""
+    report, why, header = degraded_by("timeout(3)")
+    (event,) = report.events("transport-degraded")
+
+    assert why == event["why"] == "list_window_ids is not answered within 3 s"
+    (line,) = (line for line in header.splitlines() if "degraded: " in line)
+    assert line.endswith(f"Z: {why}")

@@ -326,6 +326,8 @@ def test_a_server_that_does_not_answer_is_not_taken_for_empty(seamripper: Comman
 
     assert (answer.code, answer.stdout, answer.stderr.count("\n")) == (1, "", 1)
     assert "did not answer" in answer.stderr
+    assert "is not answered within " in answer.stderr
+    assert "TimeoutExpired" not in answer.stderr
 
 
 REMOVING: dict[tuple[str, ...], bool] = {
