@@ -230,6 +230,13 @@ def test_disk_full_is_a_crash_that_is_told_and_a_resume_that_finishes(mux_run: S
 
     assert broken.exit_code == 70
     assert "No space left on device" in str(broken.summary and broken.summary.crash_error)
+    if broken.virtual:
+        assert (broken.status, broken.ending, broken.crash, broken.crash_sink) == (
+            RunStatus.RUNNING,
+            None,
+            None,
+            "stderr",
+        )
     assert [story.key for story in kept.tasks] == ["1-1"]
     assert mux_run.resume_to_the_end().task("1-1").outcome == "completed"
 
