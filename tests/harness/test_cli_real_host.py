@@ -57,7 +57,11 @@ def test_a_backend_that_nobody_knows_is_named_with_the_nearest(plan: str) -> Non
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("SEAMRIPPER_TMUX_TRANSPORT", "zz", "SEAMRIPPER_TMUX_TRANSPORT is 'zz', and has to be auto, process, control; "),
+        (
+            "SEAMRIPPER_TMUX_TRANSPORT",
+            "zz",
+            "SEAMRIPPER_TMUX_TRANSPORT is 'zz', and has to be auto, process, control; ",
+        ),
         ("SEAMRIPPER_MUX", "nosuch", "no backend named nosuch; known are "),
     ],
 )
