@@ -143,6 +143,8 @@ class SimulatedProcessTable(ProcessTable):
         if identity.pid in self.unknowable:
             return Liveness.UNKNOWN
         process = self._running.get(identity.pid)
+        if process is not None and identity.started < 0:
+            return Liveness.UNKNOWN
         same = process is not None and process.identity.started == identity.started
         return Liveness.ALIVE if same else Liveness.DEAD
 

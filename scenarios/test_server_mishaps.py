@@ -10,7 +10,7 @@ import pytest
 from backends.operations import ServerIdentity
 from backends.processes import Liveness
 from backends.tmux import TmuxMultiplexer
-from harness.agents import ScriptedAgent, completes, task, works
+from harness.agents import ScriptedAgent, completes, exits, task, works
 from harness.engine.windows import TOKEN_OPTION
 from harness.incidents import (
     at_step,
@@ -31,13 +31,14 @@ from harness.world import LiveTmuxWorld, World
 
 @pytest.mark.parametrize("sessions", [1, 5])
 def test_server_killed_is_told_once_and_no_session_of_it_succeeds(mux_run: Stage, sessions: int) -> None:
-    """With its server every session is lost: one line says so, each has crashed, and is made good by the next attempt."""
+    """With its server every session is lost: one line says so, each has crashed, uses up nothing and is made good."""
     agent = ScriptedAgent.attempts(works(1000), completes())
     stories = [task(f"1-{number}", agent=agent) for number in range(sessions)]
     killed = at_step("listing", mux_run.world.kill_server, nth=2)
-    report = mux_run(*stories, max_parallel=5, session_timeout_s=200, checkpoint=killed)
+    report = mux_run(*stories, max_parallel=5, max_attempts=1, session_timeout_s=200, checkpoint=killed)
 
     assert report.status is RunStatus.FINISHED
+    assert [event["counted"] for event in report.events("session-ended")] == [False] * sessions + [True] * sessions
     assert [report.task(story.plan.key).outcomes for story in stories] == [["crashed", "completed"]] * sessions
     (lost,) = report.events("server-lost")
     assert sorted(lost["tasks"]) == [story.plan.key for story in stories]
@@ -68,9 +69,10 @@ def test_server_killed_under_five_sessions_of_a_stopped_run_is_made_good_by_its_
 
 
 def test_server_killed_under_the_last_attempts_leaves_nothing_running(mux_run: Stage) -> None:
-    """Where no attempt is left the tasks are deferred with the reason, and a dashboard shows nobody at work."""
+    """The loss uses up none, the end of the next one does: the tasks are deferred then, and nobody is shown at work."""
     when(mux_run, at_work(mux_run, "1-1", "1-2"), mux_run.world.kill_server)
-    stories = [task(key, agent=works(1000)) for key in ("1-1", "1-2")]
+    agent = ScriptedAgent.attempts(works(1000), exits(3))
+    stories = [task(key, agent=agent) for key in ("1-1", "1-2")]
     report = mux_run(*stories, max_parallel=2, max_attempts=1, retry_deferred="never")
 
     assert report.exit_code == 1
@@ -240,13 +242,13 @@ def test_server_replaced_before_a_nudge_gets_nothing_typed(mux_run: Stage) -> No
     """What is meant for an agent of ours is never typed into a window of another server that has its id."""
     world = mux_run.world
     report = mux_run(
-        task("1-1", agent=works(2).then_stops().then_idles()),
+        task("1-1", agent=ScriptedAgent.attempts(works(2).then_stops().then_idles(), completes())),
         checkpoint=at_step("nudge", lambda: replace_server(world, mux_run.run_dir.name)),
         max_attempts=1,
         retry_deferred="never",
     )
 
-    assert report.task("1-1").outcomes == ["crashed"]
+    assert report.task("1-1").outcomes == ["crashed", "completed"]
     assert [event["outcome"] for event in report.events("nudge")] == ["unconfirmed: TargetMissing"]
     assert foreign_windows(world, mux_run.run_dir.name) == {"@0": "", "@1": ""}
 
@@ -290,7 +292,7 @@ def test_server_that_another_run_has_started_is_not_taken_for_the_one_that_went(
     theirs: list[str] = []
     agent = works(2).then_completes() if step == "kill" else works(2).then_stops().then_idles()
     report = mux_run(
-        task("1-1", agent=agent),
+        task("1-1", agent=ScriptedAgent.attempts(agent, completes())),
         checkpoint=at_step(step, lambda: theirs.extend(another_runs_windows(world))),
         max_attempts=1,
         retry_deferred="never",
@@ -302,8 +304,9 @@ def test_server_that_another_run_has_started_is_not_taken_for_the_one_that_went(
     assert {*theirs} < {*other.list_window_ids("other")}
     assert [other.show_window_option(window, TOKEN_OPTION) for window in theirs] == ["", "", ""]
     assert log is None or log.size == 0
-    assert report.task("1-1").outcomes == ["completed" if step == "kill" else "crashed"]
     never_told = bool(faults) and step == "mark"
+    made_good = [] if never_told or step == "kill" else ["completed"]
+    assert report.task("1-1").outcomes == ["completed" if step == "kill" else "crashed", *made_good]
     assert len(report.events("server-lost")) == (step != "kill" and not never_told)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Complete",
     "Crash",
     "Decision",
+    "Lost",
     "Nudge",
     "NudgeKind",
     "Observation",
@@ -39,11 +40,12 @@ class Observation:
     `turn_ended_s` is when the newest Stop or TurnFailed was seen, `turn_failed` whether it was a TurnFailed, and
     `turn_open` whether that turn goes on after all (background work, or a prompt since). `asked_s` is when the agent was
     last nudged. `grown_s` is when its log last grew. `parked_until_s` is when a rate limit ends. `waiting` is whether the
-    agent waits for a person.
+    agent waits for a person. `server_lost` is whether the session went because its multiplexer's server did.
     """
 
     now: float
     has_result: bool = False
+    server_lost: bool = False
     session_ended: bool = False
     liveness: Liveness = Liveness.ALIVE
     exit: WindowExit | None = None
@@ -91,6 +93,11 @@ class Crash:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """The session went because the multiplexer's server did: that is no failure of its agent."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimeOut:
     """The deadline passed without a result."""
 
@@ -121,7 +128,7 @@ class Wait:
     why: str
 
 
-Decision = Complete | Crash | TimeOut | Park | Nudge | Stall | Wait
+Decision = Complete | Lost | Crash | TimeOut | Park | Nudge | Stall | Wait
 
 
 def decide(seen: Observation, budget: Budget) -> Decision:
@@ -147,6 +154,10 @@ def next_due(seen: Observation, budget: Budget) -> float:
 
 def _result(seen: Observation, budget: Budget) -> Decision | None:
     return Complete() if seen.has_result else None
+
+
+def _lost(seen: Observation, budget: Budget) -> Decision | None:
+    return Lost() if seen.server_lost else None
 
 
 def _session_end(seen: Observation, budget: Budget) -> Decision | None:
@@ -219,6 +230,7 @@ def _stall(seen: Observation, budget: Budget) -> Decision | None:
 
 ROWS: tuple[Callable[[Observation, Budget], Decision | None], ...] = (
     _result,
+    _lost,
     _session_end,
     _death,
     _deadline,

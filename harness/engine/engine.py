@@ -42,6 +42,7 @@ from harness.record import (
     RunLock,
     Stopped,
     TaskPhase,
+    TaskState,
     reason_of,
     status_of,
 )
@@ -304,11 +305,19 @@ class Engine:
         self.core.state.ending = ending
         saved = recording.step("state", self.core.save)
         if isinstance(ending, Stopped):
+            recording.step("journal", self._tell_of_lost_server)
             self._tear_down(recording)
             recording.step("attention", lambda: self.notices.say(None))
         elif not saved and recording.first is not None:
             return self._record_crash(recording.first, recording)
         return self._summarize(ending, recording.problems)
+
+    def _tell_of_lost_server(self) -> None:
+        """A driver in a window of its own server is stopped by the hangup when that goes: nobody has looked since."""
+        tasks = [task.key for task in self.core.state.tasks if _is_at_work(task)]
+        if tasks and self.windows.server_has_died(self.outside.processes):
+            self.windows.lose()
+            self.core.journal("server-lost", tasks=tasks)
 
     def _record_crash(self, error: BaseException, recording: Isolation) -> RunSummary:
         core = self.core
@@ -400,6 +409,10 @@ class Engine:
 
     def _attempts(self) -> list[Attempt]:
         return [attempt for task in self.core.state.tasks for attempt in task.attempts]
+
+
+def _is_at_work(task: TaskState) -> bool:
+    return bool(task.attempts) and task.attempts[-1].outcome is None
 
 
 def _lines(told: object) -> list[str]:

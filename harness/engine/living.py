@@ -9,11 +9,11 @@ from backends.errors import MultiplexerError, TransportError
 from backends.processes import Liveness
 from harness.engine.attention import Attention
 from harness.engine.core import Core
-from harness.engine.decide import Complete, Crash, Decision, Nudge, NudgeKind, Park, Stall, TimeOut, Wait, decide
+from harness.engine.decide import Complete, Crash, Decision, Lost, Nudge, NudgeKind, Park, Stall, TimeOut, Wait, decide
 from harness.engine.hearing import Hearing
 from harness.engine.launching import log_file
 from harness.engine.sessions import Phase, Session
-from harness.engine.tasks import parked
+from harness.engine.tasks import lost, parked
 from harness.engine.windows import Listing, Windows
 from harness.record import ProcessRef, SessionOutcome
 
@@ -25,6 +25,11 @@ _FREE_PARKS = 3
 """How often in a row a task may be put off by a limit without using up an attempt.
 
 Chosen: a limit that is lifted leads on; one that is reported again and again must come to an end some time.
+"""
+_FREE_LOSSES = 3
+"""How often in a row a task may lose its server without using up an attempt.
+
+Chosen as for limits: an agent that itself ends the server every time must come to an end.
 """
 
 _FAILURE = 300
@@ -132,7 +137,7 @@ class Living:
         core = self.core
         core.checkpoint("decide")
         decision = decide(session.observation(core.now), session.budget(core.plan))
-        if isinstance(decision, Crash | TimeOut | Stall | Park):
+        if isinstance(decision, Lost | Crash | TimeOut | Stall | Park):
             self.hearing.read_result(session)
             decision = decide(session.observation(core.now), session.budget(core.plan))
         if isinstance(decision, Crash) and self._is_about_to_end(session):
@@ -147,11 +152,14 @@ class Living:
     def _is_about_to_end(self, session: Session) -> bool:
         """Whether the agent has only just said that it ends: how, will be known in a moment, which is waited for.
 
-        That is as long as a program needs to leave where its process is seen, else a poll.
+        That is as long as a program needs to leave where its process is seen or nobody answers, else a poll; and in any case
+        until the multiplexer was asked once more, because it may be the loss of its server that made the agent say so.
         """
         unknown = session.exit is None and session.liveness is not Liveness.DEAD
-        patience_s = max(_LEAVING_S, self.core.plan.poll_s) if session.processes else self.core.plan.poll_s
-        return session.session_ended and unknown and self.core.now - session.session_ended_s < patience_s
+        leaving = session.processes or session.liveness is Liveness.UNKNOWN
+        patience_s = max(_LEAVING_S, self.core.plan.poll_s) if leaving else self.core.plan.poll_s
+        fresh = not session.end_asked or self.core.now - session.session_ended_s < patience_s
+        return session.session_ended and unknown and fresh
 
     def _enter_again(self, session: Session) -> None:
         """Press Enter behind a nudge of which nothing was heard, where the agent is proven to be there."""
@@ -196,6 +204,10 @@ class Living:
         """Record how the session ended, if `decision` ends it; only then is anything done to its window."""
         if isinstance(decision, Complete):
             self.close(session, SessionOutcome.COMPLETED, "")
+        elif isinstance(decision, Lost):
+            why = "the multiplexer's server was lost, and the session with it" + self._besides(session)
+            counts = lost(session.state) >= _FREE_LOSSES
+            self.close(session, SessionOutcome.CRASHED, why, counted_attempt=counts)
         elif isinstance(decision, Crash):
             session.attempt.exit_code = None if decision.exit is None else decision.exit.code
             session.attempt.signal = None if decision.exit is None else decision.exit.signal

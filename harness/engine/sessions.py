@@ -73,6 +73,12 @@ class Session:
     result_note: str | None = None
     session_ended: bool = False
     session_ended_s: float = 0.0
+    end_asked: bool = False
+    """Whether the multiplexer was asked since the agent said that its session ends, answered or not."""
+    outlived: bool = False
+    """Whether the window was there after the agent had said that: no loss of the server made it end."""
+    server_lost: bool = False
+    """Whether it is proven to have gone because its server did."""
     turn_ended_s: float | None = None
     turn_failed: bool = False
     failure: str = ""
@@ -201,6 +207,7 @@ class Session:
         return Observation(
             now=now,
             has_result=self.result is not None,
+            server_lost=self.server_lost,
             session_ended=self.session_ended,
             liveness=self.liveness,
             exit=self.exit,

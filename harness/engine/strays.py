@@ -54,8 +54,9 @@ class Strays:
     def note_loss(self, listing: Listing, sessions: Sequence[Session]) -> None:
         """Say once, for all sessions that it took along, that their server has gone.
 
-        An agent that loses its terminal may say that its session has ended before it can be proven why. A launch may have made
-        the session anew, on the next server, before anybody looked.
+        An agent that loses its terminal may say that its session has ended before it can be proven why: that is the server's
+        doing, unless the window was seen after it was said. A launch may have made the session anew, on the next server, before
+        anybody looked.
         """
         alive = [session for session in sessions if _was_alive(session) and session.window.era not in self._told]
         gone = [session for session in alive if listing.ids == frozenset() or session.window.era < listing.era]
@@ -64,6 +65,8 @@ class Strays:
         if not lost:
             return
         self._told |= lost
+        for session in gone:
+            session.server_lost = session.window.era in lost and not session.outlived
         if listing.era in lost:
             self.windows.lose()
         self.core.journal("server-lost", tasks=[one.task.key for one in gone if one.window.era in lost])

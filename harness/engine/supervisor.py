@@ -248,7 +248,11 @@ class Supervisor:
         if any(session.phase is not Phase.STARTING for session in self.sessions):
             core.checkpoint("listing")
             asked_s = core.now
+            leaving = [session for session in self.sessions if session.session_ended]
             listing = self.windows.listing()
+            for session in leaving:
+                session.end_asked = True
+                session.outlived = session.outlived or bool(listing.shows(session.window))
             self.hearing.read(self.sessions)
             self._has_hung(asked_s)
             asked_s = core.now

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from harness.engine.plan import RunPlan, TaskPlan
 from harness.record import Attempt, RunState, SessionOutcome, TaskPhase, TaskState
 
-__all__ = ["blocked", "counted", "parked", "ready", "refused", "tally", "unfinished"]
+__all__ = ["blocked", "counted", "lost", "parked", "ready", "refused", "tally", "unfinished"]
 
 _OVER = frozenset({TaskPhase.DONE, TaskPhase.DEFERRED, TaskPhase.ESCALATED})
 
@@ -64,6 +64,16 @@ def parked(task: TaskState) -> int:
     count = 0
     for attempt in reversed([attempt for attempt in task.attempts if attempt.outcome is not None]):
         if attempt.outcome is not SessionOutcome.STALLED or attempt.counted:
+            break
+        count += 1
+    return count
+
+
+def lost(task: TaskState) -> int:
+    """How many of the newest finished attempts in a row went with their server without being counted."""
+    count = 0
+    for attempt in reversed([attempt for attempt in task.attempts if attempt.outcome is not None]):
+        if attempt.outcome is not SessionOutcome.CRASHED or attempt.counted:
             break
         count += 1
     return count

@@ -21,6 +21,7 @@ from backends.base import StrPath, TerminalMultiplexer
 from backends.errors import CommandRejected, MultiplexerError, TargetMissing, TransportError, TransportUnavailable
 from backends.guard import Call
 from backends.operations import ServerIdentity, WindowExit
+from backends.processes import Liveness, ProcessIdentity, ProcessTable
 
 __all__ = [
     "NOWHERE",
@@ -230,6 +231,11 @@ class Windows:
             return self.multiplexer.server_identity() != had
         except MultiplexerError:
             return False
+
+    def server_has_died(self, table: ProcessTable) -> bool:
+        """Whether the process of that server is proven gone, without asking any; false where nobody told which."""
+        had = self._servers.get(self._era)
+        return had is not None and table.liveness(ProcessIdentity(had.pid, -1.0, table.boot_id())) is Liveness.DEAD
 
     def _require(self, window: Window) -> None:
         """Let the id of that window be used: raises `TargetMissing` if it is proven to mean another one by now.

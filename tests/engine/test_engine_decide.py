@@ -17,6 +17,7 @@ from harness.engine.decide import (
     Complete,
     Crash,
     Decision,
+    Lost,
     Nudge,
     NudgeKind,
     Observation,
@@ -45,6 +46,12 @@ CASES: dict[str, tuple[Observation, Budget, Decision]] = {
         BUDGET,
         Crash("the agent ended its session without a result", WindowExit(code=0)),
     ),
+    "the server was lost": (
+        replace(CALM, now=2000, server_lost=True, session_ended=True, liveness=Liveness.DEAD),
+        BUDGET,
+        Lost(),
+    ),
+    "a result of a lost server": (replace(CALM, has_result=True, server_lost=True), BUDGET, Complete()),
     "the window died": (
         replace(CALM, liveness=Liveness.DEAD, exit=WindowExit(signal=9)),
         BUDGET,
@@ -155,6 +162,7 @@ def everything() -> list[tuple[Observation, Budget]]:
         (1000.0, 2000.0),
         (False, True),
         (False, True),
+        (False, True),
         tuple(Liveness),
         (None,),
         (None, 300.0, 999.0),
@@ -178,10 +186,13 @@ def test_the_table_never_lies() -> None:
     for seen, budget in everything():
         decision = decide(seen, budget)
         assert isinstance(decision, Complete) or not seen.has_result
+        if isinstance(decision, Lost):
+            assert seen.server_lost
         if isinstance(decision, Crash):
+            assert not seen.server_lost
             assert seen.session_ended or seen.liveness is Liveness.DEAD
         if seen.now >= budget.deadline_s:
-            assert isinstance(decision, Complete | Crash | TimeOut)
+            assert isinstance(decision, Complete | Lost | Crash | TimeOut)
         if isinstance(decision, Nudge):
             left = budget.nudges_left if decision.kind is NudgeKind.RESULT else budget.wakes_left
             assert left > 0
