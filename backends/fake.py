@@ -213,7 +213,7 @@ class FakeMultiplexer(TerminalMultiplexer):
             with contextlib.suppress(TargetMissing):
                 self.server.close_window(self._window("kill-window", target))
 
-        self._ask(kill)
+        self._ask_about(target, kill)
 
     def select_window(self, target: str) -> None:
         """See `TerminalMultiplexer.select_window`."""
@@ -222,7 +222,7 @@ class FakeMultiplexer(TerminalMultiplexer):
             window = self._window("select-window", target)
             window.session.select(window)
 
-        self._ask(select)
+        self._ask_about(target, select)
 
     def set_window_option(self, target: str, option: str, value: str) -> None:
         """See `TerminalMultiplexer.set_window_option`."""
@@ -232,7 +232,7 @@ class FakeMultiplexer(TerminalMultiplexer):
             with self._saying("set-option"):
                 put_option(table, option, value)
 
-        self._ask(put)
+        self._ask_about(target, put)
 
     def unset_window_option(self, target: str, option: str) -> None:
         """See `TerminalMultiplexer.unset_window_option`."""
@@ -240,7 +240,7 @@ class FakeMultiplexer(TerminalMultiplexer):
         def take() -> None:
             self._options("set-option", target, option).pop(option, None)
 
-        self._ask(take)
+        self._ask_about(target, take)
 
     def show_window_option(self, target: str, option: str) -> str:
         """See `TerminalMultiplexer.show_window_option`."""
@@ -253,7 +253,7 @@ class FakeMultiplexer(TerminalMultiplexer):
                     return ""
                 raise
 
-        return self._ask(show)
+        return self._ask_about(target, show)
 
     def pipe_pane(self, window_id: str, log_file: StrPath) -> None:
         """See `TerminalMultiplexer.pipe_pane`."""
@@ -264,7 +264,7 @@ class FakeMultiplexer(TerminalMultiplexer):
                 raise self._refused("pipe-pane", "target pane has exited")
             window.log = os.fspath(log_file)
 
-        self._ask(pipe)
+        self._ask_about(window_id, pipe)
 
     def send_text(self, window_id: str, text: str) -> None:
         """See `TerminalMultiplexer.send_text`; refused by a dead window, where tmux drops the text."""
@@ -275,7 +275,7 @@ class FakeMultiplexer(TerminalMultiplexer):
                 raise CommandRejected(f"the process of {window.id} has ended: nothing was typed")
             window.type(text)
 
-        self._ask(deliver)
+        self._ask_about(window_id, deliver)
 
     def attach_target_argv(self, target: str) -> list[str]:
         """See `TerminalMultiplexer.attach_target_argv`; there is no such command."""
@@ -327,11 +327,11 @@ class FakeMultiplexer(TerminalMultiplexer):
             window = self._window("list-panes", target)
             return [] if window.dead else [window.pid]
 
-        return self._ask(look)
+        return self._ask_about(target, look)
 
     def window_exit(self, target: str) -> WindowExit | None:
         """See `TerminalMultiplexer.window_exit`."""
-        return self._ask(lambda: self._window("list-panes", target).exit)
+        return self._ask_about(target, lambda: self._window("list-panes", target).exit)
 
     def server_identity(self) -> ServerIdentity | None:
         """See `TerminalMultiplexer.server_identity`."""
@@ -362,6 +362,11 @@ class FakeMultiplexer(TerminalMultiplexer):
         finally:
             if self._abandoned:
                 raise InterruptedError("given up by the caller")
+
+    def _ask_about(self, target: str, effect: Callable[[], T]) -> T:
+        """Like `_ask`; a word that is no target is refused before anybody is asked, though the server does not answer."""
+        split_target(target)
+        return self._ask(effect)
 
     def _refused(self, verb: str, line: str, about: str | None = None) -> MultiplexerError:
         """What it means that tmux refuses `verb` with that line; `about` is the target whose absence it would prove."""

@@ -205,6 +205,24 @@ def test_a_frozen_server_costs_every_call_its_deadline(name: str) -> None:
     assert stage.clock.monotonic() == (30 if operation.kind is Kind.CHANGE else 5)
 
 
+ADDRESSING = ["send_text", "window_pids", "window_exit"]
+"""What raises, and takes a target and nothing else that says where."""
+
+
+@pytest.mark.parametrize("name", ADDRESSING)
+def test_a_word_that_is_no_target_is_refused_by_a_frozen_server_as_well(name: str) -> None:
+    """Before anybody is asked, as with tmux: what was wrong is known, and known at once."""
+    stage = Stage()
+    stage.server.freeze()
+    sample = OPERATIONS[name].sample
+    words = {word: "@x" for word in ("target", "window_id") if word in sample}
+
+    with pytest.raises(CommandRejected, match="neither a native id"):
+        getattr(stage.mux, name)(**{**sample, **words})
+
+    assert stage.clock.monotonic() == 0
+
+
 def test_a_change_that_timed_out_happens_at_the_thaw() -> None:
     """Windows appear, text is typed, options are set, in the order in which they were asked for."""
     stage = Stage()
