@@ -33,7 +33,10 @@ KEEPER = "_seamripper-"
 
 _CLOSE_S = 1.0
 """Seconds that a client is given to end once its session was ended; it took under 10 ms when measured."""
+_ATTACH_LOOK_S = 0.02
+"""Seconds between two looks whether a client is attached; mostly the first one finds it."""
 _CHUNK = 1 << 16
+_WHERE = script_line(("display-message", "-p", "#{client_session}"))
 _SCRIPT = (
     'test "$PPID" = "$1" || exit; shift; '
     'exec "$@" "exec tail --pid=$$ -s 0.5 -f /dev/null" ";" set-option -w -t "=$0:" remain-on-exit off'
@@ -218,12 +221,22 @@ class Client:
         self._poll.register(self._process.out, select.POLLIN)
         self._poll.register(waker.fileno(), select.POLLIN)
         try:
-            (frames,) = self.ask_many([b""], left)
-            if not all(frame[0] for frame in frames):
-                raise Lost("no keeper session could be made")
+            while not self._is_attached(left):
+                self._wait(min(_ATTACH_LOOK_S, left()))
         except BaseException:
             self.kill()
             raise
+
+    def _is_attached(self, left: Deadline) -> bool:
+        """Whether the keeper session is this client's by now: the server may read what is asked before it makes that session.
+
+        Until then what has no target is about somebody else's session, and nothing is told of windows.
+        """
+        (frames,) = self.ask_many([_WHERE], left)
+        *made, (answered, name) = frames
+        if not all(done for done, _ in made):
+            raise Lost("no keeper session could be made")
+        return answered and name == f"{self._keeper}\n".encode()
 
     def ask(self, argv: tuple[str, ...], line: bytes, left: Deadline) -> Completed:
         """What came of `line`, in the words of a client that was run for it alone.

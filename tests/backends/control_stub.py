@@ -2,8 +2,8 @@
 """A program that answers like `tmux -C`, as its plan in $STUB says: a word for each request that it reads, then `answer`.
 
 `answer` says what was asked, `tell` notifies before and after that, `late` says it before the next answer, `garbage` says what
-is no answer, `end` ends, `leave` answers and ends, `sip` answers and reads five bytes more, `block` makes reading its standard
-input block, as tmux does before it ends, and reads no more.
+is no answer, `early` answers as if it were not attached yet, `end` ends, `leave` answers and ends, `sip` answers and reads five
+bytes more, `block` makes reading its standard input block, as tmux does before it ends, and reads no more.
 """
 
 from __future__ import annotations
@@ -44,12 +44,22 @@ def requests() -> Iterator[tuple[list[str], str]]:
             asked.append(line)
 
 
+KEEPER = sys.argv[sys.argv.index("-s") + 1]
+
+
+def answer_to(line: str) -> str:
+    """Which session it is attached to; of everything else, what was asked."""
+    return f"{KEEPER}\n" if "#{client_session}" in line else line
+
+
 owed: list[str] = []
 for word, (lines, nonce) in zip(chain(os.environ["STUB"].split(), repeat("answer")), requests(), strict=False):
-    replies = [*lines, f"{nonce}\n"]
+    replies = [*([] if word == "early" else map(answer_to, lines)), f"{nonce}\n"]
+    if word == "early":
+        replies.insert(0, "\n")
     if word == "late":
         owed += replies
-    elif word in ("answer", "tell", "leave", "sip"):
+    elif word in ("answer", "early", "tell", "leave", "sip"):
         notify = f"%{nonce[:4]}\n" if word == "tell" else ""
         sys.stdout.write(notify)
         for reply in owed + replies:

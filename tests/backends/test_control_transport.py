@@ -105,6 +105,15 @@ def test_the_first_call_goes_by_process_and_the_next_ones_by_the_client(stage: S
 
 
 @needs_setpriv
+def test_a_client_is_not_used_before_it_is_attached(stage: Stage) -> None:
+    """The server may read the first requests before it makes the client's session: they would be about another one's."""
+    transport = stage.plays("early", "early")
+
+    assert [stage.ask("a"), stage.ask("b")] == ['"list-windows" "-t" "a"', '"list-windows" "-t" "b"']
+    assert (transport.epoch, len(stage.plain.asked)) == (1, 1)
+
+
+@needs_setpriv
 def test_a_reply_that_comes_late_is_no_answer_to_what_is_asked_then(stage: Stage) -> None:
     """It is dropped, in its turn, and the client goes on."""
     transport = stage.plays("answer", "late", "late")
