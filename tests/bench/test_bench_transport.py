@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
-from bench_transport import DEATH, FROZEN, LIMITS, MIRRORED, Finding, document, main, sizes, table
+from bench_transport import (
+    DEADLINE_S,
+    DEATH,
+    FROZEN,
+    LIMITS,
+    MIRRORED,
+    Finding,
+    document,
+    frozen,
+    grounds,
+    main,
+    sizes,
+    table,
+)
 from measuring import Measured, measure
 
 CONTROL = Measured((0.001, 0.002, 0.001))
@@ -47,6 +63,23 @@ def test_processor_time_is_that_of_everybody_who_takes_part(tmp_path: Path, caps
     assert document["time"] == "processor"
     assert ms["process"] > ms["control"]
     assert FROZEN not in capsys.readouterr().out
+
+
+@pytest.mark.live
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux here")
+def test_a_server_that_is_late_before_it_is_stopped_is_waited_for() -> None:
+    """What other work does to the host for a moment does not end a benchmark of minutes."""
+    with grounds() as ground:
+        ground.grow(1)
+        os.kill(ground.server_pid, signal.SIGSTOP)
+        thaw = threading.Timer(4 * DEADLINE_S, os.kill, (ground.server_pid, signal.SIGCONT))
+        thaw.start()
+        try:
+            found = frozen(ground, 1)
+        finally:
+            thaw.join()
+
+    assert {one.way for one in found} == {"control", "process"}
 
 
 def test_a_finding_says_how_many_times_as_long_and_what_was_wanted() -> None:
