@@ -114,3 +114,30 @@ def test_a_detached_run_whose_window_is_killed_has_stopped(shell: Shell) -> None
 
     ending = shell.status()["state"]["ending"]
     assert (ending["by"], ending["signum"]) == ("SIGHUP", signal_module.SIGHUP)
+
+
+def test_a_detached_run_whose_server_is_killed_has_stopped_and_resumes(shell: Shell) -> None:
+    """The server takes the driver's own window along: a stop by SIGHUP that tells of the loss once, and nothing runs twice."""
+    agents = [works(4).then_completes()] * 2
+    started = shell.run("run", shell.plan(*agents, max_parallel=2), "--detach", "--json")
+    assert started.status == 0, started.stderr
+    for key in ("1-1", "1-2"):
+        shell.wait_for_start(key)
+    server = shell.multiplexer.server_identity()
+    assert server is not None
+    process = shell.world.processes.identify(server.pid)
+    assert process is not None
+
+    shell.world.processes.signal(process, signal_module.SIGKILL)
+    shell.eventually(lambda: shell.status()["state"]["teardown"] == "torn-down")
+
+    run = json.loads(started.stdout)
+    lines = (Path(run["run_dir"]) / "journal.jsonl").read_text().splitlines()
+    lost = [entry for entry in map(json.loads, lines) if entry["event"] == "server-lost"]
+    assert [sorted(entry["tasks"]) for entry in lost] == [["1-1", "1-2"]]
+    status = shell.status()
+    assert (status["status"], status["state"]["ending"]["by"]) == (RunStatus.STOPPED, "SIGHUP")
+    resumed = shell.run("resume", run["run_id"])
+    assert resumed.status == 0, resumed.stderr
+    assert shell.ledger("overlap") == []
+    assert shell.is_server_gone()
