@@ -36,6 +36,8 @@ WITHOUT_SETPRIV = "setpriv (util-linux) is missing: nothing would end the client
 _QUESTIONS = frozenset(
     {"list-windows", "list-panes", "list-sessions", "list-clients", "show-options", "display-message"}
 )
+_CHOICE = "if-shell"
+"""Carried only with `-F`: without it a shell is waited for, and so are all later replies."""
 _CHANGES = frozenset(
     {
         "new-window",
@@ -47,7 +49,7 @@ _CHANGES = frozenset(
         "copy-mode",
         "paste-buffer",
     }
-    | {"pipe-pane", "if-shell"}
+    | {"pipe-pane", _CHOICE}
 )
 _SPOKEN = _QUESTIONS | _CHANGES
 _OLDEST = (3, 2, "")
@@ -97,7 +99,7 @@ def _spoken(argv: tuple[str, ...], stdin: bytes) -> Spoken | None:
         if command[0] == "load-buffer" and command[1:2] == ("-b",) and command[3:] == ("-",):
             command = ("set-buffer", "-b", command[2], "--", stdin.decode("utf-8"))
             stdin = b""
-        elif command[0] not in _SPOKEN:
+        elif command[0] not in _SPOKEN or (command[0] == _CHOICE and command[1:2] != ("-F",)):
             return None
         lines.append(_line(command) if len(commands) == 1 else script_line(command)[:-1])
     if stdin:
@@ -119,8 +121,10 @@ def _line(command: tuple[str, ...]) -> bytes:
 
 def _script(client: tuple[str, ...], stdin: bytes) -> Spoken | None:
     """One line that a client would have read on stdin; control mode reads the same language."""
-    verb = re.match(rb'"([a-z-]+)" ', stdin)
+    verb = re.match(rb'"([a-z-]+)" ("-F" )?', stdin)
     if verb is None or verb[1].decode() not in _CHANGES or stdin.count(b"\n") != 1 or not stdin.endswith(b"\n"):
+        return None
+    if verb[1].decode() == _CHOICE and verb[2] is None:
         return None
     return Spoken(client, stdin, False)
 

@@ -391,6 +391,8 @@ def words(*commands: Sequence[str], prefix: Sequence[str] = ("-u", "-S", "/s", "
         (words(("detach-client",)), b""),
         (words(("refresh-client", "-C", "80x24")), b""),
         (words(("wait-for", "x")), b""),
+        (words(("if-shell", "sleep 1", "list-windows")), b""),
+        (words(("source-file", "-")), script_line(("if-shell", "sleep 1", "list-windows"))),
         (words(("-S", "/other", "list-windows")), b""),
         (words(("list-windows",), prefix=("-u", "-S", "/s", "-f", "/x")), b""),
         (words(("list-windows",)), b"more"),
