@@ -63,8 +63,8 @@ class Framing:
 
     @property
     def noticed(self) -> bool:
-        """Whether there are notifications that `notices` has not handed out."""
-        return bool(self._notices)
+        """Whether there are notifications that `notices` has not handed out, or some are gone and nobody has heeded that."""
+        return bool(self._notices) or self.flooded
 
     def notices(self) -> list[bytes]:
         """The notifications that have come since the last time, a line each."""

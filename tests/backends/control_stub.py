@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A program that answers like `tmux -C`, as its plan in $STUB says: a word for each request that it reads, then `answer`.
 
-`answer` says what was asked, `tell` notifies before and after that, `late` says it before the next answer, `garbage` says what
-is no answer, `early` answers as if it were not attached yet, `end` ends, `leave` answers and ends, `sip` answers and reads five
-bytes more, `block` makes reading its standard input block, as tmux does before it ends, and reads no more.
+`answer` says what was asked, `tell` notifies before and after that, `late` says it before the next answer, `murmur` the same
+with a notification in it, `garbage` says what is no answer, `early` answers as if it were not attached yet, `end` ends, `leave`
+answers and ends, `sip` answers and reads five bytes more, `block` makes reading its standard input block, as tmux does before it
+ends, and reads no more.
 """
 
 from __future__ import annotations
@@ -57,13 +58,16 @@ for word, (lines, nonce) in zip(chain(os.environ["STUB"].split(), repeat("answer
     replies = [*([] if word == "early" else map(answer_to, lines)), f"{nonce}\n"]
     if word == "early":
         replies.insert(0, "\n")
-    if word == "late":
-        owed += replies
+    if word in ("late", "murmur"):
+        owed += [replies[0], *(["%window-close @1\n"] if word == "murmur" else []), *replies[1:]]
     elif word in ("answer", "early", "tell", "leave", "sip"):
         notify = f"%{nonce[:4]}\n" if word == "tell" else ""
         sys.stdout.write(notify)
         for reply in owed + replies:
-            say(reply)
+            if reply.startswith("%"):
+                sys.stdout.write(reply)
+            else:
+                say(reply)
         sys.stdout.write(notify)
         sys.stdout.flush()
         owed = []

@@ -231,6 +231,20 @@ def test_a_notification_is_told_until_it_is_taken_whoever_has_read_it(stage: Sta
 
 
 @needs_setpriv
+def test_a_notification_that_is_dropped_with_a_late_reply_is_told_as_a_loss(stage: Stage) -> None:
+    """Whoever mirrors what the server holds is woken, and starts anew."""
+    transport = stage.plays("answer", "murmur")
+    transport.notices()
+    with pytest.raises(subprocess.TimeoutExpired):
+        stage.ask("a", timeout_s=0.5)
+    stage.ask("b")
+    told = transport.told.is_set()
+
+    assert (told, transport.notices(), transport.epoch) == (True, [], 2)
+    assert not transport.told.is_set()
+
+
+@needs_setpriv
 def test_the_end_of_the_client_is_told(stage: Stage) -> None:
     """Until somebody has asked what came."""
     transport = stage.plays("answer", "answer")
