@@ -3,8 +3,8 @@
 
 `answer` says what was asked, `tell` notifies before and after that, `late` says it before the next answer, `murmur` the same
 with a notification in it, `garbage` says what is no answer, `early` answers as if it were not attached yet, `end` ends, `leave`
-answers and ends, `sip` answers and reads five bytes more, `block` makes reading its standard input block, as tmux does before it
-ends, and reads no more.
+answers and ends, `sip` answers and reads five bytes more, `block` makes reading its standard input block, as tmux does before
+it ends, and reads no more.
 """
 
 from __future__ import annotations
