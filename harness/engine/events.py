@@ -106,10 +106,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ResultReading:
-    """A valid result, or `None` with a note that says what lies there instead (no note: nothing does)."""
+    """A valid result, or `None` with a note that says what lies there instead (no note: nothing does).
+
+    `unknown` says that it could not be read for now, so that it may be a result.
+    """
 
     result: Result | None = None
     note: str | None = None
+    unknown: bool = False
 
 
 class EventReader:
@@ -209,13 +213,16 @@ def read_result(disk: Disk, path: StrPath, token: str, clean: Callable[[str], st
 
     `clean` makes of the agent's words what may enter the record.
     """
+    name = PurePath(path).name
     try:
         if disk.info(path) is None:
             return ResultReading()
-    except (OSError, ValueError) as exc:
-        return ResultReading(note=f"{PurePath(path).name}: {_reason(exc)}")
-    name = PurePath(path).name
-    loaded = _load(disk, path)
+        data = disk.read(path, limit=SIZE_LIMIT)
+    except ValueError as exc:
+        return ResultReading(note=f"{name}: {_reason(exc)}")
+    except OSError as exc:
+        return ResultReading(note=f"{name}: {_reason(exc)}", unknown=exc.errno not in _HOPELESS)
+    loaded = _parse(data)
     if isinstance(loaded, str):
         return ResultReading(note=f"{name}: {loaded}")
     found = loaded.pop("token", None)
@@ -228,15 +235,6 @@ def read_result(disk: Disk, path: StrPath, token: str, clean: Callable[[str], st
     if not isinstance(summary, str):
         return ResultReading(note=f"{name}: `summary` is not text")
     return ResultReading(Result(cast(Status, status), clean(summary), loaded))
-
-
-def _load(disk: Disk, path: StrPath) -> dict[str, Any] | str:
-    """The JSON object in that file, or why there is none."""
-    try:
-        data = disk.read(path, limit=SIZE_LIMIT)
-    except (OSError, ValueError) as exc:
-        return _reason(exc)
-    return _parse(data)
 
 
 def _parse(data: bytes) -> dict[str, Any] | str:

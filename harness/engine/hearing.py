@@ -99,6 +99,10 @@ class Hearing:
             return
         reading = read_result(self.core.outside.disk, session.context.result_file, session.token, self.core.store.clean)
         session.result = reading.result
+        if not reading.unknown:
+            session.result_unknown_s = None
+        elif session.result_unknown_s is None:
+            session.result_unknown_s = self.core.now
         if reading.note is not None and reading.note != session.result_note:
             session.result_note = reading.note
             self.core.journal("result-skipped", task=session.task.key, note=reading.note)

@@ -140,6 +140,8 @@ class Living:
         if isinstance(decision, Lost | Crash | TimeOut | Stall | Park):
             self.hearing.read_result(session)
             decision = decide(session.observation(core.now), session.budget(core.plan))
+            if session.result is None and self._may_have_a_result(session):
+                return
         if isinstance(decision, Crash) and self._is_about_to_end(session):
             return
         if isinstance(decision, Nudge):
@@ -148,6 +150,11 @@ class Living:
             self._enter_again(session)
         else:
             self._end(session, decision)
+
+    def _may_have_a_result(self, session: Session) -> bool:
+        """Whether what lies in the result's place could not be read, and was not tried again a poll later."""
+        since_s = session.result_unknown_s
+        return since_s is not None and self.core.now - since_s < self.core.plan.poll_s
 
     def _is_about_to_end(self, session: Session) -> bool:
         """Whether the agent has only just said that it ends: how, will be known in a moment, which is waited for.

@@ -71,6 +71,8 @@ class Session:
     """When survivors were first told to go by SIGKILL."""
     result: Result | None = None
     result_note: str | None = None
+    result_unknown_s: float | None = None
+    """Since when it has not been known whether there is a result, because what lies there could not be read."""
     session_ended: bool = False
     session_ended_s: float = 0.0
     end_asked: bool = False

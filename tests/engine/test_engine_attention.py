@@ -142,6 +142,17 @@ def test_what_cannot_be_read_at_once_is_read_again_a_poll_later(agent: ScriptedA
     assert 600 <= after_start(report, what) <= 602.2
 
 
+@pytest.mark.parametrize(("faults", "outcome"), [("4*oserror(EIO)", "completed"), ("oserror(EIO)", "crashed")])
+def test_a_session_whose_result_cannot_be_read_is_not_over_before_it_was_tried_again(faults: str, outcome: str) -> None:
+    """That it cannot be read does not say that there is none; what stays unreadable for a poll counts as none."""
+    agent = works(5).then_writes_result().then_exits()
+    one = {"max_attempts": 1, "retry_deferred": "never", "verify": False}
+    report = fresh_stage()(task("a", agent=agent), faults=f"disk.read:results={faults}", **one)
+
+    assert report.task("a").outcomes == [outcome]
+    assert after_start(report, "session-ended") <= 5 + 2.2
+
+
 def test_a_turn_that_fails_without_a_hook_is_heard_of_within_a_poll() -> None:
     """A transcript lies where nobody tells of it."""
     fails = works(500).then_notes_in_transcript(type="turn_failed", error={"message": "no credit"})
