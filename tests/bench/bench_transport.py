@@ -7,7 +7,7 @@
 the seam checks; `libtmux` is that library's own way to the same end, and `client` the bare tmux client, started by hand and not
 judged. `polling` is a process for every window, which is how a program without a listing of all would look whether they live;
 beyond 100 of them the time is multiplied. `mirror` is `LivenessMirror`: from memory, and woken when a window's process ends.
-Physical limits stand beside them.
+`watch` is how the engine hears of a result: from the rename of the file until it was read. Physical limits stand beside them.
 
 Every round has everything in an order of its own. Times are those on the wall, of a call; how many times as long as the first
 of its group (`control`, or the mirror) something took is judged round by round. Nothing here passes or fails by a time.
@@ -38,16 +38,31 @@ from typing import Any
 import libtmux
 from measuring import Measured, measure, whole
 
-from backends.clock import SystemClock
+from backends.clock import SystemClock, Waker
 from backends.control import ControlTransport
+from backends.disk import RealDisk
 from backends.errors import TransportError
 from backends.mirror import LivenessMirror
 from backends.processes import SystemProcessTable
 from backends.tmux import TmuxMultiplexer
 from backends.transport import SubprocessTransport, without_server
+from harness.engine.attention import EVENTS, RESULTS, Attention
+from harness.engine.events import read_result
 from harness.waiting import eventually
 
-__all__ = ["LIMITS", "WANTED", "Finding", "document", "frozen", "grounds", "main", "measured", "sizes", "table"]
+__all__ = [
+    "LIMITS",
+    "WANTED",
+    "Finding",
+    "document",
+    "frozen",
+    "grounds",
+    "main",
+    "measured",
+    "results",
+    "sizes",
+    "table",
+]
 
 CLOCK = SystemClock()
 PROCESSES = SystemProcessTable(CLOCK)
@@ -63,6 +78,7 @@ _TURN_S = 0.02
 FROZEN = "frozen server: late by"
 DEATH = "death known after"
 MIRRORED = "window_alive, mirrored"
+RESULT = "result read after"
 
 _PATIENCE_S = 60.0
 """Seconds that a server which is not stopped is given to answer in time."""
@@ -86,6 +102,7 @@ WANTED_MS: Mapping[tuple[str, str, int], float] = {
     ("list_windows", "control", 1000): 6,
     (DEATH, "mirror", 100): 10,
     (DEATH, "mirror", 1000): 50,
+    (RESULT, "watch", 0): 5,
     (FROZEN, "control", 0): 20,
     (FROZEN, "process", 0): 20,
 }
@@ -375,6 +392,28 @@ def frozen(ground: Ground, rounds: int) -> list[Finding]:
     return [Finding(0, FROZEN, way, Measured(tuple(costs))) for way, costs in late.items()]
 
 
+def results(rounds: int) -> Finding:
+    """How long after a result was renamed into its place the engine has read it, in a run in which nothing else happens."""
+    known_s = []
+    attention = Attention(RealDisk(), PROCESSES, Waker())
+    with tempfile.TemporaryDirectory(prefix="sm-") as directory:
+        task = Path(directory, RESULTS, "1-1")
+        task.mkdir(parents=True)
+        Path(directory, EVENTS).mkdir()
+        unfinished, result = task / ".result.json", task / "result.json"
+        with attention.on(Path(directory)):
+            for number in range(rounds):
+                unfinished.write_text(json.dumps({"token": str(number), "status": "done"}))
+                attention.directories()
+                began_s = CLOCK.monotonic()
+                unfinished.rename(result)
+                while not attention.directories():
+                    CLOCK.wait(_PATIENCE_S, attention.waker)
+                assert read_result(RealDisk(), result, str(number)).result is not None
+                known_s.append(CLOCK.monotonic() - began_s)
+    return Finding(0, RESULT, "watch", Measured(tuple(known_s)))
+
+
 def _await_answer(mux: TmuxMultiplexer) -> None:
     """Ask until an answer comes in time: on a busy host the first ones may not."""
 
@@ -471,7 +510,7 @@ def main(argv: Sequence[str]) -> int:
             sys.stderr.write(f"{count} windows ...\n")
             tell(measured(ground, count, options.rounds, dice, processor=options.processor))
         if not options.processor:
-            tell(frozen(ground, min(options.rounds, 5)))
+            tell([*frozen(ground, min(options.rounds, 5)), results(options.rounds)])
     if options.json is not None:
         options.json.write_text(
             json.dumps(document(found, options.rounds, load, processor=options.processor), indent=2) + "\n"

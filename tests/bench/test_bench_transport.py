@@ -18,6 +18,7 @@ from bench_transport import (
     FROZEN,
     LIMITS,
     MIRRORED,
+    RESULT,
     Finding,
     document,
     frozen,
@@ -46,7 +47,7 @@ def test_everybody_is_asked_in_every_round(tmp_path: Path, capsys: pytest.Captur
         "client",
     }
     assert {one["windows"] for one in found if one["way"] == "polling"} == {2}
-    assert {one["subject"] for one in found} >= {*LIMITS, "new_window", FROZEN, DEATH, MIRRORED}
+    assert {one["subject"] for one in found} >= {*LIMITS, "new_window", FROZEN, DEATH, MIRRORED, RESULT}
     assert all(len(one["ms"]["rounds"]) == 2 and one["ms"]["min"] >= 0 for one in found)
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(found)
 
