@@ -20,6 +20,7 @@ READY := $(VENV)/.stamp-ready
 MUTABLE := $(VENV)/.stamp-mutants
 SWEPT := $(addprefix scenarios/test_,sweep.py pairs.py random_plans.py late_changes.py kill9_everywhere.py power_loss.py torn_files.py)
 OPERATIONS ?= 10000
+KINDS ?= process control
 JOBS ?= 2
 REPEAT ?= 1
 WORKERS ?= 4
@@ -60,7 +61,7 @@ live: $(READY)
 
 # Each of the two ways in which tmux can be asked, throughout; what is left out is about changing from one to the other.
 transports: $(READY)
-	@for kind in process control; do \
+	@for kind in $(KINDS); do \
 		echo "SEAMRIPPER_TMUX_TRANSPORT=$$kind"; export SEAMRIPPER_TMUX_TRANSPORT=$$kind; \
 		$(BIN)/pytest tests/backends -q -m live -n $(WORKERS) $(ARGS) && \
 		$(BIN)/pytest scenarios/ -q -m "not sweep" --mux tmux --ignore scenarios/test_control_client.py -n $(WORKERS) $(ARGS) && \

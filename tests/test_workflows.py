@@ -84,6 +84,7 @@ def test_what_the_workflows_run_is_there() -> None:
             ".ci/run",
             "make sweep",
             "make live",
+            "make transports",
             "make mutants",
         ),
         "make alike",
