@@ -100,13 +100,25 @@ def test_a_question_without_a_target_is_about_the_keeper_and_never_asked_for_an_
     assert control.transport.epoch == 1
 
 
-def test_what_blocks_all_later_replies_goes_by_process(control: Connected) -> None:
-    """While one thread waits for a signal that nobody gives, the others are answered."""
-    waiting = threading.Thread(target=control.run, args=("wait-for", "nobody"))
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("wait-for", "nobody"),
+        ("run-shell", "until test -e {}; do sleep 0.05; done"),
+        ("if-shell", "until test -e {}; do sleep 0.05; done", "show-options -g"),
+    ],
+    ids=["wait-for", "run-shell", "if-shell"],
+)
+def test_what_blocks_all_later_replies_goes_by_process(control: Connected, words: tuple[str, ...]) -> None:
+    """While one thread waits for what does not come, the others are answered."""
+    there = control.live.scratch / f"there-{words[0]}"
+    waiting = threading.Thread(target=control.run, args=[word.format(there) for word in words], daemon=True)
     waiting.start()
     answers = [control.mux.has_session("run-1") for _ in range(5)]
     waits = waiting.is_alive()
-    control.live.mux._ask(("wait-for", "-S", "nobody"))
+    there.touch()
+    if words[0] == "wait-for":
+        control.live.mux._ask(("wait-for", "-S", words[1]))
     waiting.join()
 
     assert answers == [True] * 5
