@@ -100,12 +100,16 @@ def test_a_question_without_a_target_is_about_the_keeper_and_never_asked_for_an_
     assert control.transport.epoch == 1
 
 
+UNTIL_THERE = "while test -d {0.parent} && ! test -e {0}; do sleep 0.05; done"
+"""A shell that waits for a file, or for the end of its directory."""
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("wait-for", "nobody"),
-        ("run-shell", "until test -e {}; do sleep 0.05; done"),
-        ("if-shell", "until test -e {}; do sleep 0.05; done", "show-options -g"),
+        ("run-shell", UNTIL_THERE),
+        ("if-shell", UNTIL_THERE, "show-options -g"),
     ],
     ids=["wait-for", "run-shell", "if-shell"],
 )
