@@ -35,10 +35,15 @@ class News(Protocol):
     """Something, such as a transport that keeps a connection, that is told of changes without asking.
 
     `epoch` counts the connections, so that what was told on an earlier one, or on none, is no longer relied on. `told` is set
-    while something came that `notices` has not handed out, and when the connection has come or gone.
+    while something came that `notices` has not handed out, and when the connection has come or gone. `why` says why there will
+    be no connection any more, empty while there may be one.
     """
 
     epoch: int
+
+    @property
+    def why(self) -> str:
+        """See the class."""
 
     @property
     def told(self) -> Waker:
@@ -133,6 +138,11 @@ class TerminalMultiplexer(ABC):
     @property
     def news(self) -> News | None:
         """What tells of changes to sessions and windows without being asked; `None` where nothing does."""
+        return None
+
+    @property
+    def answered_by(self) -> ServerIdentity | None:
+        """Which server gave the last answer that counted, `None` where nobody knows; asks nobody."""
         return None
 
     @abstractmethod

@@ -7,6 +7,7 @@ simulation in which waiting is free: it jumps from one scheduled event to the ne
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import math
 import os
@@ -51,11 +52,14 @@ class Waker:
         """Let waits run their full time again."""
         self._set = False
         if self._fds is not None:
-            try:
-                while os.read(self._fds[0], 4096):
-                    continue
-            except BlockingIOError:
-                return
+            _drain(self._fds[0])
+
+    def settle(self) -> None:
+        """Drain a descriptor that is readable although the flag is down: a `wake` that a `clear` overtook wrote last."""
+        if not self._set and self._fds is not None:
+            _drain(self._fds[0])
+            if self._set:
+                self.wake()
 
     def fileno(self) -> int:
         """A descriptor that is readable once the waker is set."""
@@ -86,6 +90,13 @@ class Waker:
             self.close()
 
 
+def _drain(descriptor: int) -> None:
+    """Read away what there is in a pipe that does not block."""
+    with contextlib.suppress(BlockingIOError):
+        while os.read(descriptor, 4096):
+            continue
+
+
 class Gathered(Waker):
     """A waker that is set by `wake`, and while any of `others` is set; `clear` clears what `wake` has set."""
 
@@ -100,6 +111,12 @@ class Gathered(Waker):
     def descriptors(self) -> Sequence[int]:
         """See `Waker.descriptors`."""
         return [*super().descriptors(), *(fd for other in self._others for fd in other.descriptors())]
+
+    def settle(self) -> None:
+        """See `Waker.settle`."""
+        super().settle()
+        for other in self._others:
+            other.settle()
 
 
 class Clock(ABC):
@@ -148,6 +165,7 @@ class SystemClock(Clock):
             if left <= 0:
                 return False
             _wait_for_one(waker.descriptors(), left)
+            waker.settle()
         return True
 
 

@@ -3,7 +3,7 @@
 The client is attached to a keeper session of its own, never to the agents': a client that is not read stops the panes that it
 is attached to. It is connected after calls by process were answered, so that nothing is sent to a server that does not
 answer, and dropped at the first sign that it is not what it seems; calls go by process again until the next one is answered.
-What may start a server, ask another one, block the replies that follow or mean the asking client itself always goes by process.
+What may start a server, ask another one, block the replies that follow or change the asking client always goes by process.
 
 A server ends with its last session, and a keeper session is none that anybody needs: who is told that sessions came or went,
 and finds none but keepers, lets go.

@@ -52,9 +52,14 @@ class FakeNews:
         server.listeners.append(self.told)
 
     @property
+    def why(self) -> str:
+        """See `News`."""
+        return self._server.mute
+
+    @property
     def connected(self) -> bool:
         """See `News.connected`."""
-        return self._server.running
+        return self._server.running and not self.why
 
     def notices(self) -> list[str]:
         """See `News.notices`; which windows those were nobody says."""

@@ -176,7 +176,7 @@ class TmuxFamily(TerminalMultiplexer):
 
     @property
     def answered_by(self) -> ServerIdentity | None:
-        """Which server gave the last answer that counted, `None` before there was one; asks nobody."""
+        """See `TerminalMultiplexer.answered_by`; `None` before there was an answer."""
         return None if self._ours is None else ServerIdentity(self._ours.pid, self._ours.start_time)
 
     # Questions: how one is asked, and what its answer proves.

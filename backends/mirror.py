@@ -185,12 +185,14 @@ class LivenessMirror:
 
     def _last_answer(self, found: Mapping[str, Set[str]]) -> ServerIdentity | None:
         """Who gave the last listing, where the backend knows and the listing did show something."""
-        who: ServerIdentity | None = getattr(self._multiplexer, "answered_by", None)
+        who = self._multiplexer.answered_by
         return who if found and all(found.values()) else None
 
 
 class _Silence:
     """No news: there is no connection on which anything would be told."""
+
+    why = ""
 
     def __init__(self) -> None:
         self.epoch = 0

@@ -225,7 +225,13 @@ class SystemProcessTable(ProcessTable):
 
     def deaths(self) -> Deaths:
         """See `ProcessTable.deaths`; through pidfds, where the kernel has them."""
-        return _PidfdDeaths(self) if hasattr(select, "epoll") else Deaths()
+        if not hasattr(select, "epoll"):
+            return Deaths()
+        try:
+            return _PidfdDeaths(self)
+        except OSError:
+            # Without a descriptor left nobody can be watched, which `watch` says.
+            return Deaths()
 
     def tree(self, identity: ProcessIdentity) -> list[ProcessIdentity]:
         """See `ProcessTable.tree`."""
@@ -340,10 +346,13 @@ class _PidfdDeaths(Deaths):
         found = open_pidfd(identity.pid, lambda: self._table.liveness(identity) is Liveness.ALIVE)
         if found is None:
             return False
-        if found >= _most_descriptors() - _SPARE_DESCRIPTORS:
+        try:
+            if found >= _most_descriptors() - _SPARE_DESCRIPTORS:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            self._epoll.register(found, select.EPOLLIN)
+        except (OSError, psutil.Error):
             os.close(found)
             return False
-        self._epoll.register(found, select.EPOLLIN)
         self._watched[found] = identity
         self._descriptors[identity] = found
         return True

@@ -300,6 +300,8 @@ class FakeServer:
         self._thawed = Waker()
         self.listeners: list[Waker] = []
         """Are woken when windows have gone."""
+        self.mute = ""
+        """Why nobody can be told of that; empty where somebody is."""
         self._forget()
 
     def _forget(self) -> None:
@@ -470,7 +472,7 @@ class FakeServer:
         window.hang_up()
 
     def _tell(self) -> None:
-        for listener in self.listeners:
+        for listener in () if self.mute else self.listeners:
             listener.wake()
 
     def end_session(self, session: FakeSession) -> None:

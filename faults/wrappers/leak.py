@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from backends.base import News, TerminalMultiplexer
 from backends.errors import MultiplexerError
-from backends.operations import OPERATIONS, Operation
+from backends.operations import OPERATIONS, Operation, ServerIdentity
 from faults.actions import Action
 from faults.ledger import Ledger
 
@@ -51,6 +51,11 @@ class _Proxy(TerminalMultiplexer, guarded=False):
     def news(self) -> News | None:
         """See `TerminalMultiplexer.news`."""
         return self._inner.news
+
+    @property
+    def answered_by(self) -> ServerIdentity | None:
+        """See `TerminalMultiplexer.answered_by`."""
+        return self._inner.answered_by
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,6 +18,7 @@ from rich.text import Text
 
 from backends.base import TerminalMultiplexer
 from backends.control import WITHOUT_SETPRIV, too_old
+from backends.control_client import ENDED_WITH
 from backends.disk import Disk
 from backends.errors import BackendNotFound, CommandRejected, MultiplexerError, TransportError, TransportTimeout
 from backends.registry import chosen_multiplexer
@@ -32,6 +35,8 @@ __all__ = ["Finding", "Level", "doctor", "findings"]
 _OLDEST_PYTHON = (3, 11)
 _NEWEST_TMUX = (3, 8, "")
 """The newest version of tmux whose texts and behaviour were measured: docs/decisions/0009-what-tmux-was-seen-to-do.md."""
+_REHEARSAL_S = 5.0
+"""Seconds that it may take to see whether a client could be kept."""
 _ROOM = 100 * 1024 * 1024
 """Bytes that a root should have left: logs of agents are the most that a run writes."""
 
@@ -141,12 +146,24 @@ def _transport(host: Host, kind: str, line: str) -> Finding:
     by_process = "a process for each question"
     if kind == "process":
         return Finding("transport", Level.OK, f"{by_process}, as {TRANSPORT_VARIABLE} says")
-    why = too_old(line) or ("" if find_program("setpriv", host.environment) else WITHOUT_SETPRIV)
+    why = too_old(line) or _why_no_client(host)
     if why:
         remedy = "install it, or let it be: all works, and costs more of this host"
         return Finding("transport", Level.WARN, f"{by_process}, because {why}", remedy)
     when = f"from the first one on, as {TRANSPORT_VARIABLE} says" if kind == "control" else "once there are several"
     return Finding("transport", Level.OK, f"one control-mode client for all questions, {when}")
+
+
+def _why_no_client(host: Host) -> str:
+    """Why no client could be kept, as far as that is the host's doing: nothing would end it, or its keeper, with the driver."""
+    if find_program("setpriv", host.environment) is None:
+        return WITHOUT_SETPRIV
+    try:
+        done = host.processes.run(ENDED_WITH, timeout_s=_REHEARSAL_S, env=host.environment)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return f"`{shlex.join(ENDED_WITH)}` cannot be carried out ({type(error).__name__})"
+    said = done.stderr.decode("utf-8", "replace").partition("\n")[0]
+    return "" if done.status == 0 else f"`{shlex.join(ENDED_WITH)}` fails: {said or f'exit {done.status}'}"
 
 
 def _socket(host: Host, multiplexer: TerminalMultiplexer, socket: Path) -> Finding:

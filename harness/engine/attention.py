@@ -87,6 +87,11 @@ class Attention:
         """Whether it is told that a window has gone."""
         return self._news is not None and self._news.connected
 
+    @property
+    def blind(self) -> str:
+        """Why it will not be told that a window has gone although others are; empty where it may be, or nobody is."""
+        return "" if self._news is None else self._news.why
+
     def windows_changed(self) -> bool:
         """Whether anything was told of windows since the last time, or may have been lost."""
         if self._news is None or not self._news.told.is_set():

@@ -68,6 +68,7 @@ class Supervisor:
         self.sessions: list[Session] = []
         self._pause: Paused | None = None
         self._calm_since_s = 0.0
+        self._blind = False
 
     def run(self) -> Paused | None:
         """Drive until every task is over (`None`) or the run has to pause."""
@@ -88,12 +89,19 @@ class Supervisor:
             self.settling.advance()
             self.notices.look((s.task.key, s.attempt.pending) for s in self.sessions if s.attempt.pending)
             self.core.note_seam()
+            self._note_blindness()
             if not self._busy() and not unfinished(self.core.state):
                 return self._pause
             if not self._busy() and self._pause is None and self.core.winding_down():
                 raise RunStopped(GRACEFULLY, None)
             if self._busy() or (self._pause is None and self._next() is None):
                 self._rest()
+
+    def _note_blindness(self) -> None:
+        """Say once why windows are looked at, and not told of, for the rest of the run."""
+        if not self._blind and self.attention.blind:
+            self._blind = True
+            self.core.journal("windows-not-told", why=self.attention.blind)
 
     def _rest(self) -> None:
         """Wait until it is time to look, or a process is told to have ended; hear what agents leave meanwhile."""

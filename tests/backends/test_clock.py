@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import select
 import threading
 from functools import partial
 from itertools import pairwise
@@ -174,6 +176,18 @@ def test_a_waker_that_was_set_is_readable_from_its_descriptor() -> None:
     assert waker.is_set()
     waker.close()
     waker.wake()
+
+
+def test_a_wake_that_was_overtaken_by_a_clear_keeps_no_wait_busy() -> None:
+    """Its byte comes when the flag is down again: a wait reads it away, and lasts its time."""
+    waker = Waker()
+    waker.fileno()
+    assert waker._fds is not None
+    os.write(waker._fds[1], b"!")
+
+    assert SystemClock().wait(0.05, Gathered(waker)) is False
+    assert select.select([waker.fileno()], [], [], 0)[0] == []
+    waker.close()
 
 
 def test_system_time_passes_in_seconds() -> None:

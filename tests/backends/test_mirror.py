@@ -20,6 +20,8 @@ from backends.tmux import TmuxMultiplexer
 class Told:
     """A connection whose notifications a test writes."""
 
+    why = ""
+
     def __init__(self) -> None:
         self.epoch = 1
         self.connected = True

@@ -23,6 +23,8 @@ ONE = st.integers(0, 5)
 class Lost:
     """A connection that comes anew, and loses every notification."""
 
+    why = ""
+
     def __init__(self) -> None:
         self.epoch = 0
         self.connected = True

@@ -16,7 +16,7 @@ import pytest
 from backends.clock import SystemClock, Waker
 from backends.pidfd import pidfd_works
 from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
-from backends.processes import Completed, Job, Liveness, ProcessIdentity, SystemProcessTable
+from backends.processes import Completed, Job, Liveness, ProcessIdentity, SystemProcessTable, _PidfdDeaths
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
 
@@ -414,3 +414,39 @@ def test_watching_processes_leaves_descriptors_to_everybody_else(sleeper: Proces
         deaths.close()
 
     assert not watched
+
+
+WITHOUT_DESCRIPTORS = """
+import os, resource
+from backends.processes import SystemProcessTable
+
+table = SystemProcessTable()
+me, full = table.me(), table.deaths()
+taken = os.dup(0)
+resource.setrlimit(resource.RLIMIT_NOFILE, (taken, taken))
+print(table.deaths().watch(me), full.watch(me))
+"""
+
+
+@pytest.mark.skipif(not pidfd_works(), reason="this kernel tells of no process by a descriptor")
+def test_without_a_descriptor_left_nobody_is_watched_and_nothing_is_raised(table: SystemProcessTable) -> None:
+    """Whoever asked looks then."""
+    done = table.run((sys.executable, "-c", WITHOUT_DESCRIPTORS), timeout_s=60)
+
+    assert (done.status, done.stdout) == (0, b"False False\n"), done.stderr.decode()
+
+
+@pytest.mark.skipif(not pidfd_works(), reason="this kernel tells of no process by a descriptor")
+def test_a_process_that_the_kernel_takes_no_watch_for_is_not_watched(
+    table: SystemProcessTable, sleeper: ProcessIdentity
+) -> None:
+    """There is a limit to their number; the descriptor of the process is given back."""
+    deaths = table.deaths()
+    assert isinstance(deaths, _PidfdDeaths)
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), deaths._epoll.fileno())
+    before = len(os.listdir("/proc/self/fd"))
+
+    assert not deaths.watch(sleeper)
+    assert len(os.listdir("/proc/self/fd")) == before
+    deaths.close()

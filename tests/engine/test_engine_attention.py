@@ -83,6 +83,18 @@ def test_where_nothing_is_told_it_is_looked(agent: ScriptedAgent, outcome: str) 
     assert limit_s <= after_start(report, "session-ended") <= limit_s + 2.2
 
 
+@pytest.mark.parametrize("why", ["", "connecting failed 3 times"])
+def test_where_windows_are_not_told_of_the_journal_says_why(why: str) -> None:
+    """Once, however long the run takes."""
+    stage = fresh_stage()
+    stage.world.server.mute = why
+
+    report = stage(task("a", agent=works(50).then_completes()), poll_s=2.0)
+
+    assert report.status is RunStatus.FINISHED
+    assert [entry["why"] for entry in report.events("windows-not-told")] == ([why] if why else [])
+
+
 def test_what_is_told_is_told_of_nobody_else() -> None:
     """One agent's result ends no other session."""
     tasks = [task(f"a{number}", agent=works(5 * number).then_completes()) for number in (1, 2, 3)]

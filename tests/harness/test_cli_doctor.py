@@ -179,20 +179,23 @@ def test_a_relay_that_does_not_answer_fails(place: Path) -> None:
 @pytest.mark.parametrize(
     ("chosen", "setpriv", "level", "words"),
     [
-        ("", True, "ok", "one control-mode client for all questions, once there are several"),
-        ("control", True, "ok", "from the first one on, as SEAMRIPPER_TMUX_TRANSPORT says"),
-        ("", False, "warn", "a process for each question, because setpriv (util-linux) is missing"),
-        ("process", False, "ok", "a process for each question, as SEAMRIPPER_TMUX_TRANSPORT says"),
-        ("pigeon", True, "fail", "SEAMRIPPER_TMUX_TRANSPORT is 'pigeon', and has to be auto, process, control"),
+        ("", "exit 0", "ok", "one control-mode client for all questions, once there are several"),
+        ("control", "exit 0", "ok", "from the first one on, as SEAMRIPPER_TMUX_TRANSPORT says"),
+        ("", "exit 3", "warn", "fails: exit 3"),
+        ("", "echo not permitted >&2; exit 1", "warn", "fails: not permitted"),
+        ("", None, "warn", "a process for each question, because setpriv (util-linux) is missing"),
+        ("process", None, "ok", "a process for each question, as SEAMRIPPER_TMUX_TRANSPORT says"),
+        ("pigeon", "exit 0", "fail", "SEAMRIPPER_TMUX_TRANSPORT is 'pigeon', and has to be auto, process, control"),
     ],
 )
 def test_how_tmux_would_be_asked_is_said_and_why_not_otherwise(
-    place: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, setpriv: bool, level: str, words: str
+    place: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, setpriv: str | None, level: str, words: str
 ) -> None:
     """What is missing for a persistent client costs time and nothing else; what is no way to ask fails."""
     monkeypatch.setenv("SEAMRIPPER_TMUX_TRANSPORT", chosen)
-    if setpriv:
-        program(place / "bin", "setpriv", "")
+    if setpriv is not None:
+        (place / "bin" / "setpriv").write_text(f"#!/bin/sh\n{setpriv}\n", "utf-8")
+        (place / "bin" / "setpriv").chmod(0o755)
 
     code, found = examined(place)
 
