@@ -216,14 +216,14 @@ class Windows:
         self._lost = True
 
     def ended_with_its_server(self, era: int) -> bool:
-        """Whether the server is proven gone that had the session in that era; asks only about the one that lasts."""
+        """Whether another server answers, or none, than the one that had the session in that era; asks only about the last."""
         if era == self._era:
             return self.server_is_gone()
         had, has = self._servers.get(era), self._servers.get(self._era)
         return had is not None and has is not None and had != has
 
     def server_is_gone(self) -> bool:
-        """Whether the server that the session was made on is proven gone; false where a backend has none, or nobody knows."""
+        """Whether none answers, or another server than the session was made on; false where a backend has none, or nobody knows."""
         had = self._servers.get(self._era)
         if had is None:
             return False
