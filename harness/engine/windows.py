@@ -223,7 +223,7 @@ class Windows:
         return had is not None and has is not None and had != has
 
     def server_is_gone(self) -> bool:
-        """Whether none answers, or another server than the session was made on; false where a backend has none, or nobody knows."""
+        """Whether none answers, or another than the session was made on; false where a backend has none, or nobody knows."""
         had = self._servers.get(self._era)
         if had is None:
             return False
