@@ -10,7 +10,10 @@ import contextlib
 import errno
 import os
 import selectors
+import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -145,9 +148,9 @@ def _spawn(
     cwd: str | os.PathLike[str] | None,
     env: Mapping[str, str] | None,
 ) -> subprocess.Popen[bytes]:
-    """The process, as the leader of a group of its own."""
+    """The process, as the leader of a group of its own, with no signal blocked."""
     return subprocess.Popen(
-        list(argv),
+        _hearing(argv, env),
         stdin=stdin,
         stdout=outputs[0],
         stderr=outputs[1],
@@ -155,6 +158,20 @@ def _spawn(
         env=None if env is None else dict(env),
         start_new_session=True,
     )
+
+
+def _hearing(argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
+    """`argv` as it is started where this thread blocks signals, which a child would do as well.
+
+    A tmux server hands that on to its windows: it hears of no death, and no agent can be ended. GNU `env` unblocks what it
+    sets to its default, in the child alone: here somebody may wait for just these signals.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if sys.platform == "linux" else set()
+    # What cannot be found is not found by whoever starts it.
+    if not blocked or shutil.which(argv[0], path=(os.environ if env is None else env).get("PATH")) is None:
+        return list(argv)
+    names = ",".join(str(int(number)) for number in sorted(blocked))
+    return ["env", f"--default-signal={names}", *argv]
 
 
 _MOST_PASSED = 16 * OUTPUT_LIMIT

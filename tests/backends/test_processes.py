@@ -66,6 +66,22 @@ def test_a_command_that_dies_of_a_signal_has_a_negative_status(table: SystemProc
     assert table.run(["sh", "-c", "kill -KILL $$"], timeout_s=10).status == -signal.SIGKILL
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what unblocks signals for a child is looked for on Linux alone")
+def test_a_command_blocks_no_signal_although_its_caller_does(table: SystemProcessTable) -> None:
+    """A tmux server would hand that on to its windows: no agent could be ended, and no death were heard of."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        done = table.run(["grep", "SigBlk", "/proc/self/status"], timeout_s=10)
+        still = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        with pytest.raises(FileNotFoundError):
+            table.run(["/no/such/command"], timeout_s=10)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    assert done.stdout.split() == [b"SigBlk:", b"0" * 16]
+    assert signal.SIGTERM in still
+
+
 @pytest.mark.parametrize(
     ("argv", "error"),
     [(["no-such-binary-of-seamripper"], FileNotFoundError), (["/"], PermissionError), (["true", "a\0b"], ValueError)],
