@@ -62,7 +62,7 @@ _LOOK_S = 1.0
 """Seconds that a caller whose own question was answered waits for the answer to whether anybody needs the server."""
 _TRIES = 3
 """How often in a row connecting may fail before calls go by process for good."""
-_SESSIONS = b'list-sessions -F "#{session_name}"\n'
+_SESSIONS = b'list-sessions -F "#{session_attached} #{session_name}"\n'
 _PREFIX = 6
 """So many words stand before the first command of an argv that can be spoken."""
 
@@ -286,19 +286,28 @@ class ControlTransport:
                 self.told.wake()
 
     def _look_around(self, client: Client, end: float) -> None:
-        """Let go of a server in which there is nothing but keepers: it ends with them."""
+        """Let go of a server in which there is nothing but keepers: it ends with them.
+
+        One that nobody is attached to has lost its driver, and stays where nobody reaps the client: that is ended here.
+        """
         client.framing.sessions_changed = False
         deadline = Deadline(self._clock, min(end, self._clock.monotonic() + _LOOK_S))
+        alone = False
         try:
             found = client.ask((), _SESSIONS, deadline)
-        except (Lost, subprocess.TimeoutExpired, InterruptedError):
+            keepers = [line.partition(b" ") for line in found.stdout.splitlines()]
+            alone = all(name.startswith(KEEPER.encode()) for _, _, name in keepers)
+            for attached, _, name in keepers if alone else ():
+                if attached == b"0":
+                    client.ask((), script_line(("kill-session", "-t", f"={name.decode()}:")), deadline)
+        except (Lost, UnicodeError, subprocess.TimeoutExpired, InterruptedError):
             found = None
         if client.broken:
             self._drop()
         elif found is None or found.status:
             # The next one who asks is told.
             client.framing.sessions_changed = True
-        elif all(name.startswith(KEEPER.encode()) for name in found.stdout.splitlines()):
+        elif alone:
             self._let_go()
 
     def _connect(self, prefix: tuple[str, ...], end: float) -> None:

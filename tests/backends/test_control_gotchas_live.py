@@ -197,6 +197,17 @@ def test_the_last_session_takes_the_server_along_although_a_client_is_connected(
         assert gone is False
 
 
+def test_a_keeper_whose_client_is_gone_does_not_keep_the_server() -> None:
+    """Where nobody reaps a killed driver's client, as in many containers, its keeper waits for the end of it for ever."""
+    with live_tmux("process") as one:
+        process = one.process()
+        control = Connected(one)
+        one.mux._ask(("new-session", "-d", "-s", f"{KEEPER}1-abcdef", "exec tail -f /dev/null"))
+        control.mux.kill_session("run-1")
+
+        eventually(lambda: (control.mux.list_sessions(), one.processes.liveness(process))[1] is Liveness.DEAD)
+
+
 @pytest.mark.parametrize(("kind", "asked"), [("auto", 8), ("control", 1), ("process", None)])
 def test_a_client_is_connected_once_it_pays(server: LiveServer, kind: str, asked: int | None) -> None:
     """One that asks a few things makes none; which it is to be can be said."""
