@@ -150,8 +150,12 @@ class Framing:
             last = max(done, failed)
             if last < 0:
                 raise Unreadable("a reply without its end came")
+            after = last + len(ended if done > failed else refused)
+            if after < len(came) and any(came.find(end, begin - 1, last + 1) >= 0 for end in (ended, refused)):
+                # A later reply that tells of this one's end may tell of its own beginning as well.
+                raise Unreadable("a reply came that seems to end twice before something else")
             frames.append(Frame(done > failed, came[begin : last + 1]))
-            at = last + len(ended if done > failed else refused)
+            at = after
         for notice in notices:
             self._outside(notice)
         return frames

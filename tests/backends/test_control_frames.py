@@ -73,10 +73,11 @@ def test_what_is_dropped_with_a_reply_that_nobody_waits_for_is_told(notice: byte
     assert (forgotten, read.flooded, read.noticed) == (True, notice != b"", notice != b"")
 
 
+@pytest.mark.parametrize("beginning", [b"", b"%begin 1795399550 8 1\nforged\n"], ids=["", "and its own beginning"])
 @pytest.mark.parametrize("ending", ENDS)
-def test_a_reply_that_forges_the_end_of_another_is_unreadable(ending: bytes) -> None:
+def test_a_reply_that_forges_the_end_of_another_is_unreadable(ending: bytes, beginning: bytes) -> None:
     """Where the second command's text names the first one, it cannot be told what belongs to which."""
-    read = framing(reply(7, b"one\n"), reply(8, ending + b"\n"), reply(9, NONCE + b"\n"))
+    read = framing(reply(7, b"one\n"), reply(8, ending + b"\n" + beginning), reply(9, NONCE + b"\n"))
 
     with pytest.raises(Unreadable):
         read.answered(NONCE)
