@@ -14,6 +14,7 @@ import os
 import select
 import threading
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ class Waker:
                 os.set_blocking(read_end, False)
                 os.set_blocking(write_end, False)
                 self._fds = (read_end, write_end)
+                _with_descriptors.add(self)
                 if self._set:
                     os.write(write_end, b"!")
             return self._fds[0]
@@ -85,6 +87,12 @@ class Waker:
             os.close(fds[0])
             os.close(fds[1])
 
+    def begin_anew(self) -> None:
+        """For a process that was forked: what it and its parent write would end each other's waits, and never the next ones."""
+        self._making = threading.Lock()
+        with contextlib.suppress(OSError):
+            Waker.close(self)
+
     def __del__(self) -> None:
         if getattr(self, "_fds", None) is not None:
             self.close()
@@ -95,6 +103,18 @@ def _drain(descriptor: int) -> None:
     with contextlib.suppress(BlockingIOError):
         while os.read(descriptor, 4096):
             continue
+
+
+_with_descriptors: weakref.WeakSet[Waker] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for waker in list(_with_descriptors):
+        waker.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Gathered(Waker):

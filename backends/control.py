@@ -393,7 +393,7 @@ class ControlTransport:
         self._waker = Waker()
         client, self._client = self._client, None
         self._answers = 0
-        self.told = _Told()
+        self.told.now_from(None)
         if client is not None:
             self.epoch += 1
             client.forget()

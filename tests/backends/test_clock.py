@@ -190,6 +190,30 @@ def test_a_wake_that_was_overtaken_by_a_clear_keeps_no_wait_busy() -> None:
     waker.close()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes are forked")
+def test_a_process_that_was_forked_has_its_wakers_for_itself() -> None:
+    """Else it would be woken from each wait by what its parent is told, and take away what wakes that."""
+    waker = Waker()
+    waker.fileno()
+    child = os.fork()
+    if child == 0:
+        waker.clear()
+        waker.wake()
+        os._exit(0)
+    os.waitpid(child, 0)
+    here, _, _ = select.select([waker.fileno()], [], [], 0)
+    waker.wake()
+    child = os.fork()
+    if child == 0:
+        waker.clear()
+        there, _, _ = select.select([waker.fileno()], [], [], 0)
+        os._exit(len(there))
+    _, status = os.waitpid(child, 0)
+    still, _, _ = select.select([waker.fileno()], [], [], 0)
+
+    assert (here, os.waitstatus_to_exitcode(status), still) == ([], 0, [waker.fileno()])
+
+
 def test_system_time_passes_in_seconds() -> None:
     """Monotonic time moves by what was slept, and the wall clock shows this century."""
     clock = SystemClock()
