@@ -38,6 +38,8 @@ PROBE_TIMEOUT_S = 5.0
 """Deadline of a probe or courtesy unless told otherwise; contract.md, rule 9."""
 CHANGE_TIMEOUT_S = 30.0
 """Deadline of a change unless told otherwise; contract.md, rule 9."""
+_LONGEST_S = 1e8
+"""What any deadline is at most, three years: who gives more, or infinity, means none, and no wait of a host takes that."""
 
 
 class Call:
@@ -129,7 +131,7 @@ class Seam:
 
     def __init__(self, clock: Clock, call_timeout_s: float | None) -> None:
         self.clock = clock
-        self.call_timeout_s = call_timeout_s
+        self.call_timeout_s = None if call_timeout_s is None else min(call_timeout_s, _LONGEST_S)
         self.hook: Hook | None = None
         self.observers: list[Observer] = []
         self.calls = 0

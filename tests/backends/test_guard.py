@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
+import math
 import subprocess
 import threading
 import traceback
@@ -376,6 +377,15 @@ def test_deadlines_are_five_seconds_and_thirty_for_changes() -> None:
     for call in default.seen:
         assert call.deadline_s == (30.0 if call.operation.kind is Kind.CHANGE else 5.0)
     assert {call.deadline_s for call in own.seen} == {7}
+
+
+@pytest.mark.parametrize("timeout_s", [math.inf, 1e300])
+def test_a_deadline_that_means_none_is_one_that_a_host_can_wait_for(timeout_s: float) -> None:
+    """Infinity has no date, and no lock, poll or fence of a server takes it."""
+    left = fresh(call_timeout_s=timeout_s).seam.remaining_s()
+
+    assert threading.Lock().acquire(timeout=left)
+    assert 1e8 == left < threading.TIMEOUT_MAX
 
 
 def test_a_budget_caps_every_call_and_is_given_back() -> None:
