@@ -56,6 +56,8 @@ _OLDEST = (3, 2, "")
 """The oldest version that has clients which take no output and do not count for the size of windows."""
 _CONNECT_S = 2.0
 """Seconds that a client is given to be attached; 10 ms when measured."""
+_LEAST_S = 0.2
+"""Seconds that a call has to have left for a client to be connected: nobody's answer is given up for it."""
 _CLOSE_S = 1.0
 """Seconds that the thread which asks is waited for before its client is ended."""
 _LOOK_S = 1.0
@@ -312,11 +314,12 @@ class ControlTransport:
 
     def _connect(self, prefix: tuple[str, ...], end: float) -> None:
         """Attach a client to the server that has just answered; without one everything goes by process, as before."""
-        if self.why or self._waker.is_set() or not self._turn.acquire(blocking=False):
+        now = self._clock.monotonic()
+        if self.why or self._waker.is_set() or end - now < _LEAST_S or not self._turn.acquire(blocking=False):
             return
         try:
             if self._client is None:
-                self._attach(prefix, min(end, self._clock.monotonic() + _CONNECT_S))
+                self._attach(prefix, min(end, now + _CONNECT_S))
         finally:
             self._turn.release()
 

@@ -375,6 +375,20 @@ def test_a_client_that_never_comes_up_is_given_up(stage: Stage) -> None:
 
 
 @needs_setpriv
+def test_who_has_little_time_connects_nobody_and_gives_nobody_up(stage: Stage) -> None:
+    """The answer is there already; who has more time the next time is connected."""
+    transport = stage.plays("answer", tries=0)
+    clock = SystemClock()
+    began = clock.monotonic()
+    answers = [stage.ask(text, timeout_s=0.1) for text in "abcd"]
+    took = clock.monotonic() - began
+
+    assert (answers, transport.why) == (["by process"] * 4, "")
+    assert took < 0.1
+    assert any(stage.ask("e") and transport.connected for _ in range(3))
+
+
+@needs_setpriv
 def test_a_call_that_is_given_up_raises_at_once(stage: Stage) -> None:
     """And again, until calls are taken up; the client stays."""
     transport = stage.plays()
