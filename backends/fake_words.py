@@ -130,7 +130,7 @@ def _script_word(text: str, at: int) -> tuple[str, int]:
         elif character == "\\" and quote != "'" and at < len(text):
             octal = text[at : at + 3]
             if len(octal) == 3 and all(digit in "01234567" for digit in octal):
-                found.append(chr(int(octal, 8)))
+                found.append(bytes([int(octal, 8) & 0xFF]).decode("utf-8", "surrogateescape"))
                 at += 3
             else:
                 found.append(_ESCAPES.get(text[at], text[at]))

@@ -58,8 +58,8 @@ ALTERING = frozenset({"3.4"})
 _NATIVE = re.compile(r"[@%$]\d+\Z")
 _SYMBOLIC = re.compile(r"=([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9_-]{0,63})?)?\Z")
 _ADDED_BACKSLASH = re.compile(r"\\(\$[A-Za-z_{])")
-_TO_ESCAPE = re.compile(r'[\\"$~\x00-\x1f\x7f]')
-_OCTALS = {code: f"\\{code:03o}" for code in (*range(0x20), 0x7F)}
+_TO_ESCAPE = re.compile(r'[\\"$~\x00-\x1f\x7f\udc80-\udcff]')
+_OCTALS = {code: f"\\{code & 0xFF:03o}" for code in (*range(0x20), 0x7F, *range(0xDC80, 0xDD00))}
 _OVERWRITTEN = ("PATH", "SHELL")
 """Variables that tmux sets itself in a new window, whatever `new-window -e` says (measured on 3.3a)."""
 
@@ -80,7 +80,7 @@ def escape_format(text: str) -> str:
 
 
 def script_line(command: Sequence[str]) -> bytes:
-    """One command as a line for `source-file -`; every word is quoted, and control characters are octal escapes.
+    """One command as a line for `source-file -`; every word is quoted, control characters and bytes that are not UTF-8 escaped.
 
     An unescaped newline inside quotes would swallow the blanks after it, and an unescaped `~` in front becomes a directory.
     """

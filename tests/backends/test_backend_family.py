@@ -35,9 +35,11 @@ from backends.errors import (
     TransportTimeout,
     TransportUnavailable,
 )
+from backends.fake_words import read_script
 from backends.operations import OPERATIONS, Kind, Operation, ServerIdentity, WindowExit
 from backends.processes import Completed, Liveness
 from backends.tmux import TmuxMultiplexer
+from backends.words import script_line
 
 FAMILIES = ("ENOENT", "EACCES", "EMFILE", "ENFILE", "EAGAIN", "ENOMEM", "E2BIG", "EPIPE", "EIO")
 REFUSED = b"duplicate session: run-2\n"
@@ -374,6 +376,12 @@ def test_the_environment_and_command_of_a_window_travel_on_stdin() -> None:
     words = transport.said
     assert words[words.index("-e") + 1] == 'KEY=s3cret\n\t"$\\;'
     assert words[-1] == "cd -- '/a b' || exit 126; exec agent --flag 'x y'"
+
+
+@pytest.mark.parametrize("word", ["caf\udce9", "é\n~$x\x1b", "a;", '"'])
+def test_a_word_of_a_script_is_ascii_or_utf_8_and_read_as_it_was_given(word: str) -> None:
+    """A byte of a name that is not UTF-8 included."""
+    assert read_script(script_line(("new-window", word)).decode("utf-8")) == [(1, [["new-window", word]])]
 
 
 def test_a_format_in_a_directory_is_not_expanded() -> None:

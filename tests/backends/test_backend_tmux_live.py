@@ -217,6 +217,17 @@ def test_control_bytes_are_refused_before_anything_is_typed(shared: LiveServer, 
         shared.mux.send_text("@0", text)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files may have to be UTF-8")
+def test_a_directory_whose_name_is_not_utf_8_is_one_to_work_in(shared: LiveServer) -> None:
+    """Python gives such a byte as half a surrogate pair, tmux takes it as an escape."""
+    place = shared.scratch / os.fsdecode(b"caf\xe9")
+    place.mkdir()
+    made = window(shared, "touch", "here", cwd=place)
+
+    eventually((place / "here").exists)
+    shared.mux.kill_window(made)
+
+
 def test_no_command_in_a_name_of_a_directory_is_executed(shared: LiveServer) -> None:
     """`#(command)` in a path is a name, for windows, sessions and logs."""
     trap = shared.scratch / "sprung"
