@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import selectors
 import shutil
@@ -164,14 +165,26 @@ def _hearing(argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
     """`argv` as it is started where this thread blocks signals, which a child would do as well.
 
     A tmux server hands that on to its windows: it hears of no death, and no agent can be ended. GNU `env` unblocks what it
-    sets to its default, in the child alone: here somebody may wait for just these signals.
+    sets to its default, in the child alone: here somebody may wait for just these signals. Another `env` cannot.
     """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if sys.platform == "linux" else set()
+    # What has a "=" in its name would be a variable for `env`.
+    if not blocked or "=" in argv[0]:
+        return list(argv)
+    path = (os.environ if env is None else env).get("PATH")
+    unblocks = shutil.which("env", path=path)
     # What cannot be found is not found by whoever starts it.
-    if not blocked or shutil.which(argv[0], path=(os.environ if env is None else env).get("PATH")) is None:
+    if unblocks is None or shutil.which(argv[0], path=path) is None or not _is_gnu(unblocks):
         return list(argv)
     names = ",".join(str(int(number)) for number in sorted(blocked))
-    return ["env", f"--default-signal={names}", *argv]
+    return [unblocks, f"--default-signal={names}", *argv]
+
+
+@functools.cache
+def _is_gnu(env: str) -> bool:
+    """Whether that `env` knows of signals, which that of coreutils does since 8.31."""
+    told = subprocess.run([env, "--default-signal=HUP", "--version"], capture_output=True, check=False)
+    return told.returncode == 0
 
 
 _MOST_PASSED = 16 * OUTPUT_LIMIT

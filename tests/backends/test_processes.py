@@ -82,6 +82,26 @@ def test_a_command_blocks_no_signal_although_its_caller_does(table: SystemProces
     assert signal.SIGTERM in still
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what unblocks signals for a child is looked for on Linux alone")
+def test_a_host_whose_env_knows_of_no_signals_runs_commands_as_it_can(
+    table: SystemProcessTable, tmp_path: Path
+) -> None:
+    """As busybox's does; and so does a program whose name `env` would take for a variable."""
+    for name, text in (("env", "exit 1"), ("here", "echo here"), ("a=b", "echo there")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        told = [
+            table.run(["here"], timeout_s=10, env={"PATH": str(tmp_path)}).stdout,
+            table.run([str(tmp_path / "a=b")], timeout_s=10).stdout,
+        ]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    assert told == [b"here\n", b"there\n"]
+
+
 @pytest.mark.parametrize(
     ("argv", "error"),
     [(["no-such-binary-of-seamripper"], FileNotFoundError), (["/"], PermissionError), (["true", "a\0b"], ValueError)],
