@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from backends.clock import Clock, SystemClock, Waker
 from backends.control_frames import Frame, Framing, Unreadable
 from backends.entropy import Entropy
-from backends.running import OUTPUT_LIMIT, Completed
+from backends.running import OUTPUT_LIMIT, REAP_S, Completed
 from backends.words import script_line
 
 __all__ = ["ENDED_WITH", "KEEPER", "Client", "Deadline", "Lost", "begin_anew", "completed"]
@@ -170,7 +170,8 @@ class _Process:
 def _end(process: subprocess.Popen[bytes], ends: Iterable[socket.socket]) -> None:
     """Kill, reap, close. What it is still to write is not waited for: a stopped server holds its pipes."""
     process.kill()
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(REAP_S)
     for end in ends:
         end.close()
     if process.stdout is not None:

@@ -26,10 +26,12 @@ import psutil
 from backends.clock import Waker
 from backends.posix_signals import SIGKILL
 
-__all__ = ["OUTPUT_LIMIT", "Completed", "Job", "SystemJob", "last", "run_in_foreground", "run_piped"]
+__all__ = ["OUTPUT_LIMIT", "REAP_S", "Completed", "Job", "SystemJob", "last", "run_in_foreground", "run_piped"]
 
 OUTPUT_LIMIT = 64 * 1024 * 1024
 """Bytes of one output of a command that is kept whole; `backends.disk.READ_LIMIT` is the same for a file."""
+REAP_S = 1.0
+"""Host seconds that a killed process is waited for. An interrupt within `Popen.poll` leaves a lock that is never free again."""
 _POLL_S = 0.02
 """Host seconds between looks at a process whose pipes are closed, or held open by its children."""
 
@@ -308,7 +310,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         _end_descendants(process)
     with contextlib.suppress(OSError):
         process.kill()
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(REAP_S)
 
 
 def _end_descendants(process: subprocess.Popen[bytes]) -> None:

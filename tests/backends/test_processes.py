@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from backends import control_client, running
 from backends.clock import SystemClock, Waker
 from backends.pidfd import pidfd_works
 from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
@@ -188,6 +189,25 @@ def test_a_waker_gives_the_command_up(table: SystemProcessTable, tmp_path: Path)
     setter.join()
     assert not noted.exists() or gone(table, int(noted.read_text()))
     waker.close()
+
+
+@pytest.mark.parametrize(
+    "end", [running._end_group, lambda process: control_client._end(process, ())], ids=["group", "client"]
+)
+def test_what_an_interrupt_has_left_of_a_process_keeps_nobody_waiting(
+    end: Callable[[subprocess.Popen[bytes]], None],
+) -> None:
+    """`Popen.poll` that is interrupted by Ctrl-C may leave its lock taken, and `wait` without an end waits for that."""
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    process._waitpid_lock.acquire()  # type: ignore[attr-defined]  # as an interrupt leaves it
+    ending = threading.Thread(target=end, args=(process,), daemon=True)
+    ending.start()
+    ending.join(15)
+    kept_waiting = ending.is_alive()
+    process._waitpid_lock.release()  # type: ignore[attr-defined]  # so that it is reaped
+
+    assert not kept_waiting
+    assert process.wait(15) == -signal.SIGKILL
 
 
 def polled(job: Job) -> Completed:
