@@ -227,9 +227,9 @@ class ControlTransport:
                 self._look_around(client, end)
             return answer
         finally:
-            noticed = client is not None and client.framing.noticed
+            # Before anything at which a signal's handler could raise.
             self._turn.release()
-            if noticed:
+            if client is not None and client.framing.noticed:
                 self.told.wake()
 
     def _takes_turn(self, end: float) -> bool:
@@ -282,9 +282,9 @@ class ControlTransport:
                 self._look_around(client, end)
             return outcomes
         finally:
-            noticed = client is not None and client.framing.noticed
+            # Before anything at which a signal's handler could raise.
             self._turn.release()
-            if noticed:
+            if client is not None and client.framing.noticed:
                 self.told.wake()
 
     def _look_around(self, client: Client, end: float) -> None:

@@ -389,6 +389,25 @@ def test_who_has_little_time_connects_nobody_and_gives_nobody_up(stage: Stage) -
 
 
 @needs_setpriv
+def test_an_interrupt_after_the_answer_leaves_the_client_to_the_next_one(stage: Stage) -> None:
+    """Ctrl-C comes anywhere; where it comes last, others have their turn all the same."""
+    stage.plays("answer")
+
+    def interrupt(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_name == "noticed":
+            raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stage.ask("a")
+    finally:
+        sys.setprofile(None)
+
+    assert stage.ask("b", timeout_s=15) == '"list-windows" "-t" "b"'
+
+
+@needs_setpriv
 def test_a_call_that_is_given_up_raises_at_once(stage: Stage) -> None:
     """And again, until calls are taken up; the client stays."""
     transport = stage.plays()
