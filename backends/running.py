@@ -2,6 +2,9 @@
 
 No shell; the command leads a process group of its own, which is killed and reaped when its time is up or its caller gives it
 up; and the end of a pipe that somebody else may hold is never waited for. `backends.processes` is who calls this.
+
+Statuses are told by `subprocess`: in a program that ignores SIGCHLD, or reaps children which it has not started, they are lost,
+and Python says 0.
 """
 
 from __future__ import annotations
