@@ -105,7 +105,7 @@ class Injector:
             with ledger.reach(signal_point, quiet=True) as reached:
                 if isinstance(reached.action, Signal):
                     self._send(reached.action)
-                    reached.ended("delivered")
+                    reached.outcome = "delivered"
         entry = ledger.passing(engine_point)
         if entry is not None:
             entry.outcome = "passed"
@@ -113,7 +113,7 @@ class Injector:
         with ledger.reach(engine_point) as reached:
             if isinstance(reached.action, Raise | Die):
                 raise ledger.failure(reached, reached.action)
-            reached.ended("passed")
+            reached.outcome = "passed"
 
     def agent(self, event: str, **about: object) -> Injection | None:
         """Reach `agent.<event>`: what shall happen to the agent there, if anything.
@@ -125,7 +125,7 @@ class Injector:
         with self._ledger.reach(f"agent.{event}", shown, lambda: about, outlives=True) as reached:
             if isinstance(reached.action, Raise):
                 raise self._ledger.failure(reached, reached.action)
-            reached.ended("passed" if reached.injection is None else "occurs")
+            reached.outcome = "passed" if reached.injection is None else "occurs"
             return reached.injection
 
     @property

@@ -13,9 +13,6 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from types import TracebackType
-
-import msgspec
 
 from backends.clock import Clock, VirtualClock
 from faults.actions import Action, Delay, Die, Hang, OsError, Pass, Raise, Timeout, Undecodable
@@ -23,9 +20,9 @@ from faults.catalog import PointCatalog
 from faults.errors import SimulatedDeath
 from faults.plan import FaultPlan
 from faults.rule import Fault, Term, glob_pattern, is_literal
-from faults.trace import Injection, TraceEntry, answer_text
+from faults.trace import Injection, TraceEntry
 
-__all__ = ["Ledger", "Reached"]
+__all__ = ["Ledger"]
 
 Arguments = Callable[[], Mapping[str, object]]
 """Tells the arguments of a call; asked only by rules that filter."""
@@ -42,7 +39,8 @@ class _Rule:
         self._where = {name: glob_pattern(glob) for name, glob in fault.where.items()}
         # Seeded by text, so that the dice do not depend on the interpreter's hash seed.
         self._draw = random.Random(f"{seed}:{index}").random
-        self._term = 0
+        self._later = iter(fault.terms)
+        self._term = next(self._later, None)
         self._calls = 0
         self._only_passes = all(isinstance(term.action, Pass) for term in fault.terms)
 
@@ -59,57 +57,30 @@ class _Rule:
         if self._where and not self._matches(arguments):
             return None
         self.fired |= self._only_passes
-        terms = self.fault.terms
-        if self._term == len(terms):
+        term = self._term
+        if term is None:
             return None
-        term = terms[self._term]
-        trigger = term.trigger
         self._calls += 1
-        if trigger.used_up(self._calls):
-            self._term += 1
+        if term.trigger.used_up(self._calls):
+            self._term = next(self._later, None)
             self._calls = 0
-        return term if trigger.applies(self._draw) and not isinstance(term.action, Pass) else None
+        return None if isinstance(term.action, Pass) or not term.trigger.applies(self._draw) else term
 
 
-class Reached(msgspec.Struct, eq=False):
-    """One call at one point, from before it is made until it is over: a context that notes how it ended."""
+class _RulesAt(dict[str, tuple[_Rule, ...]]):
+    """The rules about each point, which are always the same: found when it is reached first."""
 
-    point: str
-    entry: TraceEntry | None = None
-    injection: Injection | None = None
-    lost: bool = False
+    def __init__(self, rules: list[_Rule]) -> None:
+        super().__init__()
+        self._rules = rules
 
-    @property
-    def action(self) -> Action | None:
-        """What shall happen instead of the call or after it; `None`: nothing."""
-        return None if self.injection is None else self.injection.performed
-
-    def answered(self, answer: object) -> None:
-        """Note what the call was answered with."""
-        if self.entry is not None:
-            self.entry.outcome = answer_text(answer)
-
-    def ended(self, outcome: str) -> None:
-        """Note how the call ended, in the words of whoever saw the end."""
-        if self.entry is not None:
-            self.entry.outcome = outcome
-
-    def __enter__(self) -> Reached:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        if kind is not None:
-            self.ended(f"raised {kind.__name__}")
+    def __missing__(self, point: str) -> tuple[_Rule, ...]:
+        rules = self[point] = tuple(rule for rule in self._rules if rule.is_about(point))
+        return rules
 
 
-def _choose(rules: tuple[_Rule, ...], arguments: Arguments) -> tuple[_Rule, Term] | None:
-    """The first rule that acts on this call, if any does; every rule that matches counts it."""
-    chosen: tuple[_Rule, Term] | None = None
-    for rule in rules:
-        term = rule.acting(arguments)
-        if term is not None and chosen is None:
-            chosen = (rule, term)
-    return chosen
+def _nobody_reaches(point: str) -> SimulatedDeath:
+    return SimulatedDeath(f"the process is dead: nobody reaches {point}")
 
 
 class Ledger:
@@ -127,9 +98,10 @@ class Ledger:
         self.at_death: list[Callable[[], None]] = []
         self._catalog = catalog
         self._spends = real_time or isinstance(clock, VirtualClock)
+        self._monotonic = clock.monotonic
         self._began_s = clock.monotonic()
         self._rules = [_Rule(fault, index, plan.seed) for index, fault in enumerate(plan.faults)]
-        self._rules_at: dict[str, tuple[_Rule, ...]] = {}
+        self._rules_at = _RulesAt(self._rules)
         self._lock = threading.Lock()
         self._entries: list[TraceEntry] = []
         self._numbered = 0
@@ -158,56 +130,55 @@ class Ledger:
         *,
         quiet: bool = False,
         outlives: bool = False,
-    ) -> Reached:
+    ) -> TraceEntry:
         """Count a call at `point` and say what shall happen to it; `SimulatedDeath` if the process is dead.
 
-        `about` is what the trace shows of it. With `quiet` it shows the call only if something is injected.
+        `about` is what the trace shows of it. With `quiet` the trace has the entry only if something is injected.
         With `outlives` somebody else's process is calling, which the death of this one does not touch.
         """
         if self.dead and not outlives:
-            raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
+            raise _nobody_reaches(point)
         with self._lock:
             self._calls.append(point)
             self._ruled_calls[point] += 1
-            chosen = _choose(self._rules_for(point), arguments)
-            if chosen is None:
-                entry = None if quiet else self._note(point, self.clock.monotonic() - self._began_s, about, None)
-                return Reached(point, entry)
-            at_s = self.clock.monotonic() - self._began_s
-            injection = self._inject(*chosen, point, at_s)
-            return Reached(point, self._note(point, at_s, about, injection), injection, chosen[1].lost)
+            acting: tuple[_Rule, Term] | None = None
+            for rule in self._rules_at[point]:
+                # Every rule that matches counts the call; the first that acts decides.
+                term = rule.acting(arguments)
+                if term is not None and acting is None:
+                    acting = (rule, term)
+            entry = TraceEntry(point, self._monotonic() - self._began_s, about)
+            if acting is not None:
+                entry.injection = self._inject(*acting, point, entry.at_s)
+                self._entries.append(entry)
+            elif not quiet:
+                self._entries.append(entry)
+            return entry
 
     def passes(self, point: str) -> bool:
         """Count a call at `point` if no rule is about that: then nothing happens there; `SimulatedDeath` like `reach`."""
         if self.dead:
-            raise SimulatedDeath(f"the process is dead: nobody reaches {point}")
-        rules = self._rules_at.get(point)
-        if rules is None:
-            rules = self._rules_for(point)
-        if rules:
+            raise _nobody_reaches(point)
+        if self._rules_at[point]:
             return False
         self._calls.append(point)
         return True
 
     def passing(self, point: str, about: object = "") -> TraceEntry | None:
         """Like `passes`, with the call in the trace: its entry, whose outcome is the caller's to say; `None` if a rule is."""
-        if not self.passes(point):
+        if self.dead:
+            raise _nobody_reaches(point)
+        if self._rules_at[point]:
             return None
-        entry = TraceEntry(point, self.clock.monotonic() - self._began_s, about)
+        self._calls.append(point)
+        entry = TraceEntry(point, self._monotonic() - self._began_s, about)
         self._entries.append(entry)
         return entry
-
-    def _rules_for(self, point: str) -> tuple[_Rule, ...]:
-        """The rules about `point`, which are always the same."""
-        rules = self._rules_at.get(point)
-        if rules is None:
-            rules = self._rules_at[point] = tuple(rule for rule in self._rules if rule.is_about(point))
-        return rules
 
     def note(self, point: str, about: object, outcome: str) -> None:
         """Put something into the trace that never came as far as a point."""
         with self._lock:
-            self._note(point, self.clock.monotonic() - self._began_s, about, None).outcome = outcome
+            self._entries.append(TraceEntry(point, self._monotonic() - self._began_s, about, None, outcome))
 
     def unfired(self) -> list[Fault]:
         """The faults that never happened; a rule of passes alone happens where its point is reached."""
@@ -217,18 +188,13 @@ class Ledger:
         rule.fired = True
         action = f"{'lost:' if term.lost else ''}{term.action}"
         number, call_number = len(self.injections) + 1, self._ruled_calls[point]
-        injection = Injection(number, at_s, point, call_number, action, rule.text, term.action)
+        injection = Injection(number, at_s, point, call_number, action, rule.text, term.action, term.lost)
         self.injections.append(injection)
         return injection
 
-    def _note(self, point: str, at_s: float, about: object, injection: Injection | None) -> TraceEntry:
-        entry = TraceEntry(point, at_s, about, injection)
-        self._entries.append(entry)
-        return entry
-
     def answer(
         self,
-        reached: Reached,
+        reached: TraceEntry,
         proceed: Callable[[], object],
         instead: Callable[[Action, Callable[[], object]], object],
         *,
@@ -249,7 +215,7 @@ class Ledger:
 
     def _delayed(
         self,
-        reached: Reached,
+        reached: TraceEntry,
         action: Action,
         proceed: Callable[[], object],
         instead: Callable[[Action, Callable[[], object]], object],
@@ -267,7 +233,7 @@ class Ledger:
             raise self.marked(reached, subprocess.TimeoutExpired([reached.point.partition(".")[2]], limit))
         return instead(action, proceed)
 
-    def failure(self, reached: Reached, action: Action) -> BaseException:
+    def failure(self, reached: TraceEntry, action: Action) -> BaseException:
         """A fresh exception for an action that is the same at every layer."""
         if isinstance(action, OsError):
             return self.marked(reached, OSError(action.errno, os.strerror(action.errno)))
@@ -280,7 +246,7 @@ class Ledger:
             return self._death(reached)
         raise AssertionError(f"{action.keyword} has no effect at {reached.point}")
 
-    def marked(self, reached: Reached, error: BaseException) -> BaseException:
+    def marked(self, reached: TraceEntry, error: BaseException) -> BaseException:
         """`error` with a note that names the rule that raised it."""
         if reached.injection is not None:
             error.add_note(
@@ -288,7 +254,7 @@ class Ledger:
             )
         return error
 
-    def _death(self, reached: Reached) -> BaseException:
+    def _death(self, reached: TraceEntry) -> BaseException:
         self.dead = True
         for release in self.at_death:
             release()

@@ -142,4 +142,4 @@ class LivePoints:
             with self._ledger.reach(point, call, quiet=True) as reached:
                 if isinstance(reached.action, Occur):
                     self._host.happen(event, reached.action.seconds)
-                    reached.ended("occurs")
+                    reached.outcome = "occurs"

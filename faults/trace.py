@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import TracebackType
 
 import msgspec
 
@@ -25,7 +26,8 @@ class Injection:
     """One fault that fired.
 
     `number` counts injections from 1, `at_s` is seconds since the injector was made, `call_number` says the how manieth call
-    of `point` it was; `action` and `rule` are text forms, `performed` is the action itself.
+    of `point` it was; `action` and `rule` are text forms, `performed` is the action itself. With
+    `lost` the call is made first, and its answer is lost.
     """
 
     number: int
@@ -35,6 +37,7 @@ class Injection:
     action: str
     rule: str
     performed: Action
+    lost: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -50,7 +53,7 @@ class TraceEntry(msgspec.Struct, eq=False):
     """One call at one point: when it began, in seconds, about what, what came of it, and what was injected.
 
     `about` is shown as text, later, if at all; `number` is given out by who has the whole trace. One is made at every call of
-    a run, which is why it is of the kind that is made quickest.
+    a run, which is why it is of the kind that is made quickest. As a context it notes that the call raised.
     """
 
     point: str
@@ -66,9 +69,30 @@ class TraceEntry(msgspec.Struct, eq=False):
         return self.point.partition(".")[0]
 
     @property
+    def action(self) -> Action | None:
+        """What shall happen instead of the call or after it; `None`: nothing."""
+        return None if self.injection is None else self.injection.performed
+
+    @property
+    def lost(self) -> bool:
+        """Whether the call is made before what shall happen."""
+        return self.injection is not None and self.injection.lost
+
+    @property
     def arguments(self) -> str:
         """What the call was about, without payloads, paths and addresses."""
         return _PATH.sub("<path>", _ADDRESS.sub("", str(self.about)))
+
+    def answered(self, answer: object) -> None:
+        """Note what the call was answered with."""
+        self.outcome = answer_text(answer)
+
+    def __enter__(self) -> TraceEntry:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is not None:
+            self.outcome = f"raised {kind.__name__}"
 
     def __str__(self) -> str:
         said = f"{self.number:>5} {self.at_s:>11.3f} {self.point:<28} {self.arguments} -> {self.outcome}"

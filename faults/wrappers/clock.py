@@ -41,7 +41,7 @@ class FaultyClock(Clock):
             if isinstance(reached.action, Jump | Suspend):
                 self._step(reached.action.seconds)
             woken = self._inner.wait(seconds, waker)
-            reached.ended("woken" if woken else "passed")
+            reached.outcome = "woken" if woken else "passed"
             return woken
 
     def host_seconds(self, seconds: float) -> float:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from backends.disk import READ_LIMIT, Disk, FileInfo, LockHandle, LockHeld, StrPath
 from faults.actions import Action, NoSync, OsError, Torn
 from faults.errors import SimulatedDeath
-from faults.ledger import Ledger, Reached
-from faults.trace import answer_text
+from faults.ledger import Ledger
+from faults.trace import TraceEntry, answer_text
 
 __all__ = ["FaultyDisk", "file_kind"]
 
@@ -60,7 +60,7 @@ def _slashed(path: StrPath) -> str:
     return text if os.sep == "/" else text.replace(os.sep, "/")
 
 
-def _not_at_all(action: Action, reached: Reached) -> None:
+def _not_at_all(action: Action, reached: TraceEntry) -> None:
     """What a sync does that is reported and not done."""
 
 
@@ -82,7 +82,7 @@ class FaultyDisk(Disk):
     def write(self, path: StrPath, data: bytes) -> None:
         """See `Disk.write`."""
 
-        def partly(action: Action, reached: Reached) -> None:
+        def partly(action: Action, reached: TraceEntry) -> None:
             assert isinstance(action, Torn)
             self._inner.write(path, data[: action.size])
             raise self._ledger.failure(reached, OsError("ENOSPC"))
@@ -92,7 +92,7 @@ class FaultyDisk(Disk):
     def append(self, path: StrPath, data: bytes) -> int:
         """See `Disk.append`."""
 
-        def partly(action: Action, reached: Reached) -> int:
+        def partly(action: Action, reached: TraceEntry) -> int:
             assert isinstance(action, Torn)
             return self._inner.append(path, data[: action.size])
 
@@ -182,7 +182,7 @@ class FaultyDisk(Disk):
         path: StrPath,
         proceed: Callable[..., _T],
         *arguments: Any,
-        partly: Callable[[Action, Reached], _T] | None = None,
+        partly: Callable[[Action, TraceEntry], _T] | None = None,
     ) -> _T:
         """Carry out `operation` on `path`, which is `proceed(*arguments)`, as planned; `partly` is what half of it is."""
         named = os.fspath(path)
@@ -204,7 +204,7 @@ class FaultyDisk(Disk):
         path: StrPath,
         proceed: Callable[..., _T],
         *arguments: Any,
-        partly: Callable[[Action, Reached], _T] | None,
+        partly: Callable[[Action, TraceEntry], _T] | None,
     ) -> _T:
         """The same at a point that a rule is about."""
         with self._ledger.reach(point, "", lambda: {"path": os.fspath(path)}) as reached:
@@ -220,7 +220,7 @@ class FaultyDisk(Disk):
             reached.answered(answer)
             return answer
 
-    def _failure(self, reached: Reached, action: Action, path: StrPath) -> BaseException:
+    def _failure(self, reached: TraceEntry, action: Action, path: StrPath) -> BaseException:
         if isinstance(action, OsError) and action.errno == errno.EWOULDBLOCK and reached.point.startswith("disk.open:"):
             return self._ledger.marked(reached, LockHeld(path))
         return self._ledger.failure(reached, action)

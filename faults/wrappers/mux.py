@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from functools import partial
 
 from backends.guard import Call
 from backends.operations import OPERATIONS, Operation
 from faults.actions import Action, Empty, Exit, Output, Truncate
-from faults.ledger import Ledger, Reached
+from faults.ledger import Ledger
 from faults.live import LivePoints
 from faults.trace import TraceEntry, answer_text
 
@@ -27,40 +28,21 @@ class MuxPoint:
         """Reach the points of `live` as well, before each call."""
         self._ledger = ledger
         self._live = live
-        self._open: dict[int, TraceEntry | None] = {}
+        self._open: dict[int, TraceEntry] = {}
         self._observes = False
 
     def around(self, call: Call, proceed: Callable[[], object]) -> object:
         """See `backends.guard.Hook.around`."""
         if self._live is not None:
             self._live.reach(call)
-        point = _POINTS[call.operation.name]
-        entry = self._ledger.passing(point, call)
-        if entry is not None:
-            if self._observes:
-                # How it ended is noted by `finished`.
-                self._open[call.number] = entry
-                return proceed()
-            try:
-                answer = proceed()
-            except BaseException as raised:
-                entry.outcome = f"raised {type(raised).__name__}"
-                raise
-            entry.outcome = answer_text(answer)
-            return answer
-        reached = self._ledger.reach(point, call, lambda: call.arguments)
+        ledger, point = self._ledger, _POINTS[call.operation.name]
+        entry = ledger.passing(point, call) or ledger.reach(point, call, partial(getattr, call, "arguments"))
         if self._observes:
-            self._open[call.number] = reached.entry
-            if reached.injection is None:
+            self._open[call.number] = entry
+            if entry.injection is None:
+                # How it ended is noted by `finished`.
                 return proceed()
-        with reached:
-
-            def instead(action: Action, inner: Callable[[], object]) -> object:
-                return self._instead(call.operation, reached, action, inner)
-
-            answer = self._ledger.answer(reached, proceed, instead, deadline_s=call.deadline_s)
-            reached.answered(answer)
-            return answer
+        return self._answer(call, entry, proceed)
 
     def observe(self) -> None:
         """Expect every call to be shown to `finished` as well."""
@@ -75,7 +57,19 @@ class MuxPoint:
         else:
             self._ledger.note(f"mux.{call.operation.name}", call, f"not asked, {outcome}")
 
-    def _instead(self, operation: Operation, reached: Reached, action: Action, proceed: Callable[[], object]) -> object:
+    def _answer(self, call: Call, reached: TraceEntry, proceed: Callable[[], object]) -> object:
+        with reached:
+
+            def instead(action: Action, inner: Callable[[], object]) -> object:
+                return self._instead(call.operation, reached, action, inner)
+
+            answer = self._ledger.answer(reached, proceed, instead, deadline_s=call.deadline_s)
+            reached.answered(answer)
+            return answer
+
+    def _instead(
+        self, operation: Operation, reached: TraceEntry, action: Action, proceed: Callable[[], object]
+    ) -> object:
         if isinstance(action, Exit):
             error = subprocess.CalledProcessError(action.status, [operation.name], output="", stderr=action.stderr)
             raise self._ledger.marked(reached, error)

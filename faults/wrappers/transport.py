@@ -9,7 +9,8 @@ from backends.errors import redact_argv
 from backends.processes import Completed
 from backends.transport import Transport, disconnect
 from faults.actions import Action, Empty, Exit, Output, Truncate, Undecodable
-from faults.ledger import Ledger, Reached
+from faults.ledger import Ledger
+from faults.trace import TraceEntry
 from faults.verbs import verb_of
 
 __all__ = ["GARBAGE", "FaultyTransport", "line_of"]
@@ -39,7 +40,7 @@ class FaultyTransport:
 
             completed = self._ledger.answer(reached, proceed, instead, deadline_s=timeout_s)
             assert isinstance(completed, Completed)
-            reached.ended(f"exit {completed.status}, {len(completed.stdout)} and {len(completed.stderr)} bytes")
+            reached.outcome = f"exit {completed.status}, {len(completed.stdout)} and {len(completed.stderr)} bytes"
             return completed
 
     def abandon(self) -> None:
@@ -60,7 +61,7 @@ class FaultyTransport:
         return getattr(self._inner, name)
 
     def _instead(
-        self, argv: Sequence[str], reached: Reached, action: Action, proceed: Callable[[], object]
+        self, argv: Sequence[str], reached: TraceEntry, action: Action, proceed: Callable[[], object]
     ) -> Completed:
         said = tuple(argv)
         if isinstance(action, Exit):
