@@ -114,7 +114,7 @@ class Stage:
         world = self.world
         # What the run before this one was under is over: each begins in a world that is sound.
         world.live.undo()
-        plan_of_faults = self._fault_plan(faults)
+        plan_of_faults = self.fault_plan(faults)
         injector = Injector(
             plan_of_faults,
             clock=world.clock,
@@ -211,7 +211,11 @@ class Stage:
         assert self._run_dir is not None
         return self._run_dir
 
-    def _fault_plan(self, faults: FaultPlan | str | None) -> FaultPlan:
+    def fault_plan(self, faults: FaultPlan | str | None) -> FaultPlan:
+        """What those faults are in this world, for which a text is read; `None` is what the first run was to be under.
+
+        Raises `FaultPlanError`.
+        """
         if faults is None:
             faults, self._faults = self._faults or FaultPlan(seed=self.seed), None
         if isinstance(faults, str):

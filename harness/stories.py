@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.processes import Completed
 from backends.simulated_processes import SimulatedProcessTable
@@ -18,9 +18,12 @@ from faults.plan import FaultPlan
 from harness.agents import ScriptedAgent, TaskStory, completes, dies, exits, stalls, stops, task, works, writes_result
 from harness.engine.plan import PlanError, RunPlan
 from harness.record import describe
-from harness.report import Report
-from harness.runner import Stage, catalog_of
 from harness.story_error import StoryError
+
+if TYPE_CHECKING:
+    # A story is told by whoever has a stage for it; what it consists of is known without.
+    from harness.report import Report
+    from harness.runner import Stage
 
 __all__ = ["CORE", "MOST_RESUMES", "STORIES", "Story", "StoryError", "UnknownStory", "story_of"]
 
@@ -76,7 +79,7 @@ class Story:
 
     def _earlier(self, stage: Stage, text: str) -> FaultPlan:
         try:
-            return FaultPlan.parse(text, stage.seed, catalog_of(stage.world))
+            return stage.fault_plan(text)
         except FaultPlanError as wrong:
             raise StoryError(self.name, f"earlier: {wrong}") from wrong
 
