@@ -106,7 +106,7 @@ LAYERS: tuple[Layer, ...] = (
             for m in (
                 *("chances", "seam_matrix"),
                 *("runner", "rehearsals", "stories", "trials", "replays", "incidents", "promises"),
-                *("crash_images", "crash_verdicts", "damage", "killed_run", "lateness", "story_error"),
+                *("crash_images", "crash_verdicts", "damage", "drawn_runs", "killed_run", "lateness", "story_error"),
                 *("sut", "sut_bundled", "sut_stage"),
             )
         ),
