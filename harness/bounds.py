@@ -105,8 +105,8 @@ def _clean_ups(report: Report) -> Iterator[_Wait]:
     }
     step, began_s = "", 0.0
     for entry in report.entries:
-        passed = entry.point.removeprefix("engine.")
-        if entry.layer != "engine" or passed == "kill":
+        layer, _, passed = entry.point.partition(".")
+        if layer != "engine" or passed == "kill":
             continue
         if step in limits:
             yield f"the end of step {step}", began_s, entry.at_s, limits[step]

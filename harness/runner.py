@@ -22,7 +22,7 @@ from faults.injector import Injector
 from faults.plan import FaultPlan
 from faults.wrappers import LET_OUT
 from harness.agents import TaskStory, plan_of, profiles_for
-from harness.dashboard.render import header_text, list_row
+from harness.dashboard.render import header_text, list_line
 from harness.engine.core import STEPS, Surroundings
 from harness.engine.engine import Engine
 from harness.engine.plan import RunPlan, TaskPlan
@@ -265,7 +265,7 @@ class Stage:
             reached=dict(injector.reached),
             entries=tuple(injector.trace),
             elapsed_s=elapsed_s,
-            list_row=list_row(verdict, state).plain,
+            list_row=list_line(verdict, state),
             header=head(verdict, state),
             stderr=stderr,
             virtual=self.world.virtual,
@@ -333,7 +333,7 @@ class _Watch:
 def _let_out(injector: Injector) -> Iterator[str]:
     """The raw errors that came out of the seam by themselves: no rule put them there."""
     for entry in injector.trace:
-        if entry.layer == "leak" and entry.outcome.startswith(LET_OUT):
+        if entry.outcome.startswith(LET_OUT) and entry.layer == "leak":
             yield f"{entry.point.partition('.')[2]}: {entry.outcome.removeprefix(LET_OUT).strip()}"
 
 

@@ -7,6 +7,7 @@ do, and judged again.
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -114,10 +115,11 @@ def _faultless(story: Story, backend: str) -> Report:
 
 def _callers(report: Report) -> dict[str, tuple[str, ...]]:
     """For every point, the steps of the engine that were passed last before its calls."""
-    step, found = "-", dict[str, dict[str, None]]()
+    step, found = "-", defaultdict[str, dict[str, None]](dict)
     for entry in report.entries:
-        if entry.layer == "engine":
-            step = entry.point.partition(".")[2]
+        layer, _, name = entry.point.partition(".")
+        if layer == "engine":
+            step = name
         else:
-            found.setdefault(entry.point, {})[step] = None
+            found[entry.point][step] = None
     return {point: tuple(steps) for point, steps in found.items()}
