@@ -59,7 +59,7 @@ class Waker:
         """Drain a descriptor that is readable although the flag is down: a `wake` that a `clear` overtook wrote last."""
         if not self._set and self._fds is not None:
             _drain(self._fds[0])
-            if self._set:
+            if Waker.is_set(self):
                 self.wake()
 
     def fileno(self) -> int:
