@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from backends.clock import Clock, SystemClock, Waker
 from backends.control_frames import Frame, Framing, Unreadable
 from backends.entropy import Entropy
-from backends.running import OUTPUT_LIMIT, REAP_S, Completed
+from backends.running import OUTPUT_LIMIT, REAP_S, Completed, hearing
 from backends.words import script_line
 
 __all__ = ["ENDED_WITH", "KEEPER", "Client", "Deadline", "Lost", "begin_anew", "completed"]
@@ -31,7 +31,7 @@ __all__ = ["ENDED_WITH", "KEEPER", "Client", "Deadline", "Lost", "begin_anew", "
 KEEPER = "_seamripper-"
 """What the name of a keeper session begins with; names of sessions of the seam begin with a letter or digit."""
 
-ENDED_WITH = ("setpriv", "--pdeathsig", "KILL", "tail", "--pid=999999999", "-s", "0.1", "-f", "/dev/null")
+ENDED_WITH = ("setpriv", "--pdeathsig", "TERM", "tail", "--pid=999999999", "-s", "0.1", "-f", "/dev/null")
 """Ends at once, with 0, where there is what ends a client with its driver and a keeper with its client: nobody has that pid."""
 _CLOSE_S = 1.0
 """Seconds that a client is given to end once its session was ended; it took under 10 ms when measured."""
@@ -46,7 +46,8 @@ _SCRIPT = (
 """Becomes the client, which ends with the driver; what runs in the keeper's window, and so the keeper, ends with the client.
 
 A driver that was gone before the death signal was asked for gives none: then whoever is the parent now is not the driver, `$1`.
-Not by `destroy-unattached`: where another client ends while ours is about to, 3.3a dies of it (docs/decisions/0026).
+Not by `destroy-unattached`: where another client ends while ours is about to, 3.3a dies of it; and by SIGTERM, at which a
+client first says to its end who it is: 3.3a dies of one that is killed before that (docs/decisions/0026).
 """
 _LONGEST_POLL_MS = 2**31 - 1
 
@@ -139,7 +140,7 @@ class _Process:
         taken, given = socket.socketpair()
         try:
             process = subprocess.Popen(
-                argv,
+                hearing(argv, environment),
                 stdin=taken.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -154,7 +155,9 @@ class _Process:
         self.taken, self.given, self.out = taken, given, process.stdout.fileno()
         os.set_blocking(self.out, False)
         self._process = process
-        self.end = weakref.finalize(self, _end, process, (taken, given))
+        self.introduced = threading.Event()
+        """Set once the server is known to have heard who this is: before that it must not be killed."""
+        self.end = weakref.finalize(self, _end, process, (taken, given), self.introduced)
 
     def forget(self) -> None:
         """Let go of this side's ends, and leave the process to whoever else has them."""
@@ -167,8 +170,12 @@ class _Process:
             self._process.stdout.close()
 
 
-def _end(process: subprocess.Popen[bytes], ends: Iterable[socket.socket]) -> None:
+def _end(process: subprocess.Popen[bytes], ends: Iterable[socket.socket], introduced: threading.Event) -> None:
     """Kill, reap, close. What it is still to write is not waited for: a stopped server holds its pipes."""
+    if not introduced.is_set():
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(REAP_S)
     process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(REAP_S)
@@ -217,7 +224,7 @@ class Client:
         self._owed: list[bytes] = []
         self._keeper = f"{KEEPER}{name}"
         made = ("new-session", "-s", self._keeper, "-n", "keeper", "-c", "/", "-f", "no-output,ignore-size")
-        begun = ("setpriv", "--pdeathsig", "KILL", "/bin/sh", "-c", _SCRIPT, self._keeper)
+        begun = ("setpriv", "--pdeathsig", "TERM", "/bin/sh", "-c", _SCRIPT, self._keeper)
         argv = (*begun, str(os.getpid()), *prefix, "-N", "-C", *made)
         self._process = _nursery.start(lambda: _Process(argv, environment), left())
         self._poll = select.poll()
@@ -226,6 +233,7 @@ class Client:
         try:
             while not self._is_attached(left):
                 self._wait(min(_ATTACH_LOOK_S, left()))
+            self._process.introduced.set()
         except BaseException:
             self.kill()
             raise

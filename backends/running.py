@@ -29,7 +29,17 @@ import psutil
 from backends.clock import Waker
 from backends.posix_signals import SIGKILL
 
-__all__ = ["OUTPUT_LIMIT", "REAP_S", "Completed", "Job", "SystemJob", "last", "run_in_foreground", "run_piped"]
+__all__ = [
+    "OUTPUT_LIMIT",
+    "REAP_S",
+    "Completed",
+    "Job",
+    "SystemJob",
+    "hearing",
+    "last",
+    "run_in_foreground",
+    "run_piped",
+]
 
 OUTPUT_LIMIT = 64 * 1024 * 1024
 """Bytes of one output of a command that is kept whole; `backends.disk.READ_LIMIT` is the same for a file."""
@@ -156,7 +166,7 @@ def _spawn(
 ) -> subprocess.Popen[bytes]:
     """The process, as the leader of a group of its own, with no signal blocked."""
     return subprocess.Popen(
-        _hearing(argv, env),
+        hearing(argv, env),
         stdin=stdin,
         stdout=outputs[0],
         stderr=outputs[1],
@@ -166,7 +176,7 @@ def _spawn(
     )
 
 
-def _hearing(argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
+def hearing(argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
     """`argv` as it is started where this thread blocks signals, which a child would do as well.
 
     A tmux server hands that on to its windows: it hears of no death, and no agent can be ended. GNU `env` unblocks what it

@@ -42,6 +42,18 @@ while True:
     mux.has_session("run-1")
 """
 """Connects, asks for more than a pipe holds, changes something, lets go, and again, until it is killed."""
+BLOCKING = """
+import signal, sys
+from pathlib import Path
+from backends.tmux import TmuxMultiplexer
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+mux = TmuxMultiplexer(Path(sys.argv[1]), transport_kind="control")
+mux.has_session("run-1")
+client = mux._transport._client._process._process.pid
+print([line.split()[1] for line in Path(f"/proc/{client}/status").read_text().splitlines() if line.startswith("SigBlk")])
+mux.disconnect()
+"""
+"""Blocks every signal, and tells which of them its client blocks."""
 
 
 @pytest.fixture
@@ -103,3 +115,43 @@ def test_a_driver_that_is_killed_at_any_moment_leaves_a_server_that_can_be_used_
     assert live.mux.window_alive("run-1", window)
     live.mux.kill_session("run-1")
     eventually(lambda: live.processes.liveness(server) is Liveness.DEAD)
+
+
+def test_a_driver_that_is_killed_while_its_client_says_who_it_is_leaves_the_server_alive(live: LiveServer) -> None:
+    """A client is a control client from its first words on; 3.3a dies of one that goes before its last (tmux/tmux 5004)."""
+    strace, real = shutil.which("strace"), shutil.which("tmux")
+    if strace is None:
+        pytest.skip("without strace a client cannot be held while it says who it is")
+    trace, begun = live.scratch / "trace", live.scratch / "begun"
+    held = live.scratch / "bin" / "tmux"
+    held.parent.mkdir()
+    held.write_text(
+        f'#!/bin/sh\ncase " $* " in *" -C "*) ;; *) exec {real} "$@" ;; esac\necho $$ > {begun}.new; mv {begun}.new {begun}\n'
+        f'exec {strace} -D -o {trace} -e trace=sendmsg -e inject=sendmsg:delay_exit=2000000:when=1 {real} "$@"\n'
+    )
+    held.chmod(0o700)
+    environment = {**os.environ, "PATH": f"{held.parent}:{os.environ['PATH']}"}
+    argv = [sys.executable, "-c", DRIVER, str(live.mux.socket_path.parent)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT, env=environment) as driver:
+        eventually(begun.exists)
+        client = live.processes.identify(int(begun.read_text()))
+        eventually(lambda: client is not None and "t (tracing stop)" in Path(f"/proc/{client.pid}/status").read_text())
+        CLOCK.sleep(0.5)
+        driver.kill()
+
+    assert client is not None
+    eventually(lambda: live.processes.liveness(client) is Liveness.DEAD)
+    told = trace.read_text().splitlines()
+    ended = [number for number, line in enumerate(told) if "SIGTERM" in line]
+    assert "(DELAYED)" in told[0]
+    assert [number for number in ended if number < len(told) - 1]
+    assert live.processes.liveness(live.process()) is Liveness.ALIVE
+    eventually(lambda: live.mux._ask(("list-sessions", "-F", "#{session_name}")) == "run-1\n")
+
+
+def test_a_client_hears_the_death_signal_although_its_driver_blocks_signals(live: LiveServer) -> None:
+    """What a thread blocks its children block as well."""
+    argv = [sys.executable, "-c", BLOCKING, str(live.mux.socket_path.parent)]
+    done = live.processes.run(argv, timeout_s=60, cwd=ROOT)
+
+    assert done.stdout.decode().strip() == str(["0" * 16]), done.stderr.decode()

@@ -191,8 +191,17 @@ def test_a_waker_gives_the_command_up(table: SystemProcessTable, tmp_path: Path)
     waker.close()
 
 
+def known() -> threading.Event:
+    """That the server has heard who a client is."""
+    heard = threading.Event()
+    heard.set()
+    return heard
+
+
 @pytest.mark.parametrize(
-    "end", [running._end_group, lambda process: control_client._end(process, ())], ids=["group", "client"]
+    "end",
+    [running._end_group, lambda process: control_client._end(process, (), known())],
+    ids=["group", "client"],
 )
 def test_what_an_interrupt_has_left_of_a_process_keeps_nobody_waiting(
     end: Callable[[subprocess.Popen[bytes]], None],
