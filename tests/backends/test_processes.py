@@ -18,6 +18,7 @@ from backends.clock import SystemClock, Waker
 from backends.pidfd import pidfd_works
 from backends.posix_signals import SIGCONT, SIGKILL, SIGSTOP
 from backends.processes import Completed, Job, Liveness, ProcessIdentity, SystemProcessTable, _PidfdDeaths
+from harness.waiting import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
 
@@ -361,8 +362,9 @@ def test_a_tree_is_the_process_and_its_descendants(table: SystemProcessTable, sl
 
 
 def test_a_process_is_found_by_its_environment(table: SystemProcessTable, sleeper: ProcessIdentity) -> None:
-    """By the exact value of the variable."""
-    assert sleeper.pid in [process.pid for process in table.carrying("SEAM_TEST_MARK", "m1")]
+    """By the exact value of the variable; one that is just being started has no environment for a moment."""
+    marked = ("SEAM_TEST_MARK", "m1")
+    eventually(lambda: sleeper.pid in [process.pid for process in table.carrying(*marked)], SystemClock(), 30)
     assert table.carrying("SEAM_TEST_MARK", "m") == []
 
 
