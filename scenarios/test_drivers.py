@@ -148,7 +148,7 @@ def test_double_drive_of_a_crashed_run_has_one_owner(mux_run: Stage) -> None:
     told: list[str] = []
 
     def meanwhile(reached: str) -> None:
-        if reached == "decide" and not told:
+        if reached == "reconcile" and not told:
             told.extend(turned_away(mux_run, 3))
 
     report = mux_run.resume(checkpoint=meanwhile)
