@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,7 @@ class Shell:
             encoding="utf-8",
             timeout=PATIENCE_S,
             dimensions=(30, 100),
+            preexec_fn=_heed_interrupts,
         )
         self.children.append(child)
         return child
@@ -149,6 +151,11 @@ class Shell:
 
     def _left(self) -> list[ProcessIdentity]:
         return self.world.processes.carrying("XDG_RUNTIME_DIR", self.environment["XDG_RUNTIME_DIR"])
+
+
+def _heed_interrupts() -> None:
+    """A program that was started in the background may ignore Ctrl-C, and whatever it starts would as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _words(process: ProcessIdentity) -> str:

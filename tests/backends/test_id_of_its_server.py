@@ -211,7 +211,8 @@ def test_a_real_server_of_another_run_is_not_used_by_the_ids_of_the_one_before(k
             name: {key: window if value == WINDOW else value for key, value in of.items()} for name, of in BY_ID.items()
         }
         live.kill()
-        other = live.another()
+        # Without a keeper, whose window has an id as well.
+        other = TmuxMultiplexer(live.mux.socket_path.parent, transport_kind="process")
         other.new_session("run-2", live.scratch)
         while (theirs := other.new_window("run-2", "theirs", live.scratch, {}, "cat")) != window:
             assert int(theirs[1:]) < int(window[1:])
