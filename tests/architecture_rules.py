@@ -389,7 +389,10 @@ BANS: tuple[Ban, ...] = (
         using("signal.signal", "signal.sigaction", "signal.setitimer", "signal.alarm", "signal.set_wakeup_fd"),
         ("import signal\nsignal.signal(2, f)", "import signal as s\ns.signal(s.SIGTERM, f)"),
         "import signal\nprint(signal.SIGTERM)",
-        owners={"harness.engine.signals": "the one place that turns a signal into a stop"},
+        owners={
+            "harness.engine.signals": "the one place that turns a signal into a stop",
+            "harness.commands.shells": "in the child alone: what a terminal starts heeds Ctrl-C",
+        },
     ),
     Ban(
         "signals are sent",
