@@ -43,7 +43,7 @@ def test_a_client_that_is_killed_in_the_middle_of_a_run_costs_nothing(mux_run: S
             assert world.processes.signal(identity, 9)
             ended.append(int(pid))
 
-    agent = ScriptedAgent.attempts(works(30).then_completes(), completes())
+    agent = ScriptedAgent.attempts(works(90).then_completes(), completes())
     report = mux_run(task("1-1", agent=agent), checkpoint=at_step("decide", end, nth=8))
 
     assert report.status.value == "FINISHED"

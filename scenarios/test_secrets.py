@@ -92,7 +92,7 @@ def test_secrets_of_a_live_engine_are_in_no_file_and_no_process_list(
         seen.extend(line for line in words if token in line or "canary-" in line)
         raise RuntimeError(" ".join(CANARIES))
 
-    report = mux_run(task("1-1", agent=works(5).then_dies()), checkpoint=at_step("decide", look, nth=2))
+    report = mux_run(task("1-1", agent=works(60).then_dies()), checkpoint=at_step("decide", look, nth=2))
 
     assert report.status is RunStatus.CRASHED
     assert seen == []
