@@ -32,6 +32,9 @@ def resume(arguments: argparse.Namespace, host: Host, current: Drive) -> int:
     if arguments.detach:
         # Whatever goes wrong from here on happens to this command, not to the run.
         current.run_dir = None
+        if host.disk.locked(run_dir / "run.lock"):
+            # The lock itself says who has it; a resume that is not detached is told the same.
+            host.store(run_dir).lock().release()
         return detach(host, output, _detached(arguments, host, run_dir, state.epoch))
     order = Order(plan, run_dir, root_of(run_dir), arguments.mux, resume=True, where=where_of(arguments))
     return drive(host, output, order, current)

@@ -177,13 +177,14 @@ def test_a_finished_run_has_nothing_to_resume(seamripper: CommandLine) -> None:
     assert "is finished; there is nothing to resume" in answer.stderr
 
 
-def test_a_run_that_is_being_driven_is_not_driven_twice(seamripper: CommandLine) -> None:
+@pytest.mark.parametrize("words", [(), ("--detach",)], ids=" ".join)
+def test_a_run_that_is_being_driven_is_not_driven_twice(seamripper: CommandLine, words: tuple[str, ...]) -> None:
     """The second says who holds it, and exits 1."""
     seamripper("run", plan(seamripper, SOON, gate="a word"))
     (run,) = seamripper("list", "--json").document["runs"]
 
     with seamripper.world.disk.lock(f"{run['run_dir']}/run.lock"):
-        answer = seamripper("resume", "2026")
+        answer = seamripper("resume", "2026", *words)
 
     assert answer.code == 1
     assert "is being driven by" in answer.stderr
