@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.tmux import TmuxMultiplexer
 from harness.agents import works
 from harness.commands.server import CONTROL
 from harness.commands.shells import Shell
@@ -141,3 +142,21 @@ def test_a_detached_run_whose_server_is_killed_has_stopped_and_resumes(shell: Sh
     assert resumed.status == 0, resumed.stderr
     assert shell.ledger("overlap") == []
     assert shell.is_server_gone()
+
+
+def test_a_program_that_only_looks_keeps_no_server(shell: Shell) -> None:
+    """Its control client is attached to a session of its own, which nobody needs: the run's server ends with the run."""
+    child = shell.spawn("run", shell.plan(works(2).then_completes()))
+    shell.wait_for_start("1-1")
+    looking = TmuxMultiplexer(root=shell.root, environment=shell.environment, transport_kind="control")
+    assert looking.list_sessions()
+    assert looking.list_sessions()
+    clients = shell.tmux("list-clients", "-F", "#{client_pid}").split()
+
+    code, _ = shell.ended(child)
+
+    assert clients
+    assert code == 0
+    assert shell.is_server_gone()
+    assert looking.list_sessions() == []
+    looking.disconnect()
